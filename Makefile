@@ -1,0 +1,67 @@
+# memgate: `make train` does everything, set-up included; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# With PYTHONDONTWRITEBYTECODE every start compiles torch and MLflow anew: 17 to 19 s instead of 5.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+CELL ?=
+DATA ?=
+SEED ?= 0
+MODEL ?=
+# Items of another seed than the training's, and with MEMGATE_DATA real text.
+FILE ?= data/synthetic.jsonl $(if $(MEMGATE_DATA),$(MEMGATE_DATA)/linzen/linzen_wiki_test.jsonl.gz $(MEMGATE_DATA)/ud/*_test.jsonl.gz)
+OUT ?= out/evaluate
+PORT ?= 5000
+
+.PHONY: help setup train ui evaluate test check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo
+	@echo "make train CELL=gru DATA=synthetic SEED=3     one cell, one kind of data (synthetic|corpus), one seed"
+	@echo "make evaluate MODEL=models:/memgate-gru-synthetic@champion FILE=items.jsonl OUT=out/mine"
+	@echo "MEMGATE_DATA=/path/to/corpora make train      real text too"
+
+setup: $(READY) ## make .venv with the pinned dependencies
+
+# uv takes 15 s where pip takes 2 minutes; pip does it where uv can't be had. uv reads no PIP_FIND_LINKS.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "memgate needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with PYTHON=")'
+	$(PYTHON) -m venv .venv
+	@if $(BIN)/pip install --quiet --disable-pip-version-check uv 2>/dev/null \
+	  && UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'; \
+	then echo "installed with uv"; \
+	else echo "installing with pip, about two minutes"; $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+train: $(READY) ## train RNN, GRU and LSTM, track, register and score them
+	@$(BIN)/memgate train $(if $(CELL),--cell $(CELL)) $(if $(DATA),--data $(DATA)) --seed $(SEED)
+
+ui: $(READY) ## open the MLflow UI on the runs and models
+	@$(BIN)/memgate ui --port $(PORT)
+
+evaluate: $(READY) $(filter data/synthetic.jsonl,$(FILE)) ## score MODEL (default: all champions) on FILE (default: the test files there are)
+	@$(BIN)/memgate evaluate $(MODEL) --data $(FILE) --out $(OUT)
+
+data/synthetic.jsonl: $(READY)
+	@$(BIN)/memgate generate --out $@ --items 10000 --seed 1
+
+test: $(READY) ## run the tests
+	@$(BIN)/pytest
+
+check: $(READY) ## run what CI runs: format, lint, types, import contracts, tests, README
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+clean: ## remove the environment and caches; runs and models stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
