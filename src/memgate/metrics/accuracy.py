@@ -1,0 +1,145 @@
+"""From counts to accuracies by stratum, each with its 95% interval."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN, IntArray
+
+BREAKDOWNS = (
+    "overall",
+    "label",
+    "intervening",
+    "attractors",
+    "intervening_x_attractors",
+    "condition",
+)
+"""The values of the column `by`, in the order of the table."""
+
+STRATA: dict[str, Sequence[str]] = {
+    "label": ("sg", "pl"),
+    "intervening": INTERVENING.names,
+    "attractors": ATTRACTORS.names,
+    "intervening_x_attractors": [f"{i} × {a}" for i in INTERVENING.names for a in ATTRACTORS.names],
+}
+"""The strata of each breakdown that has a fixed list of them, in their natural order."""
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95% interval of a proportion (Wilson 1927).
+
+    Unlike mean ± 1.96 standard errors it stays within [0, 1] and doesn't vanish at 0 or n correct.
+
+    Args:
+        correct: From 0 to n.
+        n: At least 1.
+
+    >>> [round(limit, 4) for limit in wilson(9, 10)]
+    [0.5958, 0.9821]
+    """
+    interval = binomtest(correct, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate accuracy overall and by stratum; items whose stratum is unknown are left out of it.
+
+    Args:
+        frame: Columns label (``sg``/``pl``), intervening and attractors (names of bins or null), n
+            and correct (integers), and condition (a string or null; may be missing). A row may
+            stand for one item or for many; several rows may have the same strata.
+
+    Returns:
+        One row a stratum that has items: by (in the order of `BREAKDOWNS`), stratum (in its natural
+        order), n, correct (int64), accuracy, low and high (shares; Wilson's 95% interval).
+
+    Raises:
+        ValueError: A column is missing, a stratum has an unknown name, or not 0 ≤ correct ≤ n.
+    """
+    _check(frame)
+    rows = []
+    for by in BREAKDOWNS:
+        strata, places = _strata(frame, by)
+        totals = _totals(frame, places, len(strata))
+        for stratum, (n, correct) in zip(strata, totals, strict=True):
+            if n:
+                rows.append((by, stratum, n, correct, correct / n, *wilson(correct, n)))
+    columns = ["by", "stratum", "n", "correct", "accuracy", "low", "high"]
+    kinds = dict(zip(columns[2:], ["int64"] * 2 + ["float64"] * 3, strict=True))
+    return pd.DataFrame(rows, columns=columns).astype(kinds)
+
+
+def left_out(frame: pd.DataFrame) -> dict[str, int]:
+    """Count the items that each breakdown leaves out because their stratum is unknown.
+
+    Args:
+        frame: As for `accuracy_table`; without a column `condition`, all are left out of it.
+
+    Returns:
+        Number of items for ``intervening``, ``attractors`` and ``condition``.
+
+    Raises:
+        ValueError: As `accuracy_table`.
+    """
+    _check(frame)
+    return {
+        by: int(frame.loc[_strata(frame, by)[1] < 0, "n"].sum())
+        for by in ("intervening", "attractors", "condition")
+    }
+
+
+def _check(frame: pd.DataFrame) -> None:
+    missing = {"label", "intervening", "attractors", "n", "correct"}.difference(frame.columns)
+    if missing:
+        raise ValueError(f"frame: expected also {sorted(missing)}, got {list(frame.columns)}")
+    for column in ("label", "intervening", "attractors"):
+        known = frame[column].isin(STRATA[column])
+        if column != "label":
+            known |= frame[column].isna()
+        if not known.all():
+            unknown = frame.loc[~known, column].iloc[0]
+            raise ValueError(f"{column}: expected one of {STRATA[column]}, got {unknown!r}")
+    impossible = frame[(frame["correct"] < 0) | (frame["correct"] > frame["n"])]
+    if len(impossible):
+        n, correct = impossible[["n", "correct"]].iloc[0]
+        raise ValueError(f"correct: expected from 0 to n = {n}, got {correct}")
+
+
+def _strata(frame: pd.DataFrame, by: str) -> tuple[Sequence[str], IntArray]:
+    """Name a breakdown's strata in their order, and place each row of the frame among them.
+
+    Returns:
+        The names, and for each row the place of its stratum, or `UNKNOWN`.
+    """
+    if by == "overall":
+        return ["all"], np.zeros(len(frame), dtype=np.int64)
+    if by == "intervening_x_attractors":
+        _, intervening = _strata(frame, "intervening")
+        _, attractors = _strata(frame, "attractors")
+        both = (intervening >= 0) & (attractors >= 0)
+        return STRATA[by], np.where(both, intervening * len(ATTRACTORS.names) + attractors, UNKNOWN)
+    if by == "condition":
+        values = frame[by] if by in frame else pd.Series([None] * len(frame), dtype=object)
+        names: Sequence[str] = sorted(values.dropna().unique(), key=_natural)
+    else:
+        values, names = frame[by], STRATA[by]
+    places = values.map({name: place for place, name in enumerate(names)})
+    return names, places.fillna(UNKNOWN).to_numpy(dtype=np.int64)
+
+
+def _totals(frame: pd.DataFrame, places: IntArray, strata: int) -> list[tuple[int, int]]:
+    """Add up n and correct of the rows at each place."""
+    known = places >= 0
+    totals = np.zeros((strata, 2), dtype=np.int64)
+    np.add.at(totals, places[known], frame.loc[known, ["n", "correct"]].to_numpy(dtype=np.int64))
+    return [(int(n), int(correct)) for n, correct in totals]
+
+
+def _natural(name: str) -> list[str | int]:
+    # "depth 10" after "depth 2": every second part of the split is a number
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]

@@ -1,0 +1,110 @@
+"""Right and wrong answers, counted by label, intervening words and attractors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torchmetrics import Metric
+
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
+
+LABELS = ("sg", "pl")
+"""Names of the labels 0 and 1, as in `memgate.data.example`, which metrics can't import."""
+
+# A last bin holds the unknown: UNKNOWN modulo the number of bins is that bin.
+SHAPE = (len(LABELS), len(INTERVENING.names) + 1, len(ATTRACTORS.names) + 1, 2)
+
+
+class AgreementCounts(Metric):
+    """A contingency table of answers; it adds up, so any split into batches gives the same one.
+
+    The only state is int64 counts, 144 of them, summed over processes.
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("counts", torch.zeros(SHAPE, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(
+        self,
+        predicted: Int[Tensor, " batch"],
+        labels: Int[Tensor, " batch"],
+        intervening: Int[Tensor, " batch"],
+        attractors: Int[Tensor, " batch"],
+    ) -> None:
+        """Count a batch.
+
+        Args:
+            predicted: The number answered, 0 for singular, 1 for plural.
+            labels: The number of the subject, 0 for singular, 1 for plural.
+            intervening: Words between subject and verb, at least 0; -1 where unknown.
+            attractors: Attractors between subject and verb, at least 0; -1 where unknown.
+
+        Raises:
+            ValueError: A label that is neither 0 nor 1, or a number below -1.
+        """
+        # not +=, which fails once Lightning has reset the metric in inference mode
+        self.counts = self.counts + contingency(predicted, labels, intervening, attractors)
+
+    def compute(self) -> Int[Tensor, "label intervening attractors right"]:
+        """Return the counts, int64; the last bin of intervening and of attractors is unknown."""
+        return self.counts
+
+
+def contingency(
+    predicted: Int[Tensor, " batch"],
+    labels: Int[Tensor, " batch"],
+    intervening: Int[Tensor, " batch"],
+    attractors: Int[Tensor, " batch"],
+) -> Int[Tensor, "2 6 6 2"]:
+    """Count the answers of one batch, int64; the arguments are those of `AgreementCounts.update`.
+
+    Raises:
+        ValueError: A label that is neither 0 nor 1, or a number below -1.
+    """
+    # One test for all four, as each makes a GPU wait; they would count in another cell unnoticed.
+    binary = (predicted | labels) & ~1
+    if ((binary != 0) | (torch.minimum(intervening, attractors) < UNKNOWN)).any():
+        raise ValueError(
+            "expected labels 0 or 1 and numbers of at least -1, got "
+            f"predicted {_range(predicted)}, labels {_range(labels)}, "
+            f"intervening {_range(intervening)}, attractors {_range(attractors)}"
+        )
+    _, n_intervening, n_attractors, _ = SHAPE
+    cell = labels.long() * n_intervening + INTERVENING.of_tensor(intervening) % n_intervening
+    cell = cell * n_attractors + ATTRACTORS.of_tensor(attractors) % n_attractors
+    cell = cell * 2 + (predicted == labels)
+    return torch.bincount(cell, minlength=int(np.prod(SHAPE))).view(SHAPE)
+
+
+def _range(numbers: Int[Tensor, " batch"]) -> str:
+    return f"{int(numbers.min())} to {int(numbers.max())}"
+
+
+def counts_frame(counts: Int[Tensor, "2 6 6 2"]) -> pd.DataFrame:
+    """Turn the counts of `AgreementCounts` into the frame that `accuracy_table` reads.
+
+    Returns:
+        One row a cell that has items: label (``sg``/``pl``), intervening and attractors (names of
+        bins, null where unknown), n and correct (int64).
+    """
+    wrong, right = counts.cpu().numpy().reshape(-1, 2).T
+    label, intervening, attractors = np.indices(SHAPE[:-1]).reshape(3, -1)
+    frame = pd.DataFrame(
+        {
+            "label": np.array(LABELS, dtype=object)[label],
+            "intervening": np.array([*INTERVENING.names, None], dtype=object)[intervening],
+            "attractors": np.array([*ATTRACTORS.names, None], dtype=object)[attractors],
+            "n": wrong + right,
+            "correct": right,
+        }
+    )
+    return frame[frame["n"] > 0].reset_index(drop=True)

@@ -1,0 +1,41 @@
+"""For every test: shapes are checked as the code runs, and Hugging Face has a cache of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# The functions on tensors; before the first import of them. Elsewhere beartype stumbles over Self.
+install_import_hook(
+    ["memgate.gates", "memgate.metrics.agreement", "memgate.models"], "beartype.beartype"
+)
+
+# torch reads it when it is imported: with two threads on two busy cores, tests on small cells took
+# up to 30 times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# On busy cores a first example may take seconds (imports, caches), which says nothing.
+settings.register_profile("memgate", deadline=None)
+settings.load_profile("memgate")
+
+CACHE = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests out of the user's cache: `datasets` reads these when it is imported."""
+    folder = Path(tempfile.mkdtemp(prefix="memgate-tests-"))
+    config.stash[CACHE] = folder
+    os.environ["HF_HOME"] = str(folder)
+    os.environ["HF_DATASETS_CACHE"] = str(folder / "datasets")
+    os.environ["HF_HUB_CACHE"] = str(folder / "hub")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that cache."""
+    shutil.rmtree(config.stash[CACHE])
