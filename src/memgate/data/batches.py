@@ -1,0 +1,231 @@
+"""Flat storage of prefixes, and batches that hold prefixes of exactly one length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from memgate.data.vocabulary import Index, Vocabulary, prefix_words
+from memgate.errors import InputError
+
+COLUMNS = ("text", "tags", "verb_idx", "subj_idx", "label", "n_attractors")
+
+UNKNOWN_COUNT = -1
+"""Stands for null in the integer columns of `Prefixes`."""
+
+
+class Batch(NamedTuple):
+    """A dense block of prefixes of one length."""
+
+    inputs: Int[Tensor, "batch time"]
+    """Token ids."""
+    labels: Int[Tensor, " batch"]
+    """0 singular, 1 plural, -1 unknown."""
+    intervening: Int[Tensor, " batch"]
+    """Words strictly between subject and verb, -1 where unknown."""
+    attractors: Int[Tensor, " batch"]
+    """Attractors, -1 where unknown."""
+    rows: Int[Tensor, " batch"]
+    """Places of the rows in the `Prefixes`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prefixes:
+    """Prefixes as one flat array of token ids, and what is known of each; all on one device.
+
+    The N prefixes lie one behind another in `ids`: prefix i has `lengths[i]` words from
+    `starts[i]` on.
+    """
+
+    ids: Int[Tensor, " tokens"]
+    starts: Int[Tensor, " items"]
+    lengths: Index
+    """Words of each prefix, at least 1; stays on the CPU, where batches are planned."""
+    labels: Int[Tensor, " items"]
+    intervening: Int[Tensor, " items"]
+    """Words strictly between subject and verb, -1 where unknown."""
+    attractors: Int[Tensor, " items"]
+    """Attractors, -1 where unknown."""
+
+    @classmethod
+    def encode(
+        cls,
+        vocabulary: Vocabulary,
+        texts: pa.Array,
+        tags: pa.Array | None = None,
+        lengths: Index | None = None,
+    ) -> Self:
+        """Look up the words of prefixes.
+
+        Args:
+            vocabulary: Gives the ids.
+            texts: N sentences, tokens joined by one space.
+            tags: Their PTB tags in the same form, null where unknown.
+            lengths: Words of each text that belong to the prefix; all of them by default.
+
+        Raises:
+            InputError: There is no text, or one is empty; the message names its row, from 0.
+        """
+        if len(texts) == 0:
+            raise InputError("expected at least one sentence, got none")
+        empty = np.flatnonzero(pc.equal(texts, "").to_numpy(zero_copy_only=False))
+        if len(empty):
+            raise InputError(f"row {empty[0]}: expected at least one word, got an empty sentence")
+        words, word_tags, lengths = prefix_words(texts, tags, lengths)
+        ids = vocabulary.encode(words, word_tags)
+        starts = torch.from_numpy(np.cumsum(lengths) - lengths)
+        unknown = torch.full((len(texts),), UNKNOWN_COUNT)
+        return cls(torch.from_numpy(ids), starts, lengths, unknown, unknown, unknown)
+
+    @classmethod
+    def from_table(cls, vocabulary: Vocabulary, table: pa.Table) -> Self:
+        """Look up the prefixes of agreement items.
+
+        Args:
+            vocabulary: Gives the ids.
+            table: N items with the columns of `memgate.data.example.FEATURES`.
+        """
+        columns = {name: table[name].combine_chunks() for name in COLUMNS}
+        verb_idx = _integers(columns["verb_idx"])
+        subj_idx = _integers(columns["subj_idx"])
+        intervening = np.where(subj_idx < 0, UNKNOWN_COUNT, verb_idx - subj_idx - 1)
+        return replace(
+            cls.encode(vocabulary, columns["text"], columns["tags"], verb_idx),
+            labels=torch.from_numpy(_integers(columns["label"])),
+            intervening=torch.from_numpy(intervening),
+            attractors=torch.from_numpy(_integers(columns["n_attractors"])),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same prefixes on a device."""
+        moved = {
+            name: getattr(self, name).to(device)
+            for name in ("ids", "starts", "labels", "intervening", "attractors")
+        }
+        return replace(self, **moved)
+
+    def batch(self, rows: Int[Tensor, " batch"], length: int) -> Batch:
+        """Gather prefixes that all have `length` words into one rectangle."""
+        time = torch.arange(length, device=self.ids.device)
+        inputs = self.ids[self.starts[rows].unsqueeze(1) + time].long()
+        known = (self.labels[rows], self.intervening[rows], self.attractors[rows])
+        return Batch(inputs, *known, rows)
+
+
+def _integers(column: pa.Array) -> Index:
+    """Return a column of integers, -1 for null."""
+    numbers: Index = pc.fill_null(column, UNKNOWN_COUNT).to_numpy(zero_copy_only=False)
+    return numbers.astype(np.int64)
+
+
+class ExactLengthBatches:
+    """A loader of `Batch`es: no padding, no mask, every item once an epoch.
+
+    The order is a function of (seed, epoch) alone. Each epoch permutes the items, cuts those of
+    one length into batches, and shuffles the batches; only the last batch of each length is
+    smaller than `batch_size`. Several ranks take turns in the list of batches; where it doesn't
+    divide evenly the largest batches are halved, so that all ranks take the same number of steps
+    (with unequal ones DDP would wait for ever).
+
+    It is its own ``sampler``, so that Lightning tells it the epoch, and has a ``state_dict``, so
+    that a fit stopped within an epoch goes on at the next batch.
+
+    Args:
+        prefixes: The items.
+        batch_size: Rows of a batch, at most.
+        shuffle: Whether the order changes from epoch to epoch; else it is by length.
+        seed: Seed of the order.
+        rank: This process, from 0.
+        world_size: Number of processes.
+
+    Raises:
+        InputError: The batch size is below 1, or there are too few items for equal steps.
+    """
+
+    def __init__(
+        self,
+        prefixes: Prefixes,
+        batch_size: int = 128,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+        self.prefixes = prefixes
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.sampler = self
+        self.batch_sampler = None  # Lightning looks here too
+        self.epoch = 0
+        self._taken = 0
+        self._resume_at = 0
+        _, sizes = np.unique(prefixes.lengths, return_counts=True)
+        batches = int(np.ceil(sizes / batch_size).sum())
+        self._length = -(-batches // world_size)
+        if len(prefixes) < self._length * world_size:
+            raise InputError(
+                f"expected at least {self._length * world_size} items, {self._length} batches for "
+                f"each of {world_size} processes; got {len(prefixes)}"
+            )
+
+    def __len__(self) -> int:
+        return self._length
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next pass."""
+        self.epoch = epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many batches of this pass were taken."""
+        return {"taken": self._taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next pass behind the batches that were taken."""
+        self._taken = self._resume_at = state["taken"] % len(self)
+
+    def _cut(self) -> tuple[Index, Index]:
+        """Return the items in this epoch's order, and the bounds of the batches in it."""
+        lengths = self.prefixes.lengths
+        rng = np.random.default_rng([self.seed, self.epoch])
+        items = rng.permutation(len(lengths)) if self.shuffle else np.arange(len(lengths))
+        items = items[np.argsort(lengths[items], kind="stable")]
+        run_starts = np.flatnonzero(np.diff(lengths[items], prepend=-1))
+        run_ends = np.append(run_starts[1:], len(items))
+        bounds = np.concatenate(
+            [np.arange(a, b, self.batch_size) for a, b in zip(run_starts, run_ends, strict=True)]
+        )
+        bounds = np.append(bounds, len(items))
+        while (len(bounds) - 1) % self.world_size:
+            largest = int(np.diff(bounds).argmax())
+            bounds = np.insert(bounds, largest + 1, (bounds[largest] + bounds[largest + 1]) // 2)
+        return items, bounds
+
+    def __iter__(self) -> Iterator[Batch]:
+        items, bounds = self._cut()
+        batches = np.arange(len(bounds) - 1)
+        if self.shuffle:
+            batches = np.random.default_rng([self.seed, self.epoch, 1]).permutation(batches)
+        order = torch.from_numpy(items).to(self.prefixes.ids.device)
+        first, self._resume_at = self._resume_at, 0
+        self._taken = first
+        for number in batches[self.rank :: self.world_size][first:]:
+            start, end = int(bounds[number]), int(bounds[number + 1])
+            self._taken += 1
+            length = int(self.prefixes.lengths[items[start]])
+            yield self.prefixes.batch(order[start:end], length)

@@ -1,0 +1,248 @@
+"""The words of the synthetic grammar: lemmas, their forms by lemminflect, and what stands where."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import lemminflect
+import numpy as np
+from numpy.typing import NDArray
+
+SAME, OTHER, SG, PL = range(4)
+"""The number of a slot: the subject's, the other one, or fixed whatever the subject is."""
+
+NOUNS: Mapping[str, str] = {
+    "person": "actor artist baker boy child dancer doctor driver farmer girl guard hunter judge "
+    "king lawyer man nurse painter pilot poet queen sailor singer soldier student teacher woman "
+    "writer",
+    "animal": "bear bird cat cow dog donkey duck fox frog goat goose hen horse lion monkey mouse "
+    "pig rabbit snake spider squirrel tiger turtle wolf",
+    "thing": "boat book bottle bridge cabinet car chair church clock door garden house key knife "
+    "ladder lamp letter mirror picture piano road shelf table tower tree wall wagon window",
+    "heap": "bag basket bowl box bucket bunch jar pile plate sack",
+    "companion": "companion enemy favorite friend rival",
+    "keepsake": "gift present souvenir treasure",
+}
+
+VERBS: Mapping[str, str] = {
+    # a being does it to anything
+    "like": "admire avoid fear find follow know like love meet miss notice praise remember see "
+    "trust watch",
+    "sleep": "cry dance laugh listen rest run sing sleep smile swim travel wait work",
+    "eat": "bring buy carry eat find hide need sell share steal taste want",
+    "think": "believe claim hope know say suspect think",
+    # a thing can do it too; "please" takes a being as its object
+    "please": "amaze amuse annoy bother confuse delight frighten impress please scare surprise "
+    "worry",
+    "fall": "arrive change disappear fall improve move return vanish",
+    "hold": "contain conceal hold store",
+}
+
+STUFF_SG = "bread butter cheese food fruit honey meat milk rice soup"
+STUFF_PL = "apple berry biscuit cake carrot cookie egg nut potato sandwich"
+"""What is eaten: mass nouns where the number is singular, plural count nouns where it is plural.
+
+Neither needs a determiner, so "with food" and "with apples" have the same length.
+"""
+
+WOMEN = "anna/NNP emma/NNP julia/NNP lucy/NNP mary/NNP"
+MEN = "john/NNP oscar/NNP paul/NNP peter/NNP tom/NNP"
+DETERMINERS = "the/DT the/DT the/DT the/DT my/PRP$ our/PRP$ his/PRP$ her/PRP$ their/PRP$"
+"""Determiners that don't show number, as word/tag; what is listed twice is drawn twice as often."""
+
+FIXED: Mapping[str, str] = {
+    "the": DETERMINERS,
+    "size": "beautiful/JJ big/JJ clean/JJ dirty/JJ famous/JJ large/JJ little/JJ odd/JJ old/JJ "
+    "pretty/JJ quiet/JJ small/JJ strange/JJ ugly/JJ",
+    "origin": "english/JJ foreign/JJ french/JJ german/JJ italian/JJ local/JJ modern/JJ russian/JJ",
+    "mood": "angry/JJ awake/JJ calm/JJ happy/JJ hungry/JJ proud/JJ ready/JJ sad/JJ tired/JJ",
+    "dear": "clever/JJ dear/JJ little/JJ old/JJ poor/JJ young/JJ",
+    "fresh": "cheap/JJ delicious/JJ fresh/JJ tasty/JJ",
+    "very": "quite/RB rather/RB very/RB",
+    "often": "frequently/RB often/RB rarely/RB seldom/RB",
+    "always": "already/RB also/RB always/RB never/RB often/RB rarely/RB sometimes/RB still/RB "
+    "usually/RB",
+    "clearly": "clearly/RB evidently/RB obviously/RB possibly/RB probably/RB",
+    "surely": "apparently/RB certainly/RB clearly/RB obviously/RB probably/RB",
+    "here": "again/RB here/RB now/RB quietly/RB slowly/RB there/RB",
+    "right": "directly/RB just/RB right/RB",
+    "not": "not/RB",
+    "far": "far/RB",
+    "somewhere": "somewhere/RB",
+    "behind": "above/IN behind/IN below/IN beside/IN beyond/IN by/IN near/IN opposite/IN under/IN",
+    "near": "above/IN around/IN behind/IN below/IN beside/IN by/IN near/IN opposite/IN under/IN "
+    "with/IN",
+    "with": "with/IN without/IN",
+    "of": "of/IN",
+    "from": "from/IN",
+    "between": "between/IN",
+    "while": "although/IN because/IN if/IN when/WRB while/IN",
+    "that": "that/WDT",
+    "who": "who/WP",
+    "which": "which/WDT",
+    "whether": "that/IN",
+    "and": "and/CC",
+    "will": "can/MD could/MD may/MD might/MD must/MD should/MD will/MD would/MD",
+    "name": f"{WOMEN} {MEN}",
+    "woman": WOMEN,
+    "man": MEN,
+    "city": "berlin/NNP london/NNP madrid/NNP paris/NNP rome/NNP vienna/NNP",
+    "him": "her/PRP him/PRP them/PRP us/PRP",
+    "comma": ",/,",
+    "stop": "./.",
+}
+
+NUMBERED: Mapping[str, tuple[str, str]] = {
+    "det": (
+        f"{DETERMINERS} a/DT a/DT a/DT this/DT every/DT",
+        f"{DETERMINERS} some/DT some/DT these/DT many/JJ two/CD",
+    ),
+    "somebody": (
+        f"{WOMEN} {MEN} he/PRP he/PRP she/PRP she/PRP",
+        "they/PRP we/PRP",
+    ),
+}
+
+Entry = tuple[str, str]
+"""A word and its PTB tag."""
+
+
+class Terminal(NamedTuple):
+    """The words that may fill one slot of a sentence, by the slot's number.
+
+    For nouns and verbs the two tuples list the same lemmas in the same order.
+    """
+
+    sg: tuple[Entry, ...]
+    pl: tuple[Entry, ...]
+
+
+def inflect(lemma: str, tag: str) -> str:
+    """Return the form of `lemma` that bears the PTB tag `tag`, from lemminflect.
+
+    >>> inflect("mouse", "NNS"), inflect("steal", "VBD"), inflect("be", "VBP")
+    ('mice', 'stole', 'are')
+    """
+    forms: tuple[str, ...] = lemminflect.getInflection(lemma, tag=tag)
+    return forms[-1] if lemma == "be" else forms[0]  # "be" in the present lists "am" before "are"
+
+
+@functools.cache
+def terminals() -> dict[str, Terminal]:
+    """Return every terminal by name; verbs have ``like.now``, ``like.past`` and ``like.base``."""
+
+    def inflected(lemmas: str, sg: str, pl: str) -> Terminal:
+        singular, plural = (
+            tuple((inflect(lemma, tag), tag) for lemma in lemmas.split()) for tag in (sg, pl)
+        )
+        return Terminal(singular, plural)
+
+    def listed(text: str) -> tuple[Entry, ...]:
+        return tuple((entry.rpartition("/")[0], entry.rpartition("/")[2]) for entry in text.split())
+
+    every = {name: Terminal(listed(text), listed(text)) for name, text in FIXED.items()}
+    every |= {name: Terminal(listed(sg), listed(pl)) for name, (sg, pl) in NUMBERED.items()}
+    every |= {name: inflected(lemmas, "NN", "NNS") for name, lemmas in NOUNS.items()}
+    every["being"] = inflected(f"{NOUNS['person']} {NOUNS['animal']}", "NN", "NNS")
+    every["noun"] = inflected(f"{NOUNS['person']} {NOUNS['animal']} {NOUNS['thing']}", "NN", "NNS")
+    every["stuff"] = Terminal(
+        inflected(STUFF_SG, "NN", "NN").sg, inflected(STUFF_PL, "NNS", "NNS").pl
+    )
+    every |= {name: inflected(name, "VBZ", "VBP") for name in ("be", "have")}
+    for name, lemmas in VERBS.items():
+        every[f"{name}.now"] = inflected(lemmas, "VBZ", "VBP")
+        every[f"{name}.past"] = inflected(lemmas, "VBD", "VBD")
+        every[f"{name}.base"] = inflected(lemmas, "VB", "VB")
+    return every
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The terminals as arrays, so that all the words of thousands of sentences are drawn at once.
+
+    A slot is a terminal with a number: its code is ``4 · place of the terminal + number``.
+
+    Attributes:
+        words: Every distinct word.
+        tags: Every distinct PTB tag.
+        start: First entry by code and label (0 singular, 1 plural), shape (codes, 2).
+        size: Number of entries by code and label, shape (codes, 2).
+        entry_word: Place in `words`, shape (entries,).
+        entry_tag: Place in `tags`, shape (entries,).
+        vowel: Whether a word begins with a vowel letter, shape (words,). No noun or adjective here
+            begins with a silent h or a u spoken "you", so the letter decides on "a" or "an".
+    """
+
+    words: NDArray[Any]
+    tags: NDArray[Any]
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+    entry_word: NDArray[np.int64]
+    entry_tag: NDArray[np.int64]
+    vowel: NDArray[np.bool_]
+
+    def entries(
+        self, codes: NDArray[np.int64], labels: NDArray[np.int64], draws: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Choose an entry for every slot; each entry of its terminal is equally likely.
+
+        Args:
+            codes: Slots, shape (slots,).
+            labels: 0 singular or 1 plural, the subject's, for every slot, shape (slots,).
+            draws: Uniform in [0, 1), shape (slots,).
+        """
+        size = self.size[codes, labels]
+        return self.start[codes, labels] + (draws * size).astype(np.int64)
+
+    def counterparts(
+        self, codes: NDArray[np.int64], labels: NDArray[np.int64], entries: NDArray[np.int64]
+    ) -> list[str]:
+        """Return the form of the other number of nouns or verbs chosen by `entries`."""
+        place = entries - self.start[codes, labels]
+        others: list[str] = self.words[
+            self.entry_word[self.start[codes, 1 - labels] + place]
+        ].tolist()
+        return others
+
+    def spell(self, entries: NDArray[np.int64]) -> list[str]:
+        """Return the words of a run of entries, "a" before a vowel as "an"."""
+        words = self.entry_word[entries]
+        article = np.flatnonzero(words[:-1] == np.flatnonzero(self.words == "a"))
+        article = article[self.vowel[words[article + 1]]]
+        words[article] = np.flatnonzero(self.words == "an")
+        spelt: list[str] = self.words[words].tolist()
+        return spelt
+
+
+@functools.cache
+def lexicon() -> Lexicon:
+    """Return the lexicon of the grammar, made once."""
+    words: dict[str, int] = {"an": 0}
+    tags: dict[str, int] = {}
+    entry_word: list[int] = []
+    entry_tag: list[int] = []
+
+    def lay(entries: Sequence[Entry]) -> tuple[int, int]:
+        start = len(entry_word)
+        for word, tag in entries:
+            entry_word.append(words.setdefault(word, len(words)))
+            entry_tag.append(tags.setdefault(tag, len(tags)))
+        return start, len(entries)
+
+    ranges: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for terminal in terminals().values():
+        sg, pl = lay(terminal.sg), lay(terminal.pl)
+        ranges += [(sg, pl), (pl, sg), (sg, sg), (pl, pl)]  # SAME, OTHER, SG, PL
+    laid = np.array(ranges, dtype=np.int64)
+    return Lexicon(
+        words=np.array(list(words), dtype=object),
+        tags=np.array(list(tags), dtype=object),
+        start=laid[:, :, 0],
+        size=laid[:, :, 1],
+        entry_word=np.array(entry_word, dtype=np.int64),
+        entry_tag=np.array(entry_tag, dtype=np.int64),
+        vowel=np.array([word[0] in "aeiou" for word in words]),
+    )
