@@ -1,0 +1,1 @@
+"""Recurrent classifiers whose every gate can be read."""

@@ -1,0 +1,193 @@
+"""The step equations of `torch.nn`'s RNN, GRU and LSTM, written once, with every gate named.
+
+A step has three stages. `read` needs only x_t and h_{t-1}, so it runs over one word or, where every
+h is known, over all words at once; `remember` carries the memory, elementwise, past the word;
+`expose` makes the hidden state of it. All take any leading shape.
+
+Each quantity goes through `compute` at the moment it is made, and what comes back is used from
+there on: whoever walks the words decides where a quantity is stored and whether it is edited. A
+pre-activation has no name and never leaves this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from memgate.errors import InputError
+
+Recurrence = nn.RNN | nn.GRU | nn.LSTM
+Quantity = Literal["reset", "update", "input", "forget", "output", "candidate", "cell", "hidden"]
+Reading = Literal["keep", "write"]
+State = Float[Tensor, "*words units"]
+Parts = Float[Tensor, "*words parts"]
+
+READINGS: Mapping[str, Mapping[Reading, bool]] = {
+    "reset": {},
+    "update": {"keep": False, "write": True},
+    "input": {"write": False},
+    "forget": {"keep": False},
+    "output": {},
+}
+"""How torch's gates read: as keep, write, both or neither; True where the reading is 1 - gate.
+
+torch's GRU keeps with its update gate, h' = (1-z)·n + z·h: so do Cho et al. (2014, equation 7),
+while the update gate of Chung et al. (2014, section 3.2) and Ng's Γu write.
+"""
+
+
+@runtime_checkable
+class Compute(Protocol):
+    """Makes one quantity of a step; what it returns is used by everything that follows."""
+
+    def __call__(
+        self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
+    ) -> Tensor:
+        """Return ``function(*operands)``, or what an edit makes of it.
+
+        Args:
+            name: The quantity that is made.
+            function: Accepts ``out=``, a tensor to write to.
+            operands: Its arguments.
+        """
+        ...
+
+
+@runtime_checkable
+class Cell(Protocol):
+    """The equations of one kind of recurrence."""
+
+    @property
+    def gates(self) -> tuple[Quantity, ...]:
+        """The names of the gates, each a number in (0, 1), in torch's order."""
+        ...
+
+    @property
+    def memory(self) -> Literal["cell", "hidden"]:
+        """The quantity that is carried from word to word, elementwise."""
+        ...
+
+    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+        """Return the gates and the candidate by name.
+
+        Args:
+            inputs: W_ih·x_t + b_ih, torch's parts side by side.
+            recurrent: W_hh·h_{t-1} + b_hh, likewise.
+            compute: Makes each quantity.
+        """
+        ...
+
+    def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
+        """Return the memory after the word, from that before it and what `read` returned."""
+        ...
+
+    def expose(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
+        """Return the hidden state after the word, from the memory after it."""
+        ...
+
+
+class RNN:
+    """Elman (1990) with tanh: h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh). It has no gates."""
+
+    gates: tuple[Quantity, ...] = ()
+    memory: Literal["cell", "hidden"] = "hidden"
+
+    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+        """Return the candidate."""
+        return {"candidate": compute("candidate", torch.tanh, inputs + recurrent)}
+
+    def remember(
+        self, step: Mapping[Quantity, State], _memory: State, compute: Compute, /
+    ) -> State:
+        """Return h' = n: nothing of what was there is kept."""
+        return compute("hidden", _same, step["candidate"])
+
+    def expose(self, _step: Mapping[Quantity, State], memory: State, _compute: Compute, /) -> State:
+        """Return the memory, which is the hidden state."""
+        return memory
+
+
+class GRU:
+    """Cho et al. (2014), as in torch: the reset gate acts after the recurrent product.
+
+    r = σ(x_r + h_r), z = σ(x_z + h_z), n = tanh(x_n + r·h_n), h' = (1-z)·n + z·h, where x_* and h_*
+    are the input and the recurrent parts, each with its bias.
+    """
+
+    gates: tuple[Quantity, ...] = ("reset", "update")
+    memory: Literal["cell", "hidden"] = "hidden"
+
+    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+        """Return r, z and n."""
+        x_reset, x_update, x_candidate = inputs.chunk(3, dim=-1)
+        h_reset, h_update, h_candidate = recurrent.chunk(3, dim=-1)
+        reset = compute("reset", torch.sigmoid, x_reset + h_reset)
+        update = compute("update", torch.sigmoid, x_update + h_update)
+        candidate = compute("candidate", torch.tanh, x_candidate + reset * h_candidate)
+        return {"reset": reset, "update": update, "candidate": candidate}
+
+    def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
+        """Return h' = (1-z)·n + z·h; where z is 1, exactly h."""
+        return compute("hidden", torch.lerp, step["candidate"], memory, step["update"])
+
+    def expose(self, _step: Mapping[Quantity, State], memory: State, _compute: Compute, /) -> State:
+        """Return the memory, which is the hidden state."""
+        return memory
+
+
+class LSTM:
+    """Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000).
+
+    i, f, o = σ(x_* + h_*), g = tanh(x_g + h_g), c' = f·c + i·g, h' = o·tanh(c'), with no peepholes.
+    g is the candidate. torch stacks the parts in the order i, f, g, o.
+    """
+
+    gates: tuple[Quantity, ...] = ("input", "forget", "output")
+    memory: Literal["cell", "hidden"] = "cell"
+
+    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+        """Return i, f, o and g."""
+        enter, forget, candidate, output = (inputs + recurrent).chunk(4, dim=-1)
+        return {
+            "input": compute("input", torch.sigmoid, enter),
+            "forget": compute("forget", torch.sigmoid, forget),
+            "output": compute("output", torch.sigmoid, output),
+            "candidate": compute("candidate", torch.tanh, candidate),
+        }
+
+    def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
+        """Return c' = f·c + i·g."""
+        kept = step["forget"] * memory
+        return compute("cell", torch.addcmul, kept, step["input"], step["candidate"])
+
+    def expose(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
+        """Return h' = o·tanh(c')."""
+        return compute("hidden", torch.mul, step["output"], torch.tanh(memory))
+
+
+CELLS: Mapping[str, Cell] = {"RNN_TANH": RNN(), "GRU": GRU(), "LSTM": LSTM()}
+"""The equations by `torch.nn`'s ``mode``."""
+
+
+def cell_of(net: Recurrence) -> Cell:
+    """Return the equations of a recurrence.
+
+    Raises:
+        InputError: It is bidirectional, projected, of ReLU units, or takes the time first.
+    """
+    if net.mode not in CELLS:
+        raise InputError(f"recurrence: expected mode {', '.join(CELLS)}, got {net.mode}")
+    for option, wanted in {"bidirectional": False, "proj_size": 0, "batch_first": True}.items():
+        if getattr(net, option) != wanted:
+            raise InputError(
+                f"recurrence: expected {option}={wanted}, got {option}={getattr(net, option)}"
+            )
+    return CELLS[net.mode]
+
+
+def _same(value: State, *, out: State | None = None) -> State:
+    return value if out is None else out.copy_(value)

@@ -1,0 +1,249 @@
+"""Every state and gate of a recurrence over sentences: `replay`, or `unroll` under an edit.
+
+Both agree with `torch.nn` and with each other to 1e-12 in double. Dropout between layers is never
+applied. States start at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from memgate.errors import InputError
+from memgate.models.cells import READINGS, Cell, Quantity, Reading, Recurrence, cell_of
+
+Inputs = Float[Tensor, "batch time features"]
+States = Float[Tensor, "batch time units"]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What one layer holds and does at each word.
+
+    Args:
+        hidden: The hidden state after each word, in (-1, 1).
+        cell: The LSTM's cell after each word; None for the others.
+        candidate: What the word offers to the memory, in (-1, 1).
+        gates: Each in (0, 1), by torch's name: ``input``, ``forget``, ``output`` (LSTM); ``reset``,
+            ``update`` (GRU); none (RNN).
+    """
+
+    hidden: States
+    cell: States | None
+    candidate: States
+    gates: dict[str, States]
+
+    @property
+    def readings(self) -> dict[Reading, States]:
+        """The comparable readings ``keep`` and ``write``, in (0, 1); none for the RNN.
+
+        LSTM: keep = forget, write = input. GRU: keep = update, write = 1 - update.
+        """
+        return {
+            reading: 1 - values if complement else values
+            for gate, values in self.gates.items()
+            for reading, complement in READINGS[gate].items()
+        }
+
+
+@runtime_checkable
+class Edit(Protocol):
+    """Changes a quantity before anything that depends on it is computed."""
+
+    def __call__(
+        self, name: Quantity, value: Float[Tensor, "batch units"], /, *, layer: int, time: int
+    ) -> Float[Tensor, "batch units"]:
+        """Return the quantity to go on with: `value`, changed in place or not, or another tensor.
+
+        Layers come in order, and within a layer the words in order.
+
+        Args:
+            name: A gate, ``candidate``, ``cell`` or ``hidden``.
+            value: The quantity for each sentence of the batch.
+            layer: From 0.
+            time: Index of the word, from 0.
+        """
+        ...
+
+
+class _Weights(NamedTuple):
+    """One layer's own parameters, not copies, in torch's order."""
+
+    w_ih: Tensor
+    w_hh: Tensor
+    b_ih: Tensor | None
+    b_hh: Tensor | None
+
+
+def trajectories(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
+    """Return one trajectory a layer, by whichever of `replay` and `unroll` suits the device.
+
+    On a CPU that is `unroll`, whose step stays in the cache: 1.6 times the fused forward against
+    3.5 (LSTM), 1.0 against 2.5 (GRU; B 256, T 25, H 128, one thread). A GPU, where many small
+    launches cost more than a large one, gets `replay`; that choice has not been measured.
+
+    Raises:
+        InputError: As `replay`.
+    """
+    return replay(net, inputs) if inputs.is_cuda else unroll(net, inputs)
+
+
+def replay(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
+    """Return one trajectory a layer, from the states that the fused kernel gives.
+
+    At word t the gates need only x_t and h_{t-1}, so with every h known one product over all words
+    gives every gate; the LSTM's cell follows by an elementwise scan. Gradients flow.
+
+    Args:
+        net: Any layers, one direction, ``batch_first``.
+        inputs: Word vectors, every sentence of the same length.
+
+    Raises:
+        InputError: The recurrence is of another kind, or the inputs don't fit it.
+    """
+    cell = cell_of(net)
+    _check(net, inputs)
+    below = inputs.transpose(0, 1)
+    result = []
+    for layer in range(net.num_layers):
+        weights = _weights(net, layer)
+        hidden = _fused(net, weights, below)
+        before = torch.cat([torch.zeros_like(hidden[:1]), hidden[:-1]])
+        step = cell.read(
+            functional.linear(below, weights.w_ih, weights.b_ih),
+            functional.linear(before, weights.w_hh, weights.b_hh),
+            _plain,
+        )
+        memory = hidden if cell.memory == "hidden" else _scan(cell, step)
+        result.append(_trajectory(cell, {**step, "hidden": hidden, cell.memory: memory}))
+        below = hidden
+    return result
+
+
+@torch.no_grad()
+def unroll(net: Recurrence, inputs: Inputs, edit: Edit | None = None) -> list[Trajectory]:
+    """Return one trajectory a layer, word by word, under an edit.
+
+    An edit reaches whatever depends on the quantity: the rest of the step, later words, layers
+    above. Quantities are written in place, so no gradients flow.
+
+    Args:
+        net: Any layers, one direction, ``batch_first``; it is left as it was.
+        inputs: Word vectors, every sentence of the same length.
+        edit: Sees each quantity as it is made and returns the one to go on with.
+
+    Raises:
+        InputError: As `replay`; or the edit returned another shape.
+    """
+    cell = cell_of(net)
+    _check(net, inputs)
+    below = inputs.transpose(0, 1)
+    result = []
+    for layer in range(net.num_layers):
+        weights = _weights(net, layer)
+        memory = hidden = below.new_zeros(below.shape[1], net.hidden_size)
+        record = _Record(hidden, len(below), layer, edit)
+        for time, word in enumerate(below):
+            record.time = time
+            step = cell.read(
+                functional.linear(word, weights.w_ih, weights.b_ih),
+                functional.linear(hidden, weights.w_hh, weights.b_hh),
+                record,
+            )
+            memory = cell.remember(step, memory, record)
+            hidden = cell.expose(step, memory, record)
+        result.append(_trajectory(cell, record.made))
+        below = record.made["hidden"]
+    return result
+
+
+class _Record:
+    """A `Compute` that writes each quantity to its place in a (time, batch, units) block."""
+
+    def __init__(self, like: Tensor, times: int, layer: int, edit: Edit | None) -> None:
+        self.made: dict[Quantity, Tensor] = {}
+        self.time = 0
+        self._like = like
+        self._times = times
+        self._layer = layer
+        self._edit = edit
+
+    def __call__(
+        self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
+    ) -> Tensor:
+        if name not in self.made:
+            self.made[name] = self._like.new_empty(self._times, *self._like.shape)
+        value = self.made[name][self.time]
+        function(*operands, out=value)
+        if self._edit is not None:
+            edited = self._edit(name, value, layer=self._layer, time=self.time)
+            if edited.shape != value.shape:
+                raise InputError(
+                    f"edit of {name!r} (layer {self._layer}, time {self.time}): expected shape "
+                    f"{tuple(value.shape)}, got {tuple(edited.shape)}"
+                )
+            value.copy_(edited)
+        return value
+
+
+def _plain(_name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor) -> Tensor:
+    """A `Compute` that only computes, so that gradients flow."""
+    return function(*operands)
+
+
+def _weights(net: Recurrence, layer: int) -> _Weights:
+    return _Weights(
+        getattr(net, f"weight_ih_l{layer}"),
+        getattr(net, f"weight_hh_l{layer}"),
+        getattr(net, f"bias_ih_l{layer}", None),
+        getattr(net, f"bias_hh_l{layer}", None),
+    )
+
+
+def _fused(
+    net: Recurrence, weights: _Weights, below: Float[Tensor, "time batch features"]
+) -> Float[Tensor, "time batch units"]:
+    """Run one layer of the recurrence through the kernel that `torch.nn` itself calls."""
+    start = below.new_zeros(1, below.shape[1], net.hidden_size)
+    parameters = [weight for weight in weights if weight is not None]
+    # One layer, no dropout, one direction, time first. "Training" only lets cuDNN keep what its
+    # backward pass needs.
+    options = (net.bias, 1, 0.0, torch.is_grad_enabled(), False, False)
+    if net.mode == "LSTM":
+        return torch.lstm(below, (start, start), parameters, *options)[0]
+    kernel = torch.gru if net.mode == "GRU" else torch.rnn_tanh
+    return kernel(below, start, parameters, *options)[0]
+
+
+def _scan(cell: Cell, step: Mapping[Quantity, Tensor]) -> Float[Tensor, "time batch units"]:
+    """Carry the memory through the words, from what each of them makes of it."""
+    memory = torch.zeros_like(step["candidate"][0])
+    memories = []
+    for values in zip(*step.values(), strict=True):
+        memory = cell.remember(dict(zip(step, values, strict=True)), memory, _plain)
+        memories.append(memory)
+    return torch.stack(memories)
+
+
+def _trajectory(cell: Cell, made: Mapping[Quantity, Tensor]) -> Trajectory:
+    batch_first = {name: values.transpose(0, 1) for name, values in made.items()}
+    return Trajectory(
+        hidden=batch_first["hidden"],
+        cell=batch_first.get("cell"),
+        candidate=batch_first["candidate"],
+        gates={gate: batch_first[gate] for gate in cell.gates},
+    )
+
+
+def _check(net: Recurrence, inputs: Tensor) -> None:
+    if inputs.ndim != 3 or inputs.shape[1] < 1 or inputs.shape[2] != net.input_size:
+        raise InputError(
+            f"inputs: expected shape (batch, time, {net.input_size}) with a time of at least 1, "
+            f"got {tuple(inputs.shape)}"
+        )

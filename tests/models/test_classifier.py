@@ -1,0 +1,161 @@
+"""The classifier against a forward pass written out in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+from torch import Tensor
+
+from memgate.errors import InputError
+from memgate.models.classifier import RECURRENCE, Cell, Classifier
+
+every_cell = pytest.mark.parametrize("cell", sorted(RECURRENCE))
+
+
+def sigmoid(values: Any) -> Any:
+    return 1 / (1 + np.exp(-values))
+
+
+def by_hand(classifier: Classifier, ids: list[int]) -> float:
+    """The log-odds after one prefix, one word at a time."""
+    weights = {name: value.numpy() for name, value in classifier.state_dict().items()}
+    words = [weights["embedding.weight"][token] for token in ids]
+    for layer in range(classifier.config["num_layers"]):
+        w_ih, w_hh, b_ih, b_hh = (
+            weights[f"recurrence.{name}_l{layer}"]
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        h = c = np.zeros(w_hh.shape[1])
+        states = []
+        for word in words:
+            x, r = w_ih @ word + b_ih, w_hh @ h + b_hh
+            if classifier.cell == "rnn":
+                h = np.tanh(x + r)
+            elif classifier.cell == "gru":
+                (x_r, x_z, x_n), (r_r, r_z, r_n) = np.split(x, 3), np.split(r, 3)
+                z = sigmoid(x_z + r_z)
+                h = (1 - z) * np.tanh(x_n + sigmoid(x_r + r_r) * r_n) + z * h
+            else:
+                i, f, g, o = np.split(x + r, 4)
+                c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                h = sigmoid(o) * np.tanh(c)
+            states.append(h)
+        words = states
+    return float(weights["readout.weight"][0] @ words[-1] + weights["readout.bias"][0])
+
+
+def ids(batch: int, time: int, vocab_size: int = 11) -> Tensor:
+    return torch.randint(vocab_size, (batch, time))
+
+
+@settings(deadline=None)  # an example takes milliseconds, on busy cores now and then more
+@given(
+    cell=st.sampled_from(sorted(RECURRENCE)),
+    sizes=st.fixed_dictionaries(
+        {name: st.integers(1, 4) for name in ("embedding_size", "hidden_size", "num_layers")}
+    ),
+    batch=st.integers(1, 4),
+    time=st.integers(1, 6),
+    seed=st.integers(0, 2**32),
+)
+def test_log_odds_are_those_of_the_equations(
+    cell: Cell, sizes: dict[str, int], batch: int, time: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    classifier = Classifier(11, cell, **sizes).double()
+    prefixes = ids(batch, time)
+    with torch.no_grad():
+        logits = classifier(prefixes)
+    expected = [by_hand(classifier, prefix) for prefix in prefixes.tolist()]
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-12)
+
+
+@every_cell
+def test_probabilities_are_those_of_the_log_odds_and_carry_no_gradient(cell: Cell) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(11, cell).double()
+    with torch.no_grad():
+        classifier.readout.weight.mul_(100)  # far out both ways
+    prefixes = ids(64, 5)
+    p = classifier.p_plural(prefixes)
+    assert p.shape == (64,)
+    assert ((p >= 0) & (p <= 1)).all()
+    assert p.min() < 0.01
+    assert p.max() > 0.99
+    assert not p.requires_grad
+    np.testing.assert_allclose(p, sigmoid(classifier(prefixes).detach().numpy()), atol=1e-12)
+
+
+@every_cell
+def test_probabilities_do_not_depend_on_the_batch(cell: Cell) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(11, cell, num_layers=2)
+    prefixes = ids(33, 7)
+    whole = classifier.p_plural(prefixes)
+    for size in (1, 2, 32):
+        parts = torch.cat([classifier.p_plural(part) for part in torch.split(prefixes, size)])
+        torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
+
+
+@every_cell
+def test_every_word_of_the_prefix_counts(cell: Cell) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(11, cell)
+    prefix = ids(1, 6)
+    logit = classifier(prefix)
+    for time in range(6):
+        other = prefix.clone()
+        other[0, time] = (other[0, time] + 1) % 11
+        assert classifier(other) != logit
+
+
+@every_cell
+def test_the_configuration_and_the_weights_make_it_again(cell: Cell) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(
+        11, cell, embedding_size=3, hidden_size=4, num_layers=2, dropout=0.5
+    ).eval()
+    again = Classifier(**classifier.config).eval()
+    again.load_state_dict(classifier.state_dict())
+    prefixes = ids(3, 4)
+    assert torch.equal(again(prefixes), classifier(prefixes))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_dropout_acts_in_training_only(num_layers: int) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(11, num_layers=num_layers, dropout=0.5)  # no warning: those are errors
+    prefixes = ids(3, 4)
+    assert not torch.equal(classifier(prefixes), classifier(prefixes))
+    classifier.eval()
+    assert torch.equal(classifier(prefixes), classifier(prefixes))
+
+
+@pytest.mark.parametrize("cell", ["mgu", "LSTM"])
+def test_refuses_an_unknown_cell(cell: Any) -> None:
+    # Where the tests check annotations, Literal refuses it first.
+    message = rf"^cell: expected one of rnn, gru, lstm, got '{cell}'$|^Type-check error"
+    with pytest.raises((InputError, TypeCheckError), match=message):
+        Classifier(11, cell)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vocab_size": 0}, r"^vocab_size: expected at least 1, got 0$"),
+        ({"embedding_size": 0}, r"^embedding_size: expected at least 1, got 0$"),
+        ({"hidden_size": -5}, r"^hidden_size: expected at least 1, got -5$"),
+        ({"num_layers": 0}, r"^num_layers: expected at least 1, got 0$"),
+        ({"dropout": 1.0}, r"^dropout: expected a share from 0 to below 1, got 1\.0$"),
+        ({"dropout": -0.1}, r"^dropout: expected a share from 0 to below 1, got -0\.1$"),
+    ],
+)
+def test_refuses_sizes_out_of_range(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Classifier(**{"vocab_size": 11, **arguments})

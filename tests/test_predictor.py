@@ -1,0 +1,340 @@
+"""A classifier with its vocabulary: what it says of a sentence, and the folder it lives in."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load, load_file, save_file
+
+from memgate.data.batches import Prefixes
+from memgate.data.vocabulary import Vocabulary
+from memgate.errors import InputError
+from memgate.models.classifier import Cell, Classifier
+from memgate.predictor import Predictor
+
+every_cell = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+
+WORDS = ["the", "a", "key", "keys", "to", "cabinet", "cabinets", "near", "of", "by"]
+FILES = {"model.safetensors", "config.json", "tokenizer.json"}
+
+
+def predictor(cell: Cell = "gru", seed: int = 0, **sizes: int) -> Predictor:
+    torch.manual_seed(seed)
+    vocabulary = Vocabulary.from_words(WORDS, ["NN", "NNS"])
+    classifier = Classifier(
+        len(vocabulary), cell, **{"embedding_size": 6, "hidden_size": 5} | sizes
+    )
+    with torch.no_grad():
+        for weight in classifier.parameters():
+            weight.mul_(4)  # so that words matter and probabilities differ
+    return Predictor(classifier.eval(), vocabulary)
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    draw = random.Random(seed)
+    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(count)]
+
+
+def encode(predictor: Predictor, texts: list[str]) -> Prefixes:
+    return Prefixes.encode(predictor.vocabulary, pa.array(texts))
+
+
+# --- what it says
+
+
+@every_cell
+def test_probabilities_are_the_classifiers_own_row_by_row(cell: Cell) -> None:
+    model = predictor(cell, num_layers=2)
+    texts = sentences(50)
+    expected = [
+        float(model.classifier.p_plural(torch.tensor([[1 + WORDS.index(w) for w in t.split()]])))
+        for t in texts
+    ]
+    found = model.predict(texts)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert np.ptp(found) > 0.2  # they do differ
+
+
+@every_cell
+def test_probabilities_do_not_depend_on_the_batch_size(cell: Cell) -> None:
+    model = predictor(cell)
+    prefixes = encode(model, sentences(200))
+    whole = model.p_plural(prefixes, 1024)
+    for batch_size in (1, 2, 3, 7, 64):
+        found = model.p_plural(prefixes, batch_size)
+        np.testing.assert_allclose(found, whole, rtol=0, atol=1e-6)
+
+
+MODELS = {cell: predictor(cell) for cell in ("rnn", "gru", "lstm")}
+TEXTS = sentences(30)
+ALONE = {
+    cell: [float(model.predict([text])[0]) for text in TEXTS] for cell, model in MODELS.items()
+}
+
+
+@given(st.sampled_from(sorted(MODELS)), st.lists(st.integers(0, 29), min_size=1, max_size=40))
+def test_a_sentence_is_read_alike_in_any_order_and_company(cell: str, chosen: list[int]) -> None:
+    found = MODELS[cell].predict([TEXTS[place] for place in chosen])
+    expected = [ALONE[cell][place] for place in chosen]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_dropout_is_off_even_if_the_classifier_was_training() -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(13, "gru", 6, 5, dropout=0.5).train()
+    model = Predictor(classifier, predictor().vocabulary)
+    assert (model.predict(TEXTS) == model.predict(TEXTS)).all()
+
+
+def test_case_and_white_space_do_not_count() -> None:
+    model = predictor()
+    expected = model.predict(["the keys to the cabinet"])
+    assert model.predict(["  The KEYS\tto\u00a0the\ncabinet "]) == expected
+
+
+def test_rare_words_are_read_as_their_tag_where_it_is_known() -> None:
+    model = predictor()
+    symbols, unknown = model.predict(["the NNS", "the xyz"])  # the word of the symbol, <unk>
+    found = model.predict(["the gnus", "the gnus", "the gnus"], ["DT NNS", None, " DT  NNS "])
+    np.testing.assert_allclose(found, [symbols, unknown, symbols], rtol=0, atol=1e-6)
+    assert abs(symbols - unknown) > 0.01
+    assert model.predict(["gnus"], ["NNS"]) != model.predict(["gnus"], ["NN"])
+
+
+def test_no_tags_are_as_good_as_null_tags() -> None:
+    model = predictor()
+    assert (model.predict(TEXTS, [None] * len(TEXTS)) == model.predict(TEXTS)).all()
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "tags", "message"),
+    [
+        ([], None, r"expected at least one sentence, got none"),
+        (["the", ""], None, r"row 1: expected at least one word, got an empty sentence"),
+        (["the", "key", " \t\n"], None, r"row 2: expected at least one word, got an empty sent.*"),
+        (["the", ""], ["DT", ""], r"row 1: expected at least one word, got an empty sentence"),
+        (
+            ["the", "xyz qrs", "uvw"],
+            None,
+            r"row 1: expected a sentence with at least one word of the vocabulary \(13 entries\), "
+            r"got 'xyz qrs'",
+        ),
+        (["xyz"], ["VBZ"], r"row 0: expected a sentence with at least one word .* got 'xyz'"),
+        ("the keys", None, r"expected a list of sentences, got one string: 'the keys'"),
+        (["the", "the gnus"], [None, "NNS"], r"row 1: tags: expected 2, one a word, got 1"),
+        # as many tags as words in all: nothing else would notice
+        (["the gnus", "gnus"], ["NNS", "DT NNS"], r"row 0: tags: expected 2, one a word, got 1"),
+        (["gnus"], [""], r"row 0: tags: expected 1, one a word, got 0"),
+        (["the", "gnus"], ["DT"], r"tags: expected 2, one string a sentence, got 1"),
+    ],
+)
+def test_refuses_what_it_cannot_read_and_names_the_row(
+    prefixes: Any, tags: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^{message}$"):
+        predictor().predict(prefixes, tags)
+
+
+def test_marks_the_rows_without_a_known_word() -> None:
+    model = predictor()
+    prefixes = encode(model, ["xyz", "the xyz", "xyz the", "xyz xyz xyz", "the", "NNS"])
+    unread = Predictor.without_known_word(prefixes)
+    assert unread.tolist() == [True, False, False, True, False, False]
+
+
+# --- the folder
+
+
+@every_cell
+def test_what_is_saved_is_what_is_loaded_bit_by_bit(tmp_path: Path, cell: Cell) -> None:
+    saved = predictor(cell, num_layers=2)
+    saved.save(tmp_path / "new" / "model")
+    loaded = Predictor.load(tmp_path / "new" / "model")
+    weights, again = saved.classifier.state_dict(), loaded.classifier.state_dict()
+    assert list(weights) == list(again)
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    assert loaded.classifier.config == saved.classifier.config
+    assert loaded.vocabulary.digest() == saved.vocabulary.digest()
+    assert not loaded.classifier.training
+    assert (loaded.predict(TEXTS) == saved.predict(TEXTS)).all()
+
+
+def test_saving_again_replaces_what_was_there(tmp_path: Path) -> None:
+    predictor("lstm", seed=1).save(tmp_path)
+    second = predictor("gru", seed=2)
+    second.save(tmp_path)
+    assert (Predictor.load(tmp_path).predict(TEXTS) == second.predict(TEXTS)).all()
+
+
+def test_the_folder_holds_safetensors_and_json_and_no_pickle(tmp_path: Path) -> None:
+    model = predictor()
+    model.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    for path in tmp_path.iterdir():
+        assert not zipfile.is_zipfile(path)  # as torch.save writes
+        with path.open("rb") as file, pytest.raises(pickle.UnpicklingError):
+            pickle.load(file)
+    assert set(load_file(tmp_path / "model.safetensors")) == set(model.classifier.state_dict())
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert config == {
+        "cell": "gru",
+        "vocab_size": 13,
+        "embedding_size": 6,
+        "hidden_size": 5,
+        "num_layers": 1,
+        "dropout": 0.0,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    predictor().save(tmp_path)
+    return tmp_path
+
+
+def refused(folder: Path) -> str:
+    """The one line with which a folder is refused."""
+    with pytest.raises(InputError) as error:
+        Predictor.load(folder)
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_refuses_a_missing_file_and_names_it(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    assert refused(folder).startswith(f"{folder / name}: expected ")
+    (folder / name).mkdir()
+    assert refused(folder).startswith(f"{folder / name}: expected ")
+
+
+def test_refuses_a_missing_folder(tmp_path: Path) -> None:
+    assert refused(tmp_path / "x").startswith(f"{tmp_path}/x/tokenizer.json: expected ")
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_refuses_a_truncated_file_and_names_it(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes().rstrip()
+    for length in (0, 1, 7, 8, 9, len(whole) // 2, len(whole) - 1):
+        (folder / name).write_bytes(whole[:length])
+        assert refused(folder).startswith(f"{folder / name}: expected "), length
+
+
+def pickled(path: Path) -> None:
+    torch.save({"readout.bias": torch.zeros(1)}, path)
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 20)
+
+
+def header_changed(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:20] + b"\0\xff{{" + content[24:])
+
+
+def appended(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+@pytest.mark.parametrize("damage", [pickled, overwritten, header_changed, appended])
+def test_refuses_damaged_weights(folder: Path, damage: Callable[[Path], None]) -> None:
+    damage(folder / "model.safetensors")
+    assert refused(folder).startswith(f"{folder}/model.safetensors: expected safetensors, got: ")
+
+
+def test_refuses_weights_that_lack_something_or_have_more(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    weights = load(path.read_bytes())  # load_file would map the file that is to be changed
+    for changed in (
+        {name: weight for name, weight in weights.items() if name != "readout.bias"},
+        {**weights, "another": torch.zeros(1)},
+        {**weights, "readout.bias": torch.zeros(2)},
+        {},
+    ):
+        save_file(changed, path)
+        assert refused(folder).startswith(f"{path}: weights don't fit config.json: Error(s) in ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": 6},
+        {"embedding_size": 7},
+        {"num_layers": 2},
+        {"cell": "lstm"},
+        {"cell": "rnn"},
+        {"vocab_size": 14},
+    ],
+)
+def test_refuses_sizes_that_are_not_the_weights(folder: Path, change: dict[str, Any]) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+    path = folder / "model.safetensors"
+    assert refused(folder).startswith(f"{path}: weights don't fit config.json: ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": 0},
+        {"hidden_size": "five"},
+        {"hidden_size": None},
+        {"hidden_size": 2.5},
+        {"dropout": 1},
+        {"dropout": "none"},
+        {"cell": "mgu"},
+        {"cell": ["gru"]},
+        {"colour": "red"},
+        {"vocab_size": 10**30},
+    ],
+)
+def test_refuses_a_configuration_that_makes_no_classifier(
+    folder: Path, change: dict[str, Any]
+) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+    assert "config.json: " in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[1]", "expected a JSON object, got list"),
+        (b'"gru"', "expected a JSON object, got str"),
+        (b"null", "expected a JSON object, got NoneType"),
+        (b"{cell: gru}", "expected the classifier's sizes in JSON, got: "),
+        (b"\xff\xfe{}", "expected the classifier's sizes in JSON, got: "),
+    ],
+)
+def test_refuses_a_configuration_that_is_no_object(
+    folder: Path, content: bytes, message: str
+) -> None:
+    (folder / "config.json").write_bytes(content)
+    assert refused(folder).startswith(f"{folder}/config.json: {message}")
+
+
+def test_refuses_a_configuration_without_a_size(folder: Path) -> None:
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    message = refused(folder)
+    assert message.startswith(f"{folder}/config.json: ")
+    assert message.endswith("'vocab_size'")
+
+
+def test_refuses_a_vocabulary_of_another_size(folder: Path) -> None:
+    Vocabulary.from_words(WORDS).save(folder / "tokenizer.json")
+    assert refused(folder) == f"{folder}: expected 13 vocabulary entries, got 11"
