@@ -1,0 +1,124 @@
+"""The MLflow model (models from code: MLflow runs this file on load): sentences in, number out.
+
+It reads the exchange format: ``prefix``, or ``text`` cut at ``verb_idx`` (whole where that is
+null), and ``tags`` where known. Nothing is pickled: weights are safetensors, the vocabulary JSON.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from memgate.errors import InputError
+from memgate.predictor import Predictor
+
+COLUMNS = ("prefix", "text", "verb_idx", "tags")
+
+
+class AgreementModel(PythonModel):
+    """Chooses the number of the verb that follows a sentence's beginning."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the classifier and its vocabulary from the artifact ``model``."""
+        self._predictor = Predictor.load(Path(context.artifacts["model"]))
+
+    def predict(
+        self,
+        context: PythonModelContext | None,  # noqa: ARG002  # MLflow's signature
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
+        """Return one row a sentence.
+
+        Args:
+            context: Unused; `load_context` read what is needed.
+            model_input: Columns ``prefix``, or ``text`` and ``verb_idx``, and optionally ``tags``.
+            params: Unused.
+
+        Returns:
+            ``number`` (singular or plural), ``probability`` (of that number, in [0.5, 1]) and
+            ``p_plural`` (in [0, 1]), with the index of the input.
+
+        Raises:
+            MlflowException: A row can't be read; the message is one line that names it, from 0.
+        """
+        frame = _frame(model_input)
+        try:
+            rows = [_prefix(n, row) for n, row in enumerate(frame.to_dict(orient="records"))]
+            p_plural = self._predictor.predict([r[0] for r in rows], [r[1] for r in rows])
+        except InputError as error:  # a ValueError would reach users of the server as a traceback
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+        plural = p_plural >= 0.5
+        return pd.DataFrame(
+            {
+                "number": np.where(plural, "plural", "singular"),
+                "probability": np.where(plural, p_plural, 1 - p_plural),
+                "p_plural": p_plural,
+            },
+            index=frame.index,
+        )
+
+
+def _frame(data: Any) -> pd.DataFrame:
+    """Bring what callers send into columns; MLflow makes one row of lists of a dict of lists."""
+    if isinstance(data, list) and all(isinstance(entry, str) for entry in data):
+        return pd.DataFrame({"prefix": data})
+    frame = pd.DataFrame(data)
+    if not {"prefix", "text"} & set(frame.columns):
+        raise MlflowException.invalid_parameter_value(
+            "expected a column 'prefix', or 'text' with 'verb_idx', got "
+            f"{list(frame.columns) or 'neither'} (MLflow drops unnamed columns: "
+            'send [{"prefix": "the keys to the cabinet"}], not a list of strings)'
+        )
+    if len(frame) == 1 and all(isinstance(cell, list) for cell in frame.iloc[0]):
+        return frame.explode(list(frame.columns), ignore_index=True)
+    return frame
+
+
+def _prefix(row: int, record: dict[Any, Any]) -> tuple[str, str | None]:
+    """Return the words before the verb and their tags."""
+    prefix, text, verb_idx, tags = (_known(record.get(name)) for name in COLUMNS)
+    field, sentence = ("prefix", prefix) if prefix is not None else ("text", text)
+    if not isinstance(sentence, str):
+        got = "neither" if sentence is None else f"{field} {sentence!r}"
+        raise InputError(f"row {row}: expected a string 'prefix' or 'text', got {got}")
+    words, symbols = sentence.split(), _symbols(row, tags)
+    if field == "text" and verb_idx is not None:
+        if isinstance(verb_idx, bool) or not isinstance(verb_idx, (int, float)) or verb_idx % 1:
+            raise InputError(f"row {row}: verb_idx: expected an integer, got {verb_idx!r}")
+        if not 1 <= verb_idx <= len(words):
+            raise InputError(
+                f"row {row}: verb_idx: expected 1 to {len(words)}, the words of the text, "
+                f"got {int(verb_idx)}"
+            )
+        words = words[: int(verb_idx)]
+    if symbols is None:
+        return " ".join(words), None
+    if len(symbols) < len(words):
+        raise InputError(f"row {row}: tags: expected {len(words)}, got {len(symbols)}")
+    return " ".join(words), " ".join(symbols[: len(words)])
+
+
+def _symbols(row: int, tags: Any) -> list[str] | None:
+    symbols = tags.split() if isinstance(tags, str) else tags
+    if symbols is None or (
+        isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols)
+    ):
+        return symbols
+    raise InputError(f"row {row}: tags: expected a string or a list of strings, got {tags!r}")
+
+
+def _known(value: Any) -> Any:
+    """Turn the nulls of pandas (NaN, NA, NaT) into None."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    return None if not isinstance(value, list) and pd.isna(value) else value
+
+
+set_model(AgreementModel())

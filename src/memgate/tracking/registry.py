@@ -1,0 +1,217 @@
+"""The model registry: a version a run, a champion a model, and predictors loaded from any URI."""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
+
+import memgate
+from memgate.errors import InputError
+from memgate.predictor import Predictor
+from memgate.tracking.store import connect, tracking_uri
+
+PREFIX = "memgate-"
+CHAMPION = "champion"
+SCORE = "val_accuracy"
+"""The version tag by which the champion is chosen."""
+
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "safetensors", "tokenizers", "torch")
+
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.string, "prefix", required=False),
+            ColSpec(DataType.string, "text", required=False),
+            # Any, not long: MLflow refuses a long column with a null in it.
+            ColSpec(AnyType(), "verb_idx", required=False),  # type: ignore[no-untyped-call]
+            ColSpec(DataType.string, "tags", required=False),
+        ]
+    ),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, "number"),
+            ColSpec(DataType.double, "probability"),
+            ColSpec(DataType.double, "p_plural"),
+        ]
+    ),
+)
+
+EXAMPLE = {"prefix": ["the keys to the cabinet"]}
+
+
+def register(
+    run_id: str,
+    predictor: Predictor,
+    name: str,
+    scores: Mapping[str, float],
+    tags: Mapping[str, str] | None = None,
+    description: str = "",
+) -> str:
+    """Log a predictor as the model of a run, register it, and choose the champion anew.
+
+    Args:
+        run_id: Run that trained it.
+        predictor: What is registered.
+        name: Registered model, ``memgate-<cell>-<data>``.
+        scores: Shares in [0, 1], such as ``val_accuracy`` and ``test_accuracy``: they become tags
+            of the version (six digits) and metrics linked to the model.
+        tags: More tags of the version, such as cell, data and seed.
+        description: Markdown shown at the version.
+
+    Returns:
+        The version, counted from 1.
+
+    Raises:
+        InputError: The store is unreadable.
+    """
+    client = connect()
+    model_id = _log_model(client, run_id, predictor)
+    _link(client, run_id, model_id, scores)
+    _ensure_name(client, name)
+    version = client.create_model_version(
+        name,
+        source=client.get_logged_model(model_id).artifact_location,
+        tags=_labels(run_id, scores, tags or {}),
+        description=description,
+        run_id=run_id,
+        model_id=model_id,
+    )
+    _choose_champion(client, name)
+    return str(version.version)
+
+
+def _link(
+    client: mlflow.MlflowClient, run_id: str, model_id: str, scores: Mapping[str, float]
+) -> None:
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
+        for key, value in scores.items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+
+
+def _labels(run_id: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> dict[str, str]:
+    return {**tags, "run_id": run_id, **{key: f"{value:.6f}" for key, value in scores.items()}}
+
+
+def _ensure_name(client: mlflow.MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name, description=_about(name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def champions() -> list[str]:
+    """Return the URIs ``models:/memgate-…@champion`` of all registered models that have one."""
+    connect(create=False)
+    return sorted(
+        f"models:/{model.name}@{CHAMPION}"
+        for model in mlflow.search_registered_models()
+        if model.name.startswith(PREFIX) and CHAMPION in model.aliases
+    )
+
+
+def load_predictor(uri: str) -> Predictor:
+    """Load a predictor.
+
+    Args:
+        uri: ``models:/name@alias``, ``models:/name/version``, ``runs:/…/model``, any other URI that
+            MLflow can fetch, or a folder that `Predictor.save` or MLflow wrote.
+
+    Raises:
+        InputError: There is no such model, or its files are damaged.
+    """
+    folder = Path(uri)
+    if re.match(r"[a-z][a-z0-9+.-]+:/", uri):  # two letters at least: C:/… is a folder
+        folder = _fetch(uri)
+    elif not folder.is_dir():
+        raise InputError(
+            f"{uri}: expected a model URI or a folder, found neither; {_known_models()}"
+        )
+    if not (folder / "MLmodel").is_file():
+        return Predictor.load(folder)
+    try:
+        artifacts = Model.load(str(folder)).flavors["python_function"]["artifacts"]
+        path = folder / artifacts["model"]["path"]
+    except Exception as error:  # YAML's errors, missing keys: all mean the same
+        raise InputError(f"{folder / 'MLmodel'}: expected a model of memgate's") from error
+    return Predictor.load(path)
+
+
+def _log_model(client: mlflow.MlflowClient, run_id: str, predictor: Predictor) -> str:
+    """Write the MLflow model of a run and return its id."""
+    # Made by hand, in the run's experiment: without an active run Model.log would make it in
+    # experiment 0, whose artifact location is absolute.
+    experiment_id = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment_id, "model", source_run_id=run_id)
+    with tempfile.TemporaryDirectory() as folder:
+        predictor.save(Path(folder, "model"))
+        Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
+            model_id=logged.model_id,
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"model": str(Path(folder, "model"))},
+            signature=SIGNATURE,
+            input_example=pd.DataFrame(EXAMPLE),
+            pip_requirements=[  # a list of our own: guessing it costs MLflow 6 to 9 s
+                f"memgate=={memgate.__version__}",
+                *(f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS),
+            ],
+        )
+    return str(logged.model_id)
+
+
+def _about(name: str) -> str:
+    return (
+        f"Chooses the number of a verb from the words before it. Load it by "
+        f'`memgate.load("models:/{name}@{CHAMPION}")` or `mlflow.pyfunc.load_model`; '
+        f"`{CHAMPION}` is the version with the best `{SCORE}`."
+    )
+
+
+def _choose_champion(client: mlflow.MlflowClient, name: str) -> None:
+    """Move the alias to the version with the best score; of equal ones the oldest keeps it."""
+
+    def rank(version: ModelVersion) -> tuple[float, int]:
+        score = float(version.tags.get(SCORE, "nan"))
+        return (-math.inf if math.isnan(score) else score, -int(version.version))
+
+    best = max(mlflow.search_model_versions(filter_string=f"name = '{name}'"), key=rank)
+    client.set_registered_model_alias(name, CHAMPION, best.version)
+
+
+def _fetch(uri: str) -> Path:
+    """Return the local folder of a model, downloaded if it lies elsewhere."""
+    connect(create=False)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except Exception as error:  # MLflow's, and those of whichever file system it asks
+        reason = " ".join(str(error).split())
+        raise InputError(f"{uri}: expected a model, got: {reason}; {_known_models()}") from error
+
+
+def _known_models() -> str:
+    try:
+        connect(create=False)
+        names = sorted(model.name for model in mlflow.search_registered_models())
+    except (InputError, MlflowException):
+        return f"no store could be read at {tracking_uri()}"
+    return f"registered models: {', '.join(names) or 'none'}"

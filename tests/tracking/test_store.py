@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+import mlflow
+import pytest
+
+from memgate.errors import InputError
+from memgate.predictor import Predictor
+from memgate.tracking.registry import load_predictor
+from memgate.tracking.store import DEFAULT_URI, ENVIRONMENT, connect, experiment, tracking_uri
+
+MODEL = "models:/memgate-gru-synthetic@champion"
+
+MAKE = """
+import sys
+asks = {"socket.connect", "socket.getaddrinfo"}
+sys.addaudithook(lambda name, args: name in asks and print(name, args))
+from mlflow.telemetry import get_telemetry_client
+from memgate.tracking.store import connect, experiment
+client = connect()
+client.create_run(experiment("one"))
+assert get_telemetry_client() is None
+"""
+
+
+def rows(database: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_uri_is_the_users_or_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri() == DEFAULT_URI == "sqlite:///mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.org")
+    assert tracking_uri() == "http://example.org"
+
+
+def test_connect_leaves_the_users_environment_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect()
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert mlflow.get_tracking_uri() == f"sqlite:///{project}/mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEFAULT_URI)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    connect()
+    assert os.environ["MLFLOW_TRACKING_URI"] == DEFAULT_URI
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == ENVIRONMENT["MLFLOW_DISABLE_TELEMETRY"]
+
+
+def test_every_location_is_relative(project: Path) -> None:
+    database = project / "mlruns" / "mlflow.db"
+    columns = {
+        "experiments WHERE experiment_id > 0": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+        "model_versions": "source",
+    }
+    for table, column in columns.items():
+        found = rows(database, f"SELECT {column} FROM {table}")
+        assert found
+        assert all(str(value).startswith("mlruns/artifacts") for (value,) in found), table
+
+
+def test_experiment_is_made_once_and_made_relative_again(project: Path) -> None:
+    first = experiment("other")
+    database = project / "mlruns" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection, connection:  # as after a crash half-way
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE name = 'other'",
+            (str(project / "mlruns" / "artifacts"),),
+        )
+    assert experiment("other") == first
+    assert connect().get_experiment(first).artifact_location == "mlruns/artifacts"
+
+
+def test_a_store_elsewhere_keeps_its_artifacts_beside_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(project / "mlruns", elsewhere)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}/mlflow.db")
+    run = connect().create_run(experiment("other"))
+    assert str(run.info.artifact_uri).startswith(f"{elsewhere}/artifacts/")
+
+
+def test_deleted_experiment(project: Path) -> None:
+    connect().delete_experiment(experiment("other"))
+    with pytest.raises(InputError, match="'other': expected an active one"):
+        experiment("other")
+
+
+def test_two_projects_in_one_process(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(project, other)
+    connect().create_run(experiment("only here"))
+    monkeypatch.chdir(other)
+    assert connect().get_experiment_by_name("only here") is None
+
+
+def test_the_folder_can_be_moved(
+    project: Path, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load_predictor(MODEL).predict(["the keys"])
+    moved = tmp_path / "some" / "place"
+    moved.parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+    shutil.move(project, moved)
+    monkeypatch.chdir(moved)
+    client = connect()
+    assert load_predictor(MODEL).predict(["the keys"]) == before == predictor.predict(["the keys"])
+    assert (
+        mlflow.pyfunc.load_model(MODEL).predict([{"prefix": "the keys"}])["p_plural"][0] == before
+    )
+    (run,) = client.search_runs([experiment("synthetic")])
+    assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/note.txt") == "kept"
+    client.log_text(run.info.run_id, "new", "new.txt")
+    assert list((moved / "mlruns" / "artifacts").rglob("new.txt"))
+    assert not project.exists()  # nothing was written to the old place
+
+
+def test_two_new_processes_make_one_store_in_silence(tmp_path: Path) -> None:
+    made = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKE],
+            cwd=tmp_path,
+            # A bare environment: MLflow keeps its telemetry off where it sees pytest or CI.
+            env={"HOME": str(tmp_path / "home"), "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in made:
+        output, _ = process.communicate(timeout=60)
+        assert (process.returncode, output) == (0, "")
+    assert [path.name for path in (tmp_path / "mlruns").iterdir()] == ["mlflow.db"]
+    assert len(rows(tmp_path / "mlruns" / "mlflow.db", "SELECT * FROM runs")) == 2
+
+
+def test_ctrl_c_while_the_store_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt_half_way(signum: int, frame: FrameType | None) -> None:
+        if any(path.stat().st_size > 100_000 for path in tmp_path.iterdir()):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
+    before = signal.signal(signal.SIGALRM, interrupt_half_way)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            connect()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not list(tmp_path.iterdir())
+
+
+def spoil(folder: Path, kind: str) -> str:
+    """Put a store that can't be read into a folder and return its URI."""
+    path = folder / "mlruns" / "mlflow.db"
+    if kind == "no database":
+        path.write_text("hello")
+    elif kind == "cut":
+        path.write_bytes(path.read_bytes()[:50_000])
+    elif kind == "another program's":
+        path.unlink()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE songs (title)")
+    elif kind == "a later MLflow's":
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    elif kind == "a folder":
+        path.unlink()
+        path.mkdir()
+    elif kind == "below a file":
+        return f"sqlite:///{path}/deeper/mlflow.db"
+    return f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no database", "cut", "another program's", "a later MLflow's", "a folder", "below a file"],
+)
+def test_unreadable_sqlite(project: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", spoil(project, kind))
+    started = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        connect()
+    assert time.monotonic() - started < 2  # MLflow itself retries for 100 s
+    assert str(project) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:./mlruns", "foo://x"])
+def test_a_store_mlflow_cannot_open(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(InputError, match=f"^{uri}: expected a readable MLflow store, got: .+$"):
+        connect()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o500)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(InputError, match="writable"):
+        connect()
+
+
+def test_a_missing_store_is_not_made_by_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="found no file"):
+        connect(create=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        with pytest.raises(InputError, match=r"http://127\.0\.0\.1:\d+: expected a readable"):
+            connect()
+    assert time.monotonic() - started < 5
