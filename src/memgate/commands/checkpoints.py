@@ -1,0 +1,134 @@
+"""Checkpoints of a fit: the best epoch, the last state, and how a user names them."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from memgate.errors import InputError
+
+FOLDER = Path("mlruns/checkpoints")
+"""A run's checkpoints are in ``<run name>/<run id>/checkpoints`` below it."""
+
+NEEDED = {"state_dict", "rng", "vocabulary", "train_loss"}
+
+
+def best_checkpoint() -> ModelCheckpoint:
+    """Make the callback that keeps the epoch with the best validation accuracy, ``best.ckpt``."""
+    return ModelCheckpoint(
+        monitor="val/accuracy", mode="max", filename="best", enable_version_counter=False
+    )
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Writes ``last.ckpt`` after every epoch, and after the batch at hand on Ctrl-C or SIGTERM.
+
+    Within a batch the weights may be half updated, so the signal waits for its end; a second Ctrl-C
+    stops at once. `ModelCheckpoint`'s own ``save_last`` would go stale: it is written only with a
+    new best. Several processes would wait for each other, so there only epochs are saved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(monitor=None, filename="last", enable_version_counter=False)
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over Ctrl-C and SIGTERM."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._remember)
+
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
+        if self._signal is not None:
+            self._stop()
+        self._signal = number
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stop here if a signal came; after the last batch the epoch ends first."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._signal is not None and batch_idx + 1 < trainer.num_training_batches:
+            trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+            self._stop()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop here if a signal came during the last validation."""
+        super().on_train_end(trainer, pl_module)
+        if self._signal is not None:
+            self._stop()
+        self._give_back()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give Ctrl-C and SIGTERM back."""
+        super().on_exception(trainer, pl_module, exception)
+        self._give_back()
+
+    def _stop(self) -> None:
+        number = self._signal
+        self._give_back()
+        if number == signal.SIGTERM:
+            raise SIGTERMException(128 + signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    def _give_back(self) -> None:
+        self._signal = None
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+
+def find(given: str | None, run_name: str) -> Path | None:
+    """Find the checkpoint that a user names, and see that it can be read.
+
+    Args:
+        given: A path; ``last`` or ``best`` of the newest run of this name; or None.
+        run_name: Name of the run, ``<cell>-<data>-seed<seed>``.
+
+    Raises:
+        InputError: There is no such checkpoint, or it is damaged or another program's.
+    """
+    if given is None:
+        return None
+    path = Path(given)
+    if given in ("last", "best"):
+        runs = FOLDER / run_name
+        found = sorted(runs.glob(f"*/checkpoints/{given}.ckpt"), key=lambda p: p.stat().st_mtime)
+        if not found:
+            raise InputError(f"--ckpt_path {given}: expected a run below {runs}, found none")
+        path = found[-1]
+    if not path.is_file():
+        raise InputError(f"{path}: expected a checkpoint, found no file")
+    try:
+        missing = NEEDED - torch.load(path, map_location="cpu", weights_only=True).keys()
+    except Exception as error:  # errors of zip, pickle and torch: all mean the same
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: expected a checkpoint, got: {reason}") from error
+    if missing:
+        raise InputError(f"{path}: expected a checkpoint of memgate, got one without {missing}")
+    return path
+
+
+def run_of(checkpoint: Path | None) -> str | None:
+    """Read the run's id from ``…/<run id>/checkpoints/last.ckpt``; elsewhere there is no run."""
+    if checkpoint is None:
+        return None
+    name = checkpoint.absolute().parents[1].name
+    return name if re.fullmatch(r"[0-9a-f]{32}", name) else None

@@ -1,0 +1,140 @@
+"""The LightningCLI: a configuration in, a module, its data and a Trainer out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import jsonargparse
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from memgate.commands import checkpoints
+from memgate.data.datamodule import AgreementData
+from memgate.errors import InputError
+from memgate.tracking.runs import RunLogger
+from memgate.training import AgreementModule
+
+EXPERIMENT = "memgate"
+
+
+class AgreementCLI(LightningCLI):
+    """Makes module, data and Trainer from a configuration; runs nothing by itself.
+
+    Args:
+        args: Arguments of the command line.
+        callbacks: More callbacks of the Trainer.
+
+    Attributes:
+        checkpoint: The file to go on from or to score, or None.
+
+    Raises:
+        InputError: An argument is wrong, or the accelerator or the checkpoint is missing.
+    """
+
+    model: AgreementModule
+    datamodule: AgreementData
+    checkpoint: Path | None
+
+    def __init__(self, args: Sequence[str], callbacks: Sequence[pl.Callback] = ()) -> None:
+        _quiet()
+        try:
+            super().__init__(
+                AgreementModule,
+                AgreementData,
+                save_config_callback=None,  # the run keeps the configuration
+                seed_everything_default=0,
+                args=list(args),
+                run=False,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                trainer_defaults={
+                    "callbacks": list(callbacks),
+                    "enable_progress_bar": False,
+                    "enable_model_summary": False,
+                },
+                parser_kwargs={"exit_on_error": False},
+            )
+        except InputError:
+            raise
+        except (jsonargparse.ArgumentError, MisconfigurationException, ValueError) as error:
+            raise InputError(_one_line(error)) from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what belongs to the run as a whole."""
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="checkpoint to go on from or to score: a path, or `last` or `best` of the newest "
+            "run of the same cell, data and seed",
+        )
+        # Small cells lose with two threads on busy cores: 7 s became 35 to 144 s (TRAPS, "Speed").
+        parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+        parser.add_argument("--track", type=bool, default=True, help="log and register the run")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the given arguments; unlike Lightning's, without a word about ``sys.argv``."""
+        self.config = parser.parse_args(args)  # type: ignore[arg-type]  # a list, see __init__
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tells this run from others: cell, data and seed."""
+        config = self.config
+        seed = str(config.data.seed)
+        return {"cell": config.model.cell, "data": config.data.name, "seed": seed}
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run, such as ``gru-synthetic-seed0``."""
+        return "{cell}-{data}-seed{seed}".format(**self.tags)
+
+    def before_instantiate_classes(self) -> None:
+        """Set the threads, and find the checkpoint."""
+        if self.config.threads < 1:
+            raise InputError(f"--threads: expected at least 1, got {self.config.threads}")
+        torch.set_num_threads(self.config.threads)
+        self.checkpoint = checkpoints.find(self.config.ckpt_path, self.run_name)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Make the Trainer with memgate's logger; it goes on with the checkpoint's run."""
+        logger: RunLogger | bool = False
+        if self.config.track:
+            run_id = checkpoints.run_of(self.checkpoint)
+            folder = str(checkpoints.FOLDER)
+            logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
+        return super().instantiate_trainer(logger=logger, **kwargs)
+
+    def require_checkpoint(self) -> Path:
+        """Return the checkpoint to score.
+
+        Raises:
+            InputError: None was named.
+        """
+        if self.checkpoint is None:
+            raise InputError("--ckpt_path: expected a checkpoint (a path, last or best), got none")
+        return self.checkpoint
+
+
+def _quiet() -> None:
+    """Leave out what Lightning and datasets say of themselves; warnings stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    datasets.disable_progress_bars()
+    # Lightning 2.6 uses a name that torch 2.13 gives up; nothing a user can do.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    # Everything is logged once an epoch.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+    # A resumed run writes where it wrote before, on purpose.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

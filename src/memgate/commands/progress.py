@@ -1,0 +1,118 @@
+"""The progress of one fit or of several: which it is at, and what is left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import lightning.pytorch as pl
+from lightning.pytorch.trainer.states import TrainerFn
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+STEP = 20
+"""Batches between two updates of the bar: one update costs about as much as 1% of a batch."""
+
+
+class FitProgress(pl.Callback):
+    """Draws two bars in a terminal, one for all fits and one for this; a line an epoch in a log.
+
+    Args:
+        fits: How many fits there will be.
+        console: Where to; its kind decides between bars and lines.
+    """
+
+    def __init__(self, fits: int, console: Console) -> None:
+        self.fits = fits
+        self.console = console
+        self.position = 0
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[score]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._all: TaskID | None = None
+        self._this: TaskID | None = None
+        self._name = ""
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        if self.fits > 1:
+            self._all = self._bars.add_task("all runs", total=self.fits, score="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def begin(self, name: str) -> None:
+        """Say that the next fit begins."""
+        self.position += 1
+        self._name = f"[{self.position}/{self.fits}] {name}" if self.fits > 1 else name
+        if self._this is not None:
+            self._bars.remove_task(self._this)
+        self._this = self._bars.add_task(self._escaped(), total=None, score="reading the data")
+        if not self.console.is_terminal:
+            self.console.print(f"{self._escaped()}: reading the data")
+
+    def end(self) -> None:
+        """Say that this fit is done."""
+        if self._all is not None:
+            self._bars.update(self._all, completed=self.position)
+
+    def _escaped(self) -> str:
+        return self._name.replace("[", r"\[")
+
+    def _total(self, trainer: pl.Trainer) -> int | None:
+        epochs = trainer.max_epochs or -1
+        return int(trainer.num_training_batches) * epochs if epochs > 0 else None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Learn how many batches there are."""
+        if self._this is not None:
+            total = self._total(trainer)
+            self._bars.update(self._this, total=total, completed=trainer.global_step, score="")
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bars on, every `STEP` batches."""
+        if batch_idx % STEP or self._this is None or self._bars.disable:
+            return
+        self._bars.update(self._this, completed=trainer.global_step)
+        total = self._total(trainer)
+        if self._all is not None and total:
+            done = self.position - 1 + trainer.global_step / total
+            self._bars.update(self._all, completed=done)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the accuracy after each epoch."""
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or self._this is None:
+            return
+        accuracy = 100 * float(trainer.callback_metrics["val/accuracy"])
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        score = f"{epoch}, validation accuracy {accuracy:.1f}%"
+        self._bars.update(self._this, score=score)
+        if not self.console.is_terminal:
+            self.console.print(f"{self._escaped()}: {score}")

@@ -1,0 +1,52 @@
+"""`memgate train`: the main job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from memgate.commands.fit import Fitted, run_fit
+from memgate.commands.progress import FitProgress
+from memgate.commands.report import console, print_accuracy, write_accuracy
+from memgate.errors import InputError
+
+CELLS = ("rnn", "gru", "lstm")
+
+
+def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Path) -> None:
+    """Train every cell on synthetic and on real text, track, register and score each.
+
+    Args:
+        cell: Only this cell, or None for all.
+        data: ``synthetic`` or ``corpus``, or None for both.
+        seed: Seed of weights and order; the data stay the same.
+        configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
+        out: Folder of the closing table, ``accuracy.csv``, and its figure, ``accuracy.png``.
+
+    Raises:
+        InputError: A configuration, the data or the store can't be used.
+    """
+    if not configs.is_dir():
+        raise InputError(f"{configs}: expected memgate's configurations, found no such folder")
+    names = [data] if data else _data()
+    jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
+    fitted: list[Fitted] = []
+    with FitProgress(len(jobs), console()) as progress:
+        for name, one in jobs:
+            files = ("trainer/default.yaml", f"cell/{one}.yaml", f"data/{name}.yaml")
+            args = [part for file in files for part in ("--config", str(configs / file))]
+            fitted.append(run_fit([*args, f"--seed_everything={seed}"], progress))
+    table = pd.concat([one.table for one in fitted], ignore_index=True)
+    print_accuracy(table)
+    write_accuracy(table, out)
+    print("registered " + ", ".join(str(one.model) for one in fitted))
+    print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
+
+
+def _data() -> list[str]:
+    if os.environ.get("MEMGATE_DATA"):
+        return ["synthetic", "corpus"]
+    print("corpus: left out; set MEMGATE_DATA to the folder that holds corpus/, ud/ and linzen/")
+    return ["synthetic"]

@@ -1,0 +1,169 @@
+"""`memgate evaluate` on trained models: tables, figures, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import memgate
+from memgate.cli import main
+
+GRU = "models:/memgate-gru-synthetic@champion"
+LSTM = "models:/memgate-lstm-synthetic/1"
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("memgate: error: ")
+    return lines[0]
+
+
+def evaluate(*args: str, out: str = "scores") -> int:
+    return main(["evaluate", *args, "--out", out])
+
+
+def test_table_predictions_and_figure_agree_with_the_model(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(GRU, LSTM, "--data", "items.jsonl") == 0
+    table = pd.read_csv("scores/accuracy.csv")
+    assert list(table.columns) == [
+        *("model", "data", "by", "stratum", "n", "correct", "accuracy", "low", "high")
+    ]
+    assert list(table["model"].unique()) == [uri.removeprefix("models:/") for uri in (GRU, LSTM)]
+    assert set(table["by"]) == {
+        *("overall", "label", "intervening", "attractors", "intervening_x_attractors", "condition")
+    }
+    predicted = pd.read_parquet("scores/predictions.parquet")
+    assert len(predicted) == 2 * 300
+    rows = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
+    prefixes = [" ".join(row["text"].split(" ")[: row["verb_idx"]]) for row in rows]
+    tags = [" ".join(row["tags"].split(" ")[: row["verb_idx"]]) for row in rows]
+    p_plural = memgate.load(GRU).predict(prefixes, tags)
+    mine = predicted[predicted["model"] == "memgate-gru-synthetic@champion"]
+    assert mine["p_plural"].to_numpy() == pytest.approx(p_plural, abs=1e-6)
+    right = [(p > 0.5) == (row["label"] == "pl") for p, row in zip(p_plural, rows, strict=True)]
+    (overall,) = table.loc[
+        (table["model"] == mine["model"].iloc[0]) & (table["by"] == "overall"), "correct"
+    ]
+    assert overall == sum(right)
+    assert Path("scores/accuracy.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "memgate-gru-synthetic@champion" in printed
+    assert "11+" in printed
+
+
+def test_without_a_model_the_champions_are_scored(trained: Path) -> None:
+    assert evaluate("--data", "items.jsonl") == 0
+    table = pd.read_csv("scores/accuracy.csv")
+    assert set(table["model"]) == {
+        f"memgate-{c}-synthetic@champion" for c in ("rnn", "gru", "lstm")
+    }
+
+
+def test_probabilities_do_not_depend_on_the_batch_size(trained: Path) -> None:
+    assert evaluate(GRU, "--data", "items.jsonl") == 0
+    assert evaluate(GRU, "--data", "items.jsonl", "--batch-size", "1", out="one") == 0
+    whole, one = (pd.read_parquet(f"{name}/predictions.parquet") for name in ("scores", "one"))
+    assert whole["p_plural"].to_numpy() == pytest.approx(one["p_plural"].to_numpy(), abs=1e-6)
+
+
+def test_a_folder_is_a_model_too(trained: Path) -> None:
+    memgate.load(GRU).save(Path("saved"))
+    assert evaluate(GRU, "saved", "--data", "items.jsonl") == 0
+    predicted = pd.read_parquet("scores/predictions.parquet")
+    first, second = (rows["p_plural"].to_numpy() for _, rows in predicted.groupby("model"))
+    assert (first == second).all()
+
+
+def test_several_files_are_several_data_sets_and_what_lacks_is_said(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
+    kept = ("text", "verb_idx", "label")
+    bare = [json.dumps({name: row[name] for name in kept}) for row in rows[:50]]
+    Path("sub").mkdir()
+    with gzip.open("sub/items.jsonl.gz", "wt") as file:
+        file.write("\n".join(bare))
+    assert evaluate(GRU, "--data", "items.jsonl", "sub/*.gz") == 0
+    table = pd.read_csv("scores/accuracy.csv")
+    assert set(table["data"]) == {"items.jsonl", "sub/items.jsonl.gz"}  # one stem, so the paths
+    printed = capsys.readouterr().out
+    assert "sub/items.jsonl.gz: 50 of 50 items left out of intervening (no subj_idx)" in printed
+    assert "sub/items.jsonl.gz: 50 of 50 items left out of attractors" in printed
+
+
+def test_words_a_model_does_not_know_are_said(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ['{"prefix": "xyzzy", "label": "sg"}', '{"prefix": "the cat", "label": "sg"}']
+    Path("odd.jsonl").write_text("\n".join(rows))
+    assert evaluate(GRU, "--data", "odd.jsonl") == 0
+    assert "odd: 1 items without a word that memgate-gru-synthetic" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["models:/memgate-gru-corpus@champion", "--data", "items.jsonl"], "memgate-gru-corpus"),
+        (["models:/memgate-gru-synthetic/99", "--data", "items.jsonl"], "99"),
+        (["runs:/0123/model", "--data", "items.jsonl"], "0123"),
+        (["nowhere", "--data", "items.jsonl"], "nowhere: expected a model URI or a folder"),
+        (["configs", "--data", "items.jsonl"], "tokenizer.json: expected"),
+        ([GRU, "--data", "none.jsonl"], "none.jsonl: expected a file"),
+        ([GRU, "--data", "empty.jsonl"], "empty.jsonl: expected agreement JSONL, got an empty"),
+        ([GRU, "--data", "bad.jsonl"], "bad.jsonl, line 2: label: expected 'sg' or 'pl', got 'x'"),
+        ([GRU, "--data", "blank.jsonl"], "blank.jsonl, line 1: prefix: expected tokens"),
+        ([GRU, "--data", "alien.jsonl"], "words of the model's vocabulary"),
+        ([GRU, "--data", "items.jsonl", "--batch-size", "0"], "--batch-size"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    args: list[str], told: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = '{"prefix": "the cat", "label": "sg"}\n'
+    Path("empty.jsonl").write_text("")
+    Path("bad.jsonl").write_text(good + '{"prefix": "the cat", "label": "x"}\n')
+    Path("blank.jsonl").write_text('{"prefix": " ", "label": "sg"}\n')
+    Path("alien.jsonl").write_text('{"prefix": "zrk frrp", "label": "sg"}\n')
+    assert evaluate(*args) == 2
+    assert told in error(capsys)
+    assert not Path("scores").exists()
+
+
+def test_bad_rows_are_skipped_when_asked(trained: Path) -> None:
+    Path("bad.jsonl").write_text('{"prefix": "the cat", "label": "sg"}\nnot json\n')
+    assert evaluate(GRU, "--data", "bad.jsonl", "--on-error", "skip") == 0
+    assert len(pd.read_parquet("scores/predictions.parquet")) == 1
+
+
+def test_a_corrupt_model_is_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for weights in Path("mlruns").rglob("model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:100])
+    assert evaluate(GRU, "--data", "items.jsonl") == 2
+    assert "model.safetensors: expected safetensors" in error(capsys)
+    assert not Path("scores").exists()
+
+
+def test_a_folder_that_can_not_be_written_is_told(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("taken").write_text("a file")
+    assert evaluate(GRU, "--data", "items.jsonl", out="taken") == 2
+    assert "taken: expected a folder to write to" in error(capsys)
+    assert Path("taken").read_text() == "a file"
+
+
+def test_without_a_store_the_way_to_one_is_told(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("items.jsonl").write_text('{"prefix": "the cat", "label": "sg"}\n')
+    assert evaluate("--data", "items.jsonl") == 2
+    assert error(capsys)
+    assert not Path("mlruns").exists()

@@ -1,0 +1,174 @@
+"""`memgate fit`, `validate` and `test`: stopping, going on, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.entities import Run
+
+from memgate.cli import main
+from memgate.tracking.store import connect
+
+
+def runs() -> list[Run]:
+    client = connect(create=False)
+    experiment = client.get_experiment_by_name("memgate")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line that a command printed on stderr."""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("memgate: error: ")
+    return lines[0]
+
+
+def checkpoint(kind: str) -> Path:
+    (path,) = Path("mlruns/checkpoints").glob(f"*/*/checkpoints/{kind}.ckpt")
+    return path
+
+
+def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
+    empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = [sys.executable, "-m", "memgate", *fit_args, "--trainer.max_epochs", "100000"]
+    with subprocess.Popen(long, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as fit:
+        assert fit.stdout is not None
+        for line in fit.stdout:
+            if "epoch 3/" in line:
+                fit.send_signal(signal.SIGINT)
+                break
+        rest = fit.stdout.read()
+    assert fit.returncode == 130
+    assert "Traceback" not in rest
+    assert "--ckpt_path last" in rest
+    (killed,) = runs()
+    assert killed.info.status == "KILLED"
+    stopped = torch.load(checkpoint("last"), weights_only=True)
+    assert stopped["epoch"] >= 2
+    epochs = stopped["epoch"] + 2
+    assert main([*fit_args, "--ckpt_path", "last", f"--trainer.max_epochs={epochs}"]) == 0
+    (run,) = runs()
+    assert run.info.run_id == killed.info.run_id
+    assert run.info.status == "FINISHED"
+    history = connect().get_metric_history(run.info.run_id, "val/accuracy")
+    steps = [entry.step for entry in history]
+    assert len(steps) == epochs  # every epoch once, none again
+    assert steps == sorted(set(steps))
+    assert torch.load(checkpoint("last"), weights_only=True)["epoch"] == epochs - 1
+
+
+def test_two_processes_train_test_and_register_once(empty: Path, fit_args: list[str]) -> None:
+    ddp = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
+    command = [sys.executable, "-m", "memgate", *fit_args, *ddp]
+    fit = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert fit.returncode == 0, fit.stdout + fit.stderr
+    (run,) = runs()
+    assert run.info.status == "FINISHED"
+    client = connect()
+    (version,) = client.search_model_versions("name='memgate-gru-synthetic'")
+    assert version.run_id == run.info.run_id
+    assert "| overall | all | 200 |" in run.data.tags["mlflow.note.content"].replace("\u2003", "")
+
+
+@pytest.mark.parametrize("kind", ["last", "best"])
+def test_a_checkpoint_is_scored_as_the_fit_scored_it(
+    kind: str, trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test", *fit_args[1:], "--ckpt_path", kind]) == 0
+    printed = capsys.readouterr().out
+    if kind == "best":
+        (gru,) = [run for run in runs() if run.data.tags["cell"] == "gru"]
+        accuracy = 100 * gru.data.metrics["test/accuracy"]
+        assert re.search(rf"gru-synthetic-seed0 +synthetic \(test\) +{accuracy:.1f} ", printed)
+    assert main(["validate", *fit_args[1:], "--ckpt_path", kind]) == 0
+    assert "synthetic (val)" in capsys.readouterr().out
+    assert len(runs()) == 3
+
+
+def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[str]) -> None:
+    assert main([*fit_args, "--track=false", "--trainer.max_epochs=1"]) == 0
+    assert not list(empty.rglob("*.db"))
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (["--model.cell", "transformer"], "'rnn', 'gru', 'lstm'"),
+        (["--model.hiden_size", "3"], "hiden_size"),
+        (["--model.hidden_size", "0"], "hidden_size: expected at least 1, got 0"),
+        (["--trainer.accelerator", "cuda"], "CUDA"),
+        (["--trainer.accelerator", "quantum"], "quantum"),
+        (["-c", "configs/none.yaml"], "none.yaml"),
+        (["--data.batch_size", "0"], "batch_size: expected at least 1, got 0"),
+        (["--data.vocab_size", "0"], "expected a size of at least 1, got 0"),
+        (["--data.source.init_args.train", "0"], "train: expected at least 1 item, got 0"),
+        (["--data.source", "memgate.data.jsonl.JsonLines"], "train: expected files"),
+        (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt: expected a checkpoint, found no file"),
+        (["--ckpt_path", "last"], "expected a run below"),
+        (["--threads", "0"], "--threads: expected at least 1, got 0"),
+    ],
+    ids=lambda value: "".join(value[-1:]) if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    extra: list[str],
+    told: str,
+    empty: Path,
+    fit_args: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*fit_args, *extra]) == 2
+    assert told in error(capsys)
+    assert not (empty / "mlruns").exists()
+
+
+def test_a_corrupt_checkpoint_is_told_and_the_run_left_alone(
+    trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = next(Path("mlruns/checkpoints/gru-synthetic-seed0").iterdir())
+    path = folder / "checkpoints/last.ckpt"
+    whole = path.read_bytes()
+    before = {run.info.run_id: run.info.status for run in runs()}
+    for damaged in (whole[: len(whole) // 2], b"", b"\x80\x04not a checkpoint"):
+        path.write_bytes(damaged)
+        assert main([*fit_args, "--ckpt_path", "last"]) == 2
+        assert "last.ckpt: expected a checkpoint, got: " in error(capsys)
+    torch.save({"weights": torch.zeros(2)}, path)
+    assert main([*fit_args, "--ckpt_path", "last"]) == 2
+    assert "expected a checkpoint of memgate" in error(capsys)
+    assert {run.info.run_id: run.info.status for run in runs()} == before
+
+
+def test_a_checkpoint_that_does_not_fit_the_network_is_told(
+    trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test", *fit_args[1:], "--ckpt_path", "best", "--model.hidden_size=5"]) == 2
+    assert "checkpoint: expected classifier.recurrence" in error(capsys)
+
+
+def test_scoring_needs_a_checkpoint(
+    empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test", *fit_args[1:]]) == 2
+    assert "--ckpt_path: expected a checkpoint" in error(capsys)
+
+
+def test_an_unreadable_store_is_told_before_anything_is_trained(
+    empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mlruns").mkdir()
+    Path("mlruns/mlflow.db").write_text("this is no database\n" * 1000)
+    started = time.monotonic()
+    assert main([*fit_args, "--trainer.max_epochs=100000"]) == 2
+    assert "mlflow.db" in error(capsys)
+    assert time.monotonic() - started < 120  # 100,000 epochs would take hours
+    assert [path.name for path in Path("mlruns").iterdir()] == ["mlflow.db"]

@@ -1,0 +1,73 @@
+"""What the README tells a reader to type works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memgate.cli import main
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [
+    line for block in blocks("bash") for line in block.splitlines() if line.startswith("memgate")
+]
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    first = [line.split("#")[0].strip() for line in blocks("bash")[0].splitlines()]
+    assert first == ["make train", "make test"]
+    assert README.index("```bash") < 50
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets == {"help", "setup", "train", "ui", "evaluate", "test", "check", "clean"}
+    assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
+
+
+def test_the_commands_work(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(COMMANDS) >= 3
+    for command in COMMANDS:
+        assert main(shlex.split(command)[1:]) == 0, command
+    assert Path("out/mine/accuracy.csv").is_file()
+
+
+def test_the_python_works(trained: Path) -> None:
+    script = "\n".join(blocks("python"))
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "GRU(" in run.stdout
+    assert re.search(r"^ +food 0\.\d\d$", run.stdout, re.MULTILINE)
+    assert re.search(r"singular|plural", run.stdout)
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^):]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+@pytest.mark.parametrize("folder", ["configs/cell", "configs/data", "configs/trainer"])
+def test_the_configurations_that_ship_are_valid(folder: str) -> None:
+    from memgate.commands.lightning_cli import AgreementCLI
+
+    for path in sorted((ROOT / folder).glob("*.yaml")):
+        parts = {
+            "cell": "gru",
+            "data": "synthetic",
+            "trainer": "default",
+            path.parent.name: path.stem,
+        }
+        files = [ROOT / "configs" / kind / f"{name}.yaml" for kind, name in parts.items()]
+        cli = AgreementCLI([part for file in files for part in ("-c", str(file))])
+        assert cli.trainer.max_epochs

@@ -1,0 +1,160 @@
+"""The main job, run once in small, and what it leaves in MLflow."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from mlflow.entities import DatasetInput, Run
+
+import memgate
+from memgate.cli import main
+from memgate.tracking.store import connect
+
+CELLS = ["rnn", "gru", "lstm"]
+
+
+def runs() -> list[Run]:
+    client = connect(create=False)
+    experiment = client.get_experiment_by_name("memgate")
+    assert experiment is not None
+    found: list[Run] = client.search_runs([experiment.experiment_id])
+    return sorted(found, key=lambda run: CELLS.index(run.data.tags["cell"]))
+
+
+def artifact(run: Run, path: str) -> Path:
+    return Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=path))
+
+
+def commit() -> str:
+    command = ["git", "-C", str(Path(memgate.__file__).parent), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_every_cell_has_a_finished_run_with_all_that_was_promised(trained: Path) -> None:
+    assert [run.data.tags["cell"] for run in runs()] == CELLS
+    for run in runs():
+        tags, cell = run.data.tags, run.data.tags["cell"]
+        assert run.info.status == "FINISHED"
+        assert run.info.run_name == f"{cell}-synthetic-seed0"
+        assert tags["data"] == "synthetic"
+        assert tags["seed"] == "0"
+        assert tags["memgate.version"] == memgate.__version__
+        assert tags["mlflow.source.git.commit"] == commit()
+        assert "| overall | all | 200 |" in tags["mlflow.note.content"].replace("\u2003", "")
+        assert run.data.params["hidden_size"] == "4"
+        assert run.data.params["cell"] == cell
+        metrics = run.data.metrics
+        for stage in ("val", "test"):
+            for name in ("loss", "accuracy", "balanced_accuracy"):
+                assert f"{stage}/{name}" in metrics
+        assert "train/loss" in metrics
+
+
+def test_metrics_are_kept_for_every_epoch(trained: Path) -> None:
+    client = connect(create=False)
+    for run in runs():
+        for name in ("train/loss", "val/accuracy"):
+            history = client.get_metric_history(run.info.run_id, name)
+            assert len(history) == 2
+            assert history[0].step < history[1].step
+
+
+def test_the_configuration_of_a_run_makes_the_same_run_again(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gru,) = [run for run in runs() if run.data.tags["cell"] == "gru"]
+    path = artifact(gru, "config.yaml")
+    assert yaml.safe_load(path.read_text())["model"]["cell"] == "gru"
+    assert main(["fit", "-c", str(path)]) == 0
+    again = [run for run in runs() if run.data.tags["cell"] == "gru"]
+    assert len(again) == 2
+    assert again[0].data.metrics["test/loss"] == again[1].data.metrics["test/loss"]
+
+
+def recorded(run: Run) -> list[DatasetInput]:
+    assert run.inputs is not None
+    return list(run.inputs.dataset_inputs)
+
+
+def test_the_data_are_recorded_with_digests(trained: Path) -> None:
+    first = recorded(runs()[0])
+    assert {tag.value for one in first for tag in one.tags} >= {"train", "validation", "test"}
+    digests = {one.dataset.digest for one in first}
+    assert len(digests) == 3
+    for run in runs():  # every cell saw the same items
+        assert {one.dataset.digest for one in recorded(run)} == digests
+
+
+def test_tables_and_figures_are_there(trained: Path) -> None:
+    for run in runs():
+        table = pd.read_csv(artifact(run, "tables/accuracy.csv"))
+        (overall,) = table.loc[table["by"] == "overall", "accuracy"]
+        assert overall == pytest.approx(run.data.metrics["test/accuracy"], abs=1e-6)
+        for by in ("intervening", "attractors", "label"):
+            assert table.loc[table["by"] == by, "n"].sum() == 200
+        for figure in ("accuracy", "gates"):
+            png = artifact(run, f"figures/{figure}.png").read_bytes()
+            assert png.startswith(b"\x89PNG")
+        gates = pd.read_parquet(artifact(run, "tables/gate_statistics.parquet"))
+        expected = {
+            "rnn": set(),
+            "gru": {("update", "keep"), ("update", "write"), ("reset", None)},
+            "lstm": {("forget", "keep"), ("input", "write"), ("output", None)},
+        }
+        found = {
+            (gate, None if pd.isna(reading) else reading)
+            for gate, reading in zip(gates["gate"], gates["reading"], strict=True)
+        }
+        assert found == expected[run.data.tags["cell"]]
+
+
+def test_every_run_registers_a_champion(trained: Path) -> None:
+    client = connect(create=False)
+    for run in runs():
+        name = f"memgate-{run.data.tags['cell']}-synthetic"
+        version = client.get_model_version_by_alias(name, "champion")
+        assert version.run_id == run.info.run_id
+        assert float(version.tags["val_accuracy"]) == pytest.approx(
+            max(
+                entry.value for entry in client.get_metric_history(run.info.run_id, "val/accuracy")
+            ),
+            abs=1e-6,
+        )
+        assert memgate.load(f"models:/{name}@champion").classifier.cell == run.data.tags["cell"]
+
+
+def test_one_cell_of_one_kind_of_data_with_a_seed(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--cell", "gru", "--data", "synthetic", "--seed", "3"]) == 0
+    (run,) = runs()
+    assert run.info.run_name == "gru-synthetic-seed3"
+    printed = capsys.readouterr().out
+    assert "gru-synthetic-seed3" in printed
+    assert "epoch 2/2" in printed
+    table = pd.read_csv("out/train/accuracy.csv")
+    assert set(table["model"]) == {"gru-synthetic-seed3"}
+    assert Path("out/train/accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_corpora_one_line_says_what_to_set(
+    template: Path, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--cell", "rnn"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "MEMGATE_DATA" in line]
+    assert len(told) == 1
+    assert [run.data.tags["data"] for run in runs()] == ["synthetic"]
+
+
+def test_a_missing_folder_of_configurations_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err.startswith("memgate: error: configs: expected")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,69 @@
+"""`memgate ui` serves MLflow's pages and what they ask for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from memgate.cli import main
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(address: str, server: subprocess.Popen[str]) -> str:
+    for _ in range(240):
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"no answer from {address}")
+
+
+def test_the_ui_shows_runs_and_artifacts(trained: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "memgate", "ui", "--port", str(port)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, process_group=0
+    ) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            assert address.startswith(f"http://127.0.0.1:{port}/#/experiments/")
+            assert "mlflow" in wait_for(f"http://127.0.0.1:{port}/", server).lower()
+            experiment = address.split("/experiments/")[1].split("/")[0]
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/runs/search",
+                data=json.dumps({"experiment_ids": [experiment]}).encode(),
+                headers={"Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                runs = json.load(answer)["runs"]
+            assert len(runs) == 3
+            run = runs[0]["info"]["run_id"]
+            picture = f"get-artifact?path=figures%2Faccuracy.png&run_uuid={run}"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{picture}", timeout=30) as answer:
+                assert answer.read().startswith(b"\x89PNG")
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def test_a_port_out_of_range_is_told(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ui", "--port", "0"]) == 2
+    assert "--port: expected 1 to 65535, got 0" in capsys.readouterr().err
+    assert not Path("mlruns").exists()

@@ -1,0 +1,63 @@
+"""The command line as a whole: light, and wrong input in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import memgate
+from memgate.cli import main
+
+HEAVY = {"torch", "lightning", "mlflow", "datasets", "pandas", "numpy", "pyarrow", "jsonargparse"}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['memgate', '--help']\n"
+        "from memgate.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*(name for name in sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.splitlines()[-1].split())
+    assert "memgate.cli" in loaded
+    assert not loaded & HEAVY
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    for command in ("train", "fit", "validate", "test", "evaluate", "generate", "ui"):
+        assert f"    {command} " in printed
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"memgate {memgate.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["dance"], ["train", "--cell", "transformer"], ["evaluate", "m"], ["ui", "--port", "x"]],
+)
+def test_wrong_usage_is_told_with_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
+    from memgate import cli
+    from memgate.commands import train
+    from memgate.models.classifier import RECURRENCE
+
+    assert tuple(RECURRENCE) == cli.CELLS == train.CELLS
