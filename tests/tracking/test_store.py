@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -204,7 +203,7 @@ def test_unreadable_sqlite(project: Path, kind: str, monkeypatch: pytest.MonkeyP
     started = time.monotonic()
     with pytest.raises(InputError) as caught:
         connect()
-    assert time.monotonic() - started < 2  # MLflow itself retries for 100 s
+    assert time.monotonic() - started < 30  # MLflow itself retries for 100 s
     assert str(project) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -219,10 +218,8 @@ def test_a_store_mlflow_cannot_open(
         connect()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o500)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+def test_unwritable_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/self/mlflow.db")  # not even by root
     with pytest.raises(InputError, match="writable"):
         connect()
 
