@@ -116,6 +116,13 @@ def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[s
         (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt: expected a checkpoint, found no file"),
         (["--ckpt_path", "last"], "expected a run below"),
         (["--threads", "0"], "--threads: expected at least 1, got 0"),
+        (["--data.name", "a/b"], "name: expected letters"),
+        (["--trainer.devices", "10000"], "--trainer.devices: expected at most"),
+        (["--trainer.accelerator", "tpu"], "xla"),
+        (
+            ["--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "-1"],
+            "--model.optimizer: Invalid learning rate: -1.0",
+        ),
     ],
     ids=lambda value: "".join(value[-1:]) if isinstance(value, list) else "",
 )
@@ -153,6 +160,16 @@ def test_a_checkpoint_that_does_not_fit_the_network_is_told(
 ) -> None:
     assert main(["test", *fit_args[1:], "--ckpt_path", "best", "--model.hidden_size=5"]) == 2
     assert "checkpoint: expected classifier.recurrence" in error(capsys)
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")  # so Lightning says it
+def test_a_fit_without_a_whole_epoch_is_told(
+    empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*fit_args, "--trainer.max_steps", "3"]) == 2
+    assert "no epoch was validated" in error(capsys)
+    (run,) = runs()
+    assert run.info.status == "FAILED"
 
 
 def test_scoring_needs_a_checkpoint(

@@ -16,6 +16,7 @@ from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console, markdown, print_accuracy
 from memgate.data.example import SPLITS
+from memgate.errors import InputError
 from memgate.gates.statistics import gate_statistics
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.agreement import counts_frame
@@ -63,8 +64,7 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
     best = best_checkpoint()
     cli = AgreementCLI(args, [progress, best, LastCheckpoint()])
     progress.begin(cli.run_name)
-    cli.datamodule.setup()
-    cli.model.build(len(cli.datamodule.vocabulary))  # what is wrong shows before the run begins
+    cli.prepare()
     logger = cli.trainer.logger
     run = logger if isinstance(logger, RunLogger) else None
     with run or nullcontext():
@@ -72,6 +72,11 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
             _log_setting(cli, run)
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
         accuracy = float(best.best_model_score or 0.0)
+        if not best.best_model_path:
+            raise InputError(
+                "no epoch was validated, so there is nothing to test and to register; "
+                "train for at least one whole epoch"
+            )
         cli.trainer.test(
             cli.model, cli.datamodule, best.best_model_path, verbose=False, weights_only=True
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,12 @@ class AgreementCLI(LightningCLI):
             )
         except InputError:
             raise
-        except (jsonargparse.ArgumentError, MisconfigurationException, ValueError) as error:
+        except (
+            jsonargparse.ArgumentError,
+            MisconfigurationException,
+            ValueError,
+            ImportError,  # an accelerator whose package isn't installed
+        ) as error:
             raise InputError(_one_line(error)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -111,6 +117,25 @@ class AgreementCLI(LightningCLI):
             folder = str(checkpoints.FOLDER)
             logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
         return super().instantiate_trainer(logger=logger, **kwargs)
+
+    def prepare(self) -> None:
+        """Load the data and make the network: what is wrong shows before a run begins.
+
+        Raises:
+            InputError: The data, the architecture, the optimiser or the devices are impossible.
+        """
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu and self.trainer.num_devices > (os.cpu_count() or 1):
+            raise InputError(
+                f"--trainer.devices: expected at most {os.cpu_count()}, the CPU's cores, "
+                f"got {self.trainer.num_devices}"
+            )
+        self.datamodule.setup()
+        self.model.build(len(self.datamodule.vocabulary))
+        try:
+            self.model.configure_optimizers()
+        except ValueError as error:
+            raise InputError(f"--model.optimizer: {_one_line(error)}") from error
 
     def require_checkpoint(self) -> Path:
         """Return the checkpoint to score.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import datasets
 import lightning.pytorch as pl
 
@@ -24,7 +26,8 @@ class AgreementData(pl.LightningDataModule):
         seed: Seed of the order of the training items.
 
     Raises:
-        InputError: A batch size is below 1.
+        InputError: A batch size is below 1, or the name has other signs than letters, digits,
+            ``_``, ``.`` and ``-``.
 
     Attributes:
         splits: The items, after `setup`.
@@ -51,6 +54,8 @@ class AgreementData(pl.LightningDataModule):
         for setting, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise InputError(f"{setting}: expected at least 1, got {value}")
+        if not re.fullmatch(r"[\w.-]+", name):  # it becomes part of file and model names
+            raise InputError(f"name: expected letters, digits, '_', '.' and '-', got {name!r}")
         self.source = source
         self.name = name
         self.batch_size = batch_size

@@ -91,7 +91,8 @@ class JsonLines:
         if Path(self.repository).is_dir():
             return read([str(Path(self.repository) / p) for p in patterns], self.on_error)
         root = f"hf://datasets/{self.repository}" + (f"@{self.revision}" if self.revision else "")
-        return _checked(_lines([f"{root}/{pattern}" for pattern in patterns]), self.on_error)
+        files = [path for pattern in patterns for path in _hub_matches(f"{root}/{pattern}")]
+        return _checked(_lines(list(dict.fromkeys(files))), self.on_error)
 
     def _own_split(self, repository: str, split: str) -> dict[str, datasets.Dataset]:
         with _reported(repository):
@@ -149,6 +150,14 @@ def _matches(pattern: str) -> list[str]:
         if Path(path).stat().st_size == 0:
             raise InputError(f"{path}: expected agreement JSONL, got an empty file")
     return found
+
+
+def _hub_matches(pattern: str) -> list[str]:
+    with _reported(pattern):
+        found = huggingface_hub.HfFileSystem().glob(pattern)
+    if not found:
+        raise InputError(f"{pattern}: expected a file of agreement JSONL, found none")
+    return [f"hf://{path}" for path in sorted(found)]
 
 
 def _lines(files: Sequence[str]) -> dict[str, datasets.Dataset]:

@@ -54,7 +54,7 @@ class AgreementModel(PythonModel):
             p_plural = self._predictor.predict([r[0] for r in rows], [r[1] for r in rows])
         except InputError as error:  # a ValueError would reach users of the server as a traceback
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        plural = p_plural >= 0.5
+        plural = p_plural > 0.5
         return pd.DataFrame(
             {
                 "number": np.where(plural, "plural", "singular"),
