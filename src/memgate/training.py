@@ -55,7 +55,7 @@ class AgreementModule(pl.LightningModule):
         self.counts = AgreementCounts()
         self.results: dict[str, Int[Tensor, "2 6 6 2"]] = {}
         self._losses: dict[str, Float[Tensor, " 2"]] = {}  # sum and number of items, by stage
-        self._rng: Tensor | None = None
+        self._rng: list[Tensor] | None = None
 
     @property
     def data(self) -> AgreementData:
@@ -99,7 +99,7 @@ class AgreementModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the random numbers' state, the loss of the epoch so far, the vocabulary's digest."""
-        checkpoint["rng"] = torch.get_rng_state()
+        checkpoint["rng"] = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
         checkpoint["train_loss"] = self._losses.get("train")
         checkpoint["vocabulary"] = self.data.vocabulary.digest()
 
@@ -131,7 +131,10 @@ class AgreementModule(pl.LightningModule):
         if "train" in self._losses:
             self._losses["train"] = self._losses["train"].to(self.device)
         if self._rng is not None:
-            torch.set_rng_state(self._rng.cpu())
+            cpu, *gpus = (state.cpu() for state in self._rng)
+            torch.set_rng_state(cpu)
+            if len(gpus) == torch.cuda.device_count():  # else the machine is another one
+                torch.cuda.set_rng_state_all(gpus)
             self._rng = None
 
     def on_train_epoch_start(self) -> None:
