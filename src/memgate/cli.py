@@ -41,17 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"memgate: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return _interrupted(given)
+        return _interrupted()
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
-            return _interrupted(given)
+            return _interrupted()
         raise
     return 0
 
 
-def _interrupted(given: Sequence[str]) -> int:
-    how = "; `memgate fit … --ckpt_path last` goes on" if given[0] in ("fit", "train") else ""
-    print(f"memgate: interrupted{how}", file=sys.stderr)
+def _interrupted() -> int:
+    print("memgate: interrupted", file=sys.stderr)
     return 130
 
 

@@ -53,6 +53,9 @@ class Predictor:
         """
         if isinstance(prefixes, str):
             raise InputError(f"expected a list of sentences, got one string: {prefixes[:40]!r}")
+        for row, prefix in enumerate(prefixes):
+            if not isinstance(prefix, str):
+                raise InputError(f"row {row}: expected a string, got {prefix!r}")
         texts = [" ".join(prefix.split()) for prefix in prefixes]
         column = None if tags is None else pa.array(_tags(texts, tags), pa.string())
         encoded = Prefixes.encode(self.vocabulary, pa.array(texts, pa.string()), column)
@@ -67,21 +70,27 @@ class Predictor:
 
     def p_plural(self, prefixes: Prefixes, batch_size: int = BATCH_SIZE) -> npt.NDArray[np.float64]:
         """Return P(plural), in [0, 1], of encoded prefixes, in their order."""
-        device = next(self.classifier.parameters()).device
-        result = torch.empty(len(prefixes), device=device)
+        weight = self.classifier.readout.weight
+        device = weight.device
+        result = torch.empty(len(prefixes), device=device, dtype=weight.dtype)
         self.classifier.eval()
         for batch in ExactLengthBatches(prefixes.to(device), batch_size):
             result[batch.rows] = self.classifier.p_plural(batch.inputs)
-        return result.cpu().numpy().astype(np.float64)
+        return result.cpu().double().numpy()
 
     @staticmethod
     def without_known_word(prefixes: Prefixes) -> npt.NDArray[np.bool_]:
         """Mark the prefixes in which every word is read as ``<unk>``."""
-        known = (prefixes.ids != 0).cpu().numpy()
-        unread: npt.NDArray[np.bool_] = ~np.logical_or.reduceat(
-            known, prefixes.starts.cpu().numpy()
-        )
+        unread: npt.NDArray[np.bool_] = Predictor.unknown_share(prefixes) == 1
         return unread
+
+    @staticmethod
+    def unknown_share(prefixes: Prefixes) -> npt.NDArray[np.float64]:
+        """Return the share of each prefix's words that are read as ``<unk>``, in [0, 1]."""
+        unknown = (prefixes.ids == 0).cpu().numpy().astype(np.int64)
+        counts = np.add.reduceat(unknown, prefixes.starts.cpu().numpy())
+        share: npt.NDArray[np.float64] = counts / prefixes.lengths
+        return share
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors``, ``config.json`` and ``tokenizer.json`` into a folder."""

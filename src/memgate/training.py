@@ -88,13 +88,18 @@ class AgreementModule(pl.LightningModule):
     def _step(self, batch: Batch, stage: str) -> tuple[Float[Tensor, " batch"], Float[Tensor, ""]]:
         logits = self(batch.inputs)
         loss = binary_cross_entropy_with_logits(logits, batch.labels.to(logits.dtype))
-        n = len(logits)
-        self._losses[stage] += torch.stack([loss.detach() * n, loss.new_tensor(n)])
+        self._losses[stage][0] += loss.detach() * len(logits)
+        self._losses[stage][1] += len(logits)
         return logits, loss
+
+    def _no_loss(self) -> Float[Tensor, " 2"]:
+        # A count in float32 ends at 2^24; Apple's GPUs have nothing wider.
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.zeros(2, device=self.device, dtype=dtype)
 
     def _mean_loss(self, stage: str) -> Float[Tensor, ""]:
         total, n = self.trainer.strategy.reduce(self._losses[stage], reduce_op="sum")
-        mean: Tensor = total / n
+        mean: Tensor = (total / n).float()
         return mean
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -104,12 +109,23 @@ class AgreementModule(pl.LightningModule):
         checkpoint["vocabulary"] = self.data.vocabulary.digest()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the random numbers until training starts, for Lightning draws some before.
+        """Remember the random numbers until training starts, for Lightning draws some before."""
+        self.check(checkpoint, self.data.vocabulary.digest())
+        self._rng = checkpoint["rng"]
+        if checkpoint["train_loss"] is not None:  # an epoch that goes on doesn't start again
+            self._losses["train"] = checkpoint["train_loss"].clone()
+
+    def check(self, checkpoint: dict[str, Any], vocabulary: str) -> None:
+        """See that a checkpoint is of this network and these data.
+
+        Args:
+            checkpoint: What `on_save_checkpoint` and Lightning saved.
+            vocabulary: Digest of the vocabulary at hand.
 
         Raises:
-            InputError: The checkpoint was trained with another vocabulary or architecture.
+            InputError: It was trained with another vocabulary or architecture.
         """
-        if checkpoint["vocabulary"] != self.data.vocabulary.digest():
+        if checkpoint["vocabulary"] != vocabulary:
             raise InputError(
                 "checkpoint: expected the vocabulary of these training items, got another; use the "
                 "data configuration it was trained with (`memgate evaluate` scores on other data)"
@@ -122,9 +138,6 @@ class AgreementModule(pl.LightningModule):
                     f"checkpoint: expected {name} of shape {list(weight.shape)}, got {got}; "
                     "use the model configuration it was trained with"
                 )
-        self._rng = checkpoint["rng"]
-        if checkpoint["train_loss"] is not None:  # an epoch that goes on doesn't start again
-            self._losses["train"] = checkpoint["train_loss"].clone()
 
     def on_train_start(self) -> None:
         """Go on with the random numbers and the loss where the checkpoint left them."""
@@ -139,7 +152,7 @@ class AgreementModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Begin to add up the epoch's loss."""
-        self._losses["train"] = torch.zeros(2, device=self.device)
+        self._losses["train"] = self._no_loss()
 
     def training_step(self, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean cross-entropy of a batch, in nats."""
@@ -150,18 +163,18 @@ class AgreementModule(pl.LightningModule):
         self.log("train/loss", self._mean_loss("train"), sync_dist=True)
 
     def _begin(self, stage: str) -> None:
-        self._losses[stage] = torch.zeros(2, device=self.device)
+        self._losses[stage] = self._no_loss()
         self.counts.reset()
 
     def _count(self, batch: Batch, stage: str) -> None:
         logits, _ = self._step(batch, stage)
-        predicted = (logits > 0).long()
+        predicted = (torch.sigmoid(logits) > 0.5).long()  # as where probabilities are shown
         self.counts.update(predicted, batch.labels, batch.intervening, batch.attractors)
 
     def _log_counts(self, stage: str) -> None:
         counts = self.counts.compute()
         self.results[stage] = counts.cpu()
-        by_label = counts.sum((1, 2)).double()
+        by_label = counts.sum((1, 2)).cpu().double()
         accuracy = by_label[:, 1].sum() / by_label.sum()
         balanced = torch.nanmean(by_label[:, 1] / by_label.sum(1))  # a label may have no items
         # Every rank has these very values; without sync_dist Lightning would doubt it.

@@ -73,6 +73,18 @@ def test_probabilities_do_not_depend_on_the_batch_size(trained: Path) -> None:
     assert whole["p_plural"].to_numpy() == pytest.approx(one["p_plural"].to_numpy(), abs=1e-6)
 
 
+def test_names_are_there_on_a_narrow_terminal(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("memgate.commands.report.WIDTH_OF_A_LOG", 80)
+    Path("odd[bold].jsonl").write_bytes(Path("items.jsonl").read_bytes())
+    assert evaluate(GRU, LSTM, "--data", "odd[bold].jsonl") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "memgate-gru-synthetic@champion on odd[bold]" in lines
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_folder_is_a_model_too(trained: Path) -> None:
     memgate.load(GRU).save(Path("saved"))
     assert evaluate(GRU, "saved", "--data", "items.jsonl") == 0
@@ -105,6 +117,15 @@ def test_words_a_model_does_not_know_are_said(
     Path("odd.jsonl").write_text("\n".join(rows))
     assert evaluate(GRU, "--data", "odd.jsonl") == 0
     assert "odd: 1 items without a word that memgate-gru-synthetic" in capsys.readouterr().out
+
+
+def test_models_of_one_name_are_not_mixed(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memgate.load(GRU).save(Path("memgate-gru-synthetic/1"))
+    same = ("models:/memgate-gru-synthetic/1", "memgate-gru-synthetic/1")
+    assert evaluate(*same, "--data", "items.jsonl") == 2
+    assert "expected models of different names" in error(capsys)
 
 
 @pytest.mark.parametrize(

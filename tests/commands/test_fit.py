@@ -77,7 +77,7 @@ def test_two_processes_train_test_and_register_once(empty: Path, fit_args: list[
     client = connect()
     (version,) = client.search_model_versions("name='memgate-gru-synthetic'")
     assert version.run_id == run.info.run_id
-    assert "| overall | all | 200 |" in run.data.tags["mlflow.note.content"].replace("\u2003", "")
+    assert "| overall | all | 200 |" in run.data.tags["mlflow.note.content"].replace("&nbsp;", "")
 
 
 @pytest.mark.parametrize("kind", ["last", "best"])
@@ -98,6 +98,7 @@ def test_a_checkpoint_is_scored_as_the_fit_scored_it(
 def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[str]) -> None:
     assert main([*fit_args, "--track=false", "--trainer.max_epochs=1"]) == 0
     assert not list(empty.rglob("*.db"))
+    assert {path.name for path in empty.iterdir()} <= {"configs", "mlruns"}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,8 @@ def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[s
         (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt: expected a checkpoint, found no file"),
         (["--ckpt_path", "last"], "expected a run below"),
         (["--threads", "0"], "--threads: expected at least 1, got 0"),
+        (["--seed_everything", "true"], "--seed_everything: expected a number"),
+        (["--trainer.logger", "false"], "--track=false does without"),
         (["--data.name", "a/b"], "name: expected letters"),
         (["--trainer.devices", "10000"], "--trainer.devices: expected at most"),
         (["--trainer.accelerator", "tpu"], "xla"),
@@ -148,7 +151,7 @@ def test_a_corrupt_checkpoint_is_told_and_the_run_left_alone(
     for damaged in (whole[: len(whole) // 2], b"", b"\x80\x04not a checkpoint"):
         path.write_bytes(damaged)
         assert main([*fit_args, "--ckpt_path", "last"]) == 2
-        assert "last.ckpt: expected a checkpoint, got: " in error(capsys)
+        assert "last.ckpt: expected a checkpoint, got a damaged or other file" in error(capsys)
     torch.save({"weights": torch.zeros(2)}, path)
     assert main([*fit_args, "--ckpt_path", "last"]) == 2
     assert "expected a checkpoint of memgate" in error(capsys)
@@ -170,6 +173,23 @@ def test_a_fit_without_a_whole_epoch_is_told(
     assert "no epoch was validated" in error(capsys)
     (run,) = runs()
     assert run.info.status == "FAILED"
+
+
+def test_what_does_not_fit_a_finished_run_leaves_it_as_it_is(
+    trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def state() -> list[tuple[str, str, dict[str, str]]]:
+        return [(run.info.run_id, run.info.status, run.data.tags) for run in runs()]
+
+    before = state()
+    assert main([*fit_args, "--ckpt_path", "last"]) == 2
+    assert "its 2 epochs are done" in error(capsys)
+    more = [*fit_args, "--ckpt_path", "last", "--trainer.max_epochs=3"]
+    assert main([*more, "--model.hidden_size=5"]) == 2
+    assert "checkpoint: expected classifier" in error(capsys)
+    assert main([*more, "--data.vocab_size=20"]) == 2
+    assert "vocabulary" in error(capsys)
+    assert state() == before
 
 
 def test_scoring_needs_a_checkpoint(

@@ -25,6 +25,12 @@ def test_what_is_written_is_what_the_grammar_draws(empty: Path) -> None:
     assert first["label"] in ("sg", "pl")
 
 
+def test_a_name_that_ends_in_gz_is_gzipped(empty: Path) -> None:
+    assert generate("--items", "5", out="items.jsonl.gz") == 0
+    assert Path("items.jsonl.gz").read_bytes().startswith(b"\x1f\x8b")
+    assert len(jsonl.read(["items.jsonl.gz"])) == 5
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [
@@ -47,3 +53,6 @@ def test_a_file_that_can_not_be_written_is_told(
     Path("taken").write_text("a file")
     assert generate("--items", "2", out="taken/items.jsonl") == 2
     assert "taken/items.jsonl: expected a file to write to" in capsys.readouterr().err
+    Path("folder").mkdir()
+    assert generate("--items", "2", out="folder") == 2
+    assert {path.name for path in Path().iterdir()} == {"configs", "taken", "folder"}

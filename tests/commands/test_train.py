@@ -45,7 +45,7 @@ def test_every_cell_has_a_finished_run_with_all_that_was_promised(trained: Path)
         assert tags["seed"] == "0"
         assert tags["memgate.version"] == memgate.__version__
         assert tags["mlflow.source.git.commit"] == commit()
-        assert "| overall | all | 200 |" in tags["mlflow.note.content"].replace("\u2003", "")
+        assert "| overall | all | 200 |" in tags["mlflow.note.content"].replace("&nbsp;", "")
         assert run.data.params["hidden_size"] == "4"
         assert run.data.params["cell"] == cell
         metrics = run.data.metrics

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def test_the_ui_shows_runs_and_artifacts(trained: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "memgate", "ui", "--port", str(port)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, process_group=0
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
         try:
             assert server.stdout is not None
@@ -60,7 +59,25 @@ def test_the_ui_shows_runs_and_artifacts(trained: Path) -> None:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{picture}", timeout=30) as answer:
                 assert answer.read().startswith(b"\x89PNG")
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
+            server.terminate()
+    with pytest.raises(urllib.error.URLError):  # its workers ended with it
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+
+
+def test_a_taken_port_and_a_missing_store_are_told(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["ui", "--port", str(port)]) == 2
+    assert f"--port: {port} is taken" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert main(["ui"]) == 2
+    assert "expected an MLflow store, found no file" in capsys.readouterr().err
+    assert not (tmp_path / "mlruns").exists()
 
 
 def test_a_port_out_of_range_is_told(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:

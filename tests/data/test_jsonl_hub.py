@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import huggingface_hub
 import pytest
 
-from memgate.data import jsonl
+from memgate.data import files
 from memgate.data.example import SPLITS
 from memgate.data.jsonl import JsonLines
 from memgate.errors import InputError
@@ -204,7 +204,7 @@ def test_says_soon_that_there_is_no_network() -> None:
 
 
 def test_says_soon_that_the_hub_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl, "HUB_TIMEOUT", 0.2)
+    monkeypatch.setattr(files, "HUB_TIMEOUT", 0.2)
     silent = socket.create_server(("127.0.0.1", 0))
     with silent, hub(silent.getsockname()[1]):
         assert refused(repository=REPOSITORY) == UNREACHABLE

@@ -14,11 +14,20 @@ from types import FrameType
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import OperationalError
 
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.registry import load_predictor
-from memgate.tracking.store import DEFAULT_URI, ENVIRONMENT, connect, experiment, tracking_uri
+from memgate.tracking.store import (
+    DEFAULT_URI,
+    ENVIRONMENT,
+    connect,
+    experiment,
+    storing,
+    tracking_uri,
+)
 
 MODEL = "models:/memgate-gru-synthetic@champion"
 
@@ -223,6 +232,16 @@ def test_unwritable_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/self/mlflow.db")  # not even by root
     with pytest.raises(InputError, match="writable"):
         connect()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [MlflowException("a\nb"), OperationalError("x", {}, Exception("read-only")), OSError(5)],
+)
+def test_what_the_store_does_not_take_is_one_line(fault: Exception) -> None:
+    with pytest.raises(InputError, match="can't be written") as caught, storing():
+        raise fault
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_store_is_not_made_by_reading(

@@ -119,11 +119,27 @@ def find(given: str | None, run_name: str) -> Path | None:
     try:
         missing = NEEDED - torch.load(path, map_location="cpu", weights_only=True).keys()
     except Exception as error:  # errors of zip, pickle and torch: all mean the same
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: expected a checkpoint, got: {reason}") from error
+        raise InputError(f"{path}: expected a checkpoint, got a damaged or other file") from error
     if missing:
         raise InputError(f"{path}: expected a checkpoint of memgate, got one without {missing}")
     return path
+
+
+def require_epochs_left(checkpoint: Path | None, max_epochs: int | None) -> None:
+    """See that a fit has something left to do, or its run would end and register a second time.
+
+    Raises:
+        InputError: All its epochs are done.
+    """
+    if checkpoint is None or not max_epochs or max_epochs < 0:
+        return
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if done >= max_epochs:
+        raise InputError(
+            f"{checkpoint}: its {done} epochs are done; to go on, set --trainer.max_epochs "
+            f"above {done}"
+        )
 
 
 def run_of(checkpoint: Path | None) -> str | None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from memgate import plots
-from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint
+from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint, require_epochs_left
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
-from memgate.commands.report import console, markdown, print_accuracy
+from memgate.commands.report import console, markdown, print_accuracy, say_left_out
 from memgate.data.example import SPLITS
 from memgate.errors import InputError
 from memgate.gates.statistics import gate_statistics
-from memgate.metrics.accuracy import accuracy_table
+from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
 from memgate.predictor import Predictor
 from memgate.tracking.registry import register
 from memgate.tracking.runs import RunLogger
+from memgate.tracking.store import storing
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,12 @@ class Fitted:
 
     Attributes:
         table: Test accuracy: model, data, by, stratum, n, correct, accuracy, low, high.
+        left_out: What the table's breakdowns leave out, in lines.
         model: Name and version in the registry, or None where the fit wasn't tracked.
     """
 
     table: pd.DataFrame
+    left_out: list[str]
     model: str | None
 
 
@@ -47,6 +53,8 @@ def fit(args: Sequence[str]) -> None:
     with FitProgress(1, console()) as progress:
         fitted = run_fit(args, progress)
     print_accuracy(fitted.table)
+    for line in fitted.left_out:
+        print(line)
     if fitted.model:
         print(f"registered {fitted.model}; `make ui` shows the run")
 
@@ -61,38 +69,49 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
     Raises:
         InputError: The configuration, the data, the checkpoint or the store can't be used.
     """
-    best = best_checkpoint()
-    cli = AgreementCLI(args, [progress, best, LastCheckpoint()])
+    best, last = best_checkpoint(), LastCheckpoint()
+    cli = AgreementCLI(args, [progress, best, last])
     progress.begin(cli.run_name)
     cli.prepare()
+    require_epochs_left(cli.checkpoint, cli.trainer.max_epochs)
     logger = cli.trainer.logger
     run = logger if isinstance(logger, RunLogger) else None
-    with run or nullcontext():
+    with _advised(args, last), run or nullcontext():
         if run is not None:
-            _log_setting(cli, run)
+            with storing():
+                _log_setting(cli, run)
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
-        accuracy = float(best.best_model_score or 0.0)
         if not best.best_model_path:
             raise InputError(
                 "no epoch was validated, so there is nothing to test and to register; "
                 "train for at least one whole epoch"
             )
-        cli.trainer.test(
-            cli.model, cli.datamodule, best.best_model_path, verbose=False, weights_only=True
-        )
-        table = _accuracy(cli)
+        path = best.best_model_path
+        cli.trainer.test(cli.model, cli.datamodule, path, verbose=False, weights_only=True)
+        table, left_out = _accuracy(cli, "test")
+        fitted = Fitted(table, left_out, None)
         gates = _gates(cli)
-        model = None
         if run is not None and cli.trainer.is_global_zero:
-            _log_results(run, table, gates)
-            model = _register(cli, run, table, accuracy)
+            fitted = _store(cli, run, fitted, gates, float(best.best_model_score or 0.0))
     progress.end()
-    return Fitted(table, model)
+    return fitted
+
+
+@contextmanager
+def _advised(args: Sequence[str], last: LastCheckpoint) -> Iterator[None]:
+    """Say how to go on, if the fit is stopped and has something to go on from."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if last.dirpath is not None and (Path(last.dirpath) / "last.ckpt").is_file():
+            command = shlex.join(["memgate", "fit", *args, "--ckpt_path", "last"])
+            print(f"stopped; this goes on with the run: {command}", file=sys.stderr)
+        raise
 
 
 def validate(args: Sequence[str]) -> None:
     """Run ``memgate validate``: score a checkpoint on the validation split."""
-    _score(args, "validate")
+    _score(args, "val")
 
 
 def test(args: Sequence[str]) -> None:
@@ -103,26 +122,34 @@ def test(args: Sequence[str]) -> None:
 def _score(args: Sequence[str], stage: str) -> None:
     cli = AgreementCLI([*args, "--track=false"])
     checkpoint = cli.require_checkpoint()
+    cli.prepare()
     # The callbacks it was saved with are those of a fit.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
-    run = cli.trainer.validate if stage == "validate" else cli.trainer.test
+    run = cli.trainer.validate if stage == "val" else cli.trainer.test
     run(cli.model, cli.datamodule, checkpoint, verbose=False, weights_only=True)
-    print_accuracy(_accuracy(cli))
+    table, left_out = _accuracy(cli, stage)
+    print_accuracy(table)
+    for line in left_out:
+        print(line)
 
 
-def _accuracy(cli: AgreementCLI) -> pd.DataFrame:
-    """Tabulate the last stage's counts."""
-    stage = "test" if "test" in cli.model.results else "val"
-    table = accuracy_table(counts_frame(cli.model.results[stage]))
+def _accuracy(cli: AgreementCLI, stage: str) -> tuple[pd.DataFrame, list[str]]:
+    """Tabulate a stage's counts, and say what the table leaves out."""
+    if stage not in cli.model.results:
+        raise InputError(f"no item of the {stage} split was scored; is its limit of batches 0?")
+    counts = counts_frame(cli.model.results[stage])
+    data = f"{cli.datamodule.name} ({stage})"
+    table = accuracy_table(counts)
     table.insert(0, "model", cli.run_name)
-    table.insert(1, "data", f"{cli.datamodule.name} ({stage})")
-    return table
+    table.insert(1, "data", data)
+    return table, say_left_out(data, left_out(counts), int(counts["n"].sum()))
 
 
 def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
     """Log what the run was asked to do: configuration, main settings, data with digests."""
     config = yaml.safe_load(cli.parser.dump(cli.config))
     run.log_dict(config, "config.yaml")
+    optimizer = cli.model.configure_optimizers()
     run.log_hyperparams(
         {
             **cli.model.architecture,
@@ -132,6 +159,9 @@ def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
             "vocab_size": len(cli.datamodule.vocabulary),
             "max_epochs": cli.trainer.max_epochs,
             "precision": cli.trainer.precision,
+            "gradient_clip_val": cli.trainer.gradient_clip_val,
+            "optimizer": type(optimizer).__name__,
+            "learning_rate": optimizer.defaults["lr"],
         }
     )
     source = yaml.safe_dump(config["data"]["source"], sort_keys=False)
@@ -141,29 +171,31 @@ def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
 
 def _gates(cli: AgreementCLI) -> pd.DataFrame:
     """Read the gates over the test split; every process reads its share, and all get the sums."""
-    classifier = cli.model.classifier.to(cli.trainer.strategy.root_device)
+    device = cli.trainer.strategy.root_device
+    # Apple's GPUs can't add up in double precision.
+    classifier = cli.model.classifier.to("cpu" if device.type == "mps" else device)
     batches = cli.datamodule.test_dataloader()
     return gate_statistics(classifier, (batch.inputs for batch in batches))
 
 
-def _log_results(run: RunLogger, table: pd.DataFrame, gates: pd.DataFrame) -> None:
-    """Log the tables and figures of the test split."""
-    run.log_table(table, "tables/accuracy.csv")
-    run.log_figure(plots.accuracy_figure(table), "figures/accuracy.png")
-    run.log_table(gates, "tables/gate_statistics.parquet")
-    run.log_figure(plots.gate_figure(gates), "figures/gates.png")
-    run.describe(markdown(table))
-
-
-def _register(cli: AgreementCLI, run: RunLogger, table: pd.DataFrame, accuracy: float) -> str:
+def _store(
+    cli: AgreementCLI, run: RunLogger, fitted: Fitted, gates: pd.DataFrame, val_accuracy: float
+) -> Fitted:
+    """Log tables and figures and register the model; if that fails, the result is printed."""
     name = f"memgate-{cli.model.architecture['cell']}-{cli.datamodule.name}"
+    table, description = fitted.table, markdown(fitted.table, fitted.left_out)
     (test_accuracy,) = table.loc[table["by"] == "overall", "accuracy"]
-    version = register(
-        str(run.version),
-        Predictor(cli.model.classifier.cpu().eval(), cli.datamodule.vocabulary),
-        name,
-        {"val_accuracy": accuracy, "test_accuracy": test_accuracy},
-        cli.tags,
-        markdown(table),
-    )
-    return f"{name} version {version}"
+    scores = {"val_accuracy": val_accuracy, "test_accuracy": test_accuracy}
+    predictor = Predictor(cli.model.classifier.cpu().eval(), cli.datamodule.vocabulary)
+    try:
+        with storing():
+            run.log_table(table, "tables/accuracy.csv")
+            run.log_figure(plots.accuracy_figure(table), "figures/accuracy.png")
+            run.log_table(gates, "tables/gate_statistics.parquet")
+            run.log_figure(plots.gate_figure(gates), "figures/gates.png")
+            run.describe(description)
+            version = register(str(run.version), predictor, name, scores, cli.tags, description)
+    except InputError:
+        print_accuracy(table)
+        raise
+    return replace(fitted, model=f"{name} version {version}")

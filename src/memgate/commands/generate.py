@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from memgate.data.example import LABELS
@@ -14,7 +16,7 @@ def generate(out: Path, items: int, seed: int, max_intervening: int, max_attract
     """Write items of the grammar, one a line; the file is whole or not there.
 
     Args:
-        out: File to write.
+        out: File to write, gzipped where it ends in ``.gz``.
         items: How many.
         seed: Seed of the items.
         max_intervening: Words between subject and verb, at most.
@@ -35,7 +37,8 @@ def generate(out: Path, items: int, seed: int, max_intervening: int, max_attract
     partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
+        opened = gzip.open if out.suffix == ".gz" else open
+        with opened(partial, "wt", encoding="utf-8") as file:
             for row in rows:
                 known = {name: value for name, value in row.items() if value is not None}
                 known["label"] = LABELS[row["label"]]
@@ -43,4 +46,7 @@ def generate(out: Path, items: int, seed: int, max_intervening: int, max_attract
         partial.replace(out)
     except OSError as error:
         raise InputError(f"{out}: expected a file to write to, got: {error}") from error
+    finally:
+        with suppress(OSError):  # nothing half-written stays, nor after Ctrl-C
+            partial.unlink(missing_ok=True)
     print(f"wrote {len(rows)} items to {out}")

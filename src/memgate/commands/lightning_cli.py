@@ -59,6 +59,7 @@ class AgreementCLI(LightningCLI):
                     "callbacks": list(callbacks),
                     "enable_progress_bar": False,
                     "enable_model_summary": False,
+                    "default_root_dir": "mlruns",  # checkpoints of fits that are not tracked
                 },
                 parser_kwargs={"exit_on_error": False},
             )
@@ -89,6 +90,9 @@ class AgreementCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; unlike Lightning's, without a word about ``sys.argv``."""
         self.config = parser.parse_args(args)  # type: ignore[arg-type]  # a list, see __init__
+        seed = self.config.seed_everything
+        if isinstance(seed, bool):  # Lightning would draw one, and the run record another
+            raise InputError(f"--seed_everything: expected a number, got {seed}")
 
     @property
     def tags(self) -> dict[str, str]:
@@ -106,6 +110,8 @@ class AgreementCLI(LightningCLI):
         """Set the threads, and find the checkpoint."""
         if self.config.threads < 1:
             raise InputError(f"--threads: expected at least 1, got {self.config.threads}")
+        if self.config.trainer.logger is not None:
+            raise InputError("--trainer.logger: memgate has its own; --track=false does without")
         torch.set_num_threads(self.config.threads)
         self.checkpoint = checkpoints.find(self.config.ckpt_path, self.run_name)
 
@@ -136,6 +142,9 @@ class AgreementCLI(LightningCLI):
             self.model.configure_optimizers()
         except ValueError as error:
             raise InputError(f"--model.optimizer: {_one_line(error)}") from error
+        if self.checkpoint is not None:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            self.model.check(state, self.datamodule.vocabulary.digest())
 
     def require_checkpoint(self) -> Path:
         """Return the checkpoint to score.

@@ -8,6 +8,7 @@ from typing import Any, Self
 import lightning.pytorch as pl
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -77,7 +78,7 @@ class FitProgress(pl.Callback):
             self._bars.update(self._all, completed=self.position)
 
     def _escaped(self) -> str:
-        return self._name.replace("[", r"\[")
+        return escape(self._name)
 
     def _total(self, trainer: pl.Trainer) -> int | None:
         epochs = trainer.max_epochs or -1
@@ -112,7 +113,7 @@ class FitProgress(pl.Callback):
             return
         accuracy = 100 * float(trainer.callback_metrics["val/accuracy"])
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        score = f"{epoch}, validation accuracy {accuracy:.1f}%"
+        score = f"{epoch}, val accuracy {accuracy:.1f}%"
         self._bars.update(self._this, score=score)
         if not self.console.is_terminal:
             self.console.print(f"{self._escaped()}: {score}")

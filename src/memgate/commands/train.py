@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -33,20 +34,32 @@ def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Pat
     names = [data] if data else _data()
     jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
     fitted: list[Fitted] = []
-    with FitProgress(len(jobs), console()) as progress:
-        for name, one in jobs:
-            files = ("trainer/default.yaml", f"cell/{one}.yaml", f"data/{name}.yaml")
-            args = [part for file in files for part in ("--config", str(configs / file))]
-            fitted.append(run_fit([*args, f"--seed_everything={seed}"], progress))
+    try:
+        with FitProgress(len(jobs), console()) as progress:
+            for name, one in jobs:
+                files = ("trainer/default.yaml", f"cell/{one}.yaml", f"data/{name}.yaml")
+                args = [part for file in files for part in ("--config", str(configs / file))]
+                fitted.append(run_fit([*args, f"--seed_everything={seed}"], progress))
+    finally:  # what is done is shown, even where a later fit fails
+        if fitted:
+            _show(fitted, out)
+
+
+def _show(fitted: Sequence[Fitted], out: Path) -> None:
     table = pd.concat([one.table for one in fitted], ignore_index=True)
     print_accuracy(table)
+    for line in dict.fromkeys(line for one in fitted for line in one.left_out):
+        print(line)
     write_accuracy(table, out)
     print("registered " + ", ".join(str(one.model) for one in fitted))
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
 
 
 def _data() -> list[str]:
-    if os.environ.get("MEMGATE_DATA"):
+    folder = os.environ.get("MEMGATE_DATA")
+    if folder:
+        if not Path(folder, "corpus").is_dir():
+            raise InputError(f"MEMGATE_DATA={folder}: expected a folder with corpus/, found none")
         return ["synthetic", "corpus"]
     print("corpus: left out; set MEMGATE_DATA to the folder that holds corpus/, ud/ and linzen/")
     return ["synthetic"]

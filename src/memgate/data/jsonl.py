@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import glob
-import hashlib
-import inspect
 import json
 import logging
-import os
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, Literal
 
 import datasets
 import huggingface_hub
-from datasets.arrow_writer import SchemaInferenceError
-from huggingface_hub.errors import HfHubHTTPError
 
-from memgate.data import example
+from memgate.data import example, files
 from memgate.data.example import FEATURES, item
 from memgate.errors import InputError
 
 OnError = Literal["stop", "skip"]
 
-HUB_TIMEOUT = 10.0
-"""Seconds; `load_dataset` itself retries for 23 s before it says that there is no network."""
+WHAT = "agreement JSONL"
 
 CHECKED = datasets.Features(
     {
@@ -64,7 +56,7 @@ class JsonLines:
         revision: str | None = None,
         on_error: OnError = "stop",
     ) -> None:
-        self.files = {"train": train, "validation": validation, "test": test}
+        self.patterns = {"train": train, "validation": validation, "test": test}
         self.repository = repository
         self.revision = revision
         self.on_error = on_error
@@ -77,11 +69,11 @@ class JsonLines:
                 or the repository can't be reached.
         """
         if self.repository and not Path(self.repository).is_dir():
-            _require_hub(self.repository, self.revision)
-        return datasets.DatasetDict({split: self._split(split) for split in self.files})
+            files.require_hub(self.repository, self.revision)
+        return datasets.DatasetDict({split: self._split(split) for split in self.patterns})
 
     def _split(self, split: str) -> datasets.Dataset:
-        patterns = self.files[split]
+        patterns = self.patterns[split]
         if self.repository is None:
             if not patterns:
                 raise InputError(f"{split}: expected files or a repository, got neither")
@@ -91,12 +83,19 @@ class JsonLines:
         if Path(self.repository).is_dir():
             return read([str(Path(self.repository) / p) for p in patterns], self.on_error)
         root = f"hf://datasets/{self.repository}" + (f"@{self.revision}" if self.revision else "")
-        files = [path for pattern in patterns for path in _hub_matches(f"{root}/{pattern}")]
-        return _checked(_lines(list(dict.fromkeys(files))), self.on_error)
+        found = [path for pattern in patterns for path in _hub_matches(f"{root}/{pattern}")]
+        return _checked(_lines(list(dict.fromkeys(found))), self.on_error)
 
     def _own_split(self, repository: str, split: str) -> dict[str, datasets.Dataset]:
-        with _reported(repository):
-            loaded = datasets.load_dataset(repository, revision=self.revision)
+        with files.reported(repository):
+            # A local folder's splits are cached under its name, whatever they hold by now.
+            local = Path(repository).is_dir()
+            loaded = datasets.load_dataset(
+                repository,
+                revision=self.revision,
+                download_mode="force_redownload" if local else None,
+                verification_mode="no_checks" if local else None,
+            )
         if split not in loaded:
             raise InputError(
                 f"{repository}: expected a split {split!r}, found {', '.join(loaded)}; "
@@ -118,93 +117,25 @@ def read(patterns: Iterable[str], on_error: OnError = "stop") -> datasets.Datase
     Raises:
         InputError: A file is missing, empty or not UTF-8, or a row is bad; with file and line.
     """
-    return _checked(_lines(paths(patterns)), on_error)
-
-
-def paths(patterns: Iterable[str]) -> list[str]:
-    """Return the files that paths and globs name, each once.
-
-    Raises:
-        InputError: A file is missing or empty, or a variable in a path is not set.
-    """
-    found = [path for pattern in patterns for path in _matches(pattern)]
-    return list({Path(path).resolve(): path for path in found}.values())
-
-
-def _matches(pattern: str) -> list[str]:
-    expanded = str(Path(os.path.expandvars(pattern)).expanduser())
-    unset = re.search(r"\$\{?(\w+)", expanded)
-    if unset:
-        raise InputError(
-            f"{pattern}: the environment variable {unset[1]} is not set; set it to the folder that "
-            f"holds these files, as in {unset[1]}=/path/to/corpora"
-        )
-    found = sorted(glob.glob(expanded, recursive=True))  # noqa: PTH207  Path.glob refuses "/a/*"
-    if Path(expanded).exists():
-        found = [expanded]  # even if its name looks like a glob
-    if not found:
-        raise InputError(f"{expanded}: expected a file of agreement JSONL, found none")
-    for path in found:
-        if not Path(path).is_file():
-            raise InputError(f"{path}: expected a file of agreement JSONL, got a folder")
-        if Path(path).stat().st_size == 0:
-            raise InputError(f"{path}: expected agreement JSONL, got an empty file")
-    return found
+    return _checked(_lines(files.paths(patterns, WHAT)), on_error)
 
 
 def _hub_matches(pattern: str) -> list[str]:
-    with _reported(pattern):
+    with files.reported(pattern):
         found = huggingface_hub.HfFileSystem().glob(pattern)
     if not found:
         raise InputError(f"{pattern}: expected a file of agreement JSONL, found none")
     return [f"hf://{path}" for path in sorted(found)]
 
 
-def _lines(files: Sequence[str]) -> dict[str, datasets.Dataset]:
-    rows = {}
-    for path in files:  # one by one, so that an error names the file
-        pattern = path if path.startswith("hf://") else glob.escape(path)
-        with _reported(path):  # not load_dataset: it asks the network even for a local file
-            lines = datasets.Dataset.from_text(pattern)
-        rows[path] = _map(lines, _check_lines)
-    return rows
-
-
-@contextlib.contextmanager
-def _reported(where: str) -> Iterator[None]:
-    """Say in one line what went wrong in `datasets`, and where."""
-    try:
-        yield
-    except datasets.exceptions.DatasetGenerationError as error:
-        if isinstance(error.__cause__, SchemaInferenceError):  # no line at all
-            raise InputError(f"{where}: expected agreement items, found none") from error
-        reason = " ".join(str(error.__cause__).split())
-        raise InputError(f"{where}: can't be read: {reason}") from error
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{where}: can't be loaded: {reason}") from error
-
-
-def _require_hub(repository: str, revision: str | None) -> None:
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
-        return  # the user asks for the local cache
-    try:
-        huggingface_hub.HfApi().dataset_info(repository, revision=revision, timeout=HUB_TIMEOUT)
-    except (HfHubHTTPError, huggingface_hub.errors.HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{repository}: no such dataset on the Hub: {reason}") from error
-    except Exception as error:  # the Hub's HTTP client, another one from version to version
-        raise InputError(
-            f"{repository}: no such local folder, and the Hugging Face Hub can't be reached; "
-            "download the files and name them, or set HF_HUB_OFFLINE=1 to use the local cache"
-        ) from error
+def _lines(found: Sequence[str]) -> dict[str, datasets.Dataset]:
+    return {path: _map(files.lines(path), _check_lines) for path in found}
 
 
 @functools.cache
 def _rules() -> str:
     """Return a digest of the checks, so that `datasets` doesn't answer from an outdated cache."""
-    source = inspect.getsource(example) + inspect.getsource(sys.modules[__name__])
-    return hashlib.sha256(source.encode()).hexdigest()
+    return files.digest(example, sys.modules[__name__])
 
 
 def _map(dataset: datasets.Dataset, check: Any, **options: Any) -> datasets.Dataset:
@@ -242,14 +173,21 @@ def _check_rows(
 
 def _check_line(line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line.removeprefix("\ufeff"))  # some editors begin a file with a mark
         if r"\ud" in line.lower():  # half of a surrogate pair is no text and can't be stored
             json.dumps(row, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        return {"line": number, "problem": f"expected JSON, got {line[:40]!r} ({error})"}
+        why = (
+            f"{error.msg} at column {error.colno}" if isinstance(error, JSONDecodeError) else error
+        )
+        return {"line": number, "problem": f"expected JSON, got {_short(line)} ({why})"}
     if not isinstance(row, dict):
-        return {"line": number, "problem": f"expected a JSON object, got {line[:40]!r}"}
+        return {"line": number, "problem": f"expected a JSON object, got {_short(line)}"}
     return _check(row, number)
+
+
+def _short(line: str) -> str:
+    return repr(line if len(line) <= 40 else line[:39] + "…")
 
 
 def _check(row: Mapping[str, Any], number: int) -> dict[str, Any]:

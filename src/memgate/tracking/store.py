@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from textwrap import shorten
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.telemetry import get_telemetry_client, set_telemetry_client
+from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
 
@@ -69,6 +71,8 @@ def connect(create: bool = True) -> mlflow.MlflowClient:
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     except Exception as error:  # MLflow, SQLAlchemy, alembic, a missing driver: all mean the same
+        if _interrupted(error):
+            raise KeyboardInterrupt from error
         reason = shorten(str(error) or type(error).__name__, 200)
         raise InputError(f"{uri}: expected a readable MLflow store, got: {reason}") from error
     finally:
@@ -106,6 +110,27 @@ def experiment(name: str) -> str:
     if path is not None and found.artifact_location == str(folder):
         _make_relative(path, found.experiment_id)
     return str(found.experiment_id)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Say whether a Ctrl-C is behind an error; SQLAlchemy makes errors of its own from one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Say in one line that the store doesn't take what a run has to say.
+
+    Raises:
+        InputError: Instead of what MLflow and the database raise.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = shorten(str(error) or type(error).__name__, 200)
+        raise InputError(f"{tracking_uri()}: can't be written: {reason}") from error
 
 
 def _create(path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Files and repositories that a user names: found, read by line, and faults said in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import inspect
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import datasets
+import huggingface_hub
+from datasets.arrow_writer import SchemaInferenceError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from memgate.errors import InputError
+
+HUB_TIMEOUT = 10.0
+"""Seconds; `load_dataset` itself retries for 23 s before it says that there is no network."""
+
+
+def is_url(path: str) -> bool:
+    """Say whether a path is an address on the web or of a file on the Hub."""
+    return path.startswith(("http://", "https://", "hf://"))
+
+
+def paths(patterns: Iterable[str], what: str) -> list[str]:
+    """Return the files that paths, globs and URLs name, each once.
+
+    Args:
+        patterns: Paths or globs, in which ``$NAME`` and ``~`` are replaced; or URLs.
+        what: What the files should hold, for messages.
+
+    Raises:
+        InputError: A file is missing or empty, or a variable in a path is not set.
+    """
+    found = [path for pattern in patterns for path in _matches(pattern, what)]
+    names = {path if is_url(path) else str(Path(path).resolve()): path for path in found}
+    return list(names.values())
+
+
+def expanded(path: str) -> str:
+    """Return a path with ``$NAME`` and ``~`` replaced.
+
+    Raises:
+        InputError: A variable is not set.
+    """
+    full = str(Path(os.path.expandvars(path)).expanduser())
+    unset = re.search(r"\$\{?(\w+)", full)
+    if unset:
+        raise InputError(
+            f"{path}: the environment variable {unset[1]} is not set; set it to the folder that "
+            f"holds these files, as in {unset[1]}=/path/to/corpora"
+        )
+    return full
+
+
+def _matches(pattern: str, what: str) -> list[str]:
+    if is_url(pattern):
+        return [pattern]
+    path = expanded(pattern)
+    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  Path.glob refuses "/a/*"
+    if Path(path).exists():
+        found = [path]  # even if its name looks like a glob
+    if not found:
+        raise InputError(f"{path}: expected a file of {what}, found none")
+    for name in found:
+        if not Path(name).is_file():
+            raise InputError(f"{name}: expected a file of {what}, got a folder")
+        if Path(name).stat().st_size == 0:
+            raise InputError(f"{name}: expected {what}, got an empty file")
+    return found
+
+
+def lines(path: str) -> datasets.Dataset:
+    """Return the lines of a UTF-8 file, here, on the web or the Hub, as a column ``text``.
+
+    It may be gzipped.
+
+    Raises:
+        InputError: The file can't be read or fetched, or has no line.
+    """
+    with reported(path):  # not load_dataset: it asks the network even for a local file
+        return datasets.Dataset.from_text(path if is_url(path) else glob.escape(path))
+
+
+@contextlib.contextmanager
+def reported(where: str) -> Iterator[None]:
+    """Say in one line what went wrong in `datasets`, and where.
+
+    Raises:
+        InputError: Instead of what `datasets` raises.
+    """
+    try:
+        yield
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, SchemaInferenceError):  # no line at all
+            raise InputError(f"{where}: expected agreement items, found none") from error
+        reason = " ".join(str(error.__cause__).split())
+        raise InputError(f"{where}: can't be read: {reason}") from error
+    except InputError:
+        raise
+    # EOFError, zlib.error: the file is gzipped and torn or damaged.
+    except (OSError, ValueError, EOFError, zlib.error, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{where}: can't be loaded: {reason}") from error
+
+
+def require_hub(repository: str, revision: str | None = None) -> None:
+    """See that a dataset repository is there, before `datasets` retries for long.
+
+    Raises:
+        InputError: The Hub doesn't know it or can't be reached.
+    """
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return  # the user asks for the local cache
+    try:
+        huggingface_hub.HfApi().dataset_info(repository, revision=revision, timeout=HUB_TIMEOUT)
+    except (HfHubHTTPError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{repository}: no such dataset on the Hub: {reason}") from error
+    except Exception as error:  # the Hub's HTTP client, another one from version to version
+        raise InputError(
+            f"{repository}: no such local folder, and the Hugging Face Hub can't be reached; "
+            "download the files and name them, or set HF_HUB_OFFLINE=1 to use the local cache"
+        ) from error
+
+
+def digest(*modules: ModuleType) -> str:
+    """Return a digest of modules' sources: a part of the key under which `datasets` caches."""
+    source = "".join(inspect.getsource(module) for module in modules)
+    return hashlib.sha256(source.encode()).hexdigest()
