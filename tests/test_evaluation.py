@@ -93,6 +93,7 @@ def test_predictions_of_a_case_by_hand() -> None:
         "p_plural",
         "correct",
         "known_word",
+        "unknown",
         "intervening",
         "attractors",
         "condition",
@@ -103,6 +104,7 @@ def test_predictions_of_a_case_by_hand() -> None:
     assert found["predicted"].tolist() == ["pl", "sg", "sg", "sg", "sg"]  # 0.5 is not above 0.5
     assert found["correct"].tolist() == [True, False, True, True, False]
     assert found["known_word"].tolist() == [True, True, True, True, False]
+    assert (found["unknown"] == 1).tolist() == [False, False, False, False, True]
     assert found["intervening"].astype(object).tolist() == [0, 3, 3, pd.NA, 0]
     assert found["attractors"].astype(object).tolist() == [0, 1, 0, pd.NA, pd.NA]
     assert found["condition"].dropna().tolist() == ["bare", "pp", "pp", "bare"]
