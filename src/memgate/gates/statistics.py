@@ -23,7 +23,7 @@ SATURATED = (0.1, 0.9)
 BLOCK = 2**18
 """Values of one gate that are read at a time on a CPU: as float64, 2 MiB, which stay in the cache.
 
-Sums and counts over one gate at B 256, T 25, H 128 took 7.2 ms whole and 3.0 ms in such blocks.
+All gates of an LSTM at B 256, T 25, H 128 took 38.8 ms in such blocks, 40.8 ms whole (one thread).
 """
 
 DTYPES = {
