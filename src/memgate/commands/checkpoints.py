@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -95,8 +96,40 @@ class LastCheckpoint(ModelCheckpoint):
             signal.signal(*self._handlers.popitem())
 
 
-def find(given: str | None, run_name: str) -> Path | None:
-    """Find the checkpoint that a user names, and see that it can be read.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read.
+
+    Attributes:
+        path: Its file.
+        state: What Lightning and `AgreementModule.on_save_checkpoint` saved.
+    """
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def run_id(self) -> str | None:
+        """The id in ``…/<run id>/checkpoints/last.ckpt``; elsewhere it belongs to no run."""
+        name = self.path.absolute().parents[1].name
+        return name if re.fullmatch(r"[0-9a-f]{32}", name) else None
+
+    def require_epochs_left(self, max_epochs: int | None) -> None:
+        """See that a fit has something left to do, or its run would end and register again.
+
+        Raises:
+            InputError: All its epochs are done.
+        """
+        done = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        if max_epochs and 0 <= max_epochs <= done:
+            raise InputError(
+                f"{self.path}: its {done} epochs are done; to go on, set --trainer.max_epochs "
+                f"above {done}"
+            )
+
+
+def find(given: str | None, run_name: str) -> Checkpoint | None:
+    """Find the checkpoint that a user names, and read it.
 
     Args:
         given: A path; ``last`` or ``best`` of the newest run of this name; or None.
@@ -117,34 +150,10 @@ def find(given: str | None, run_name: str) -> Path | None:
     if not path.is_file():
         raise InputError(f"{path}: expected a checkpoint, found no file")
     try:
-        missing = NEEDED - torch.load(path, map_location="cpu", weights_only=True).keys()
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        missing = NEEDED - state.keys()
     except Exception as error:  # errors of zip, pickle and torch: all mean the same
         raise InputError(f"{path}: expected a checkpoint, got a damaged or other file") from error
     if missing:
         raise InputError(f"{path}: expected a checkpoint of memgate, got one without {missing}")
-    return path
-
-
-def require_epochs_left(checkpoint: Path | None, max_epochs: int | None) -> None:
-    """See that a fit has something left to do, or its run would end and register a second time.
-
-    Raises:
-        InputError: All its epochs are done.
-    """
-    if checkpoint is None or not max_epochs or max_epochs < 0:
-        return
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    done = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if done >= max_epochs:
-        raise InputError(
-            f"{checkpoint}: its {done} epochs are done; to go on, set --trainer.max_epochs "
-            f"above {done}"
-        )
-
-
-def run_of(checkpoint: Path | None) -> str | None:
-    """Read the run's id from ``…/<run id>/checkpoints/last.ckpt``; elsewhere there is no run."""
-    if checkpoint is None:
-        return None
-    name = checkpoint.absolute().parents[1].name
-    return name if re.fullmatch(r"[0-9a-f]{32}", name) else None
+    return Checkpoint(path, state)

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from memgate import plots
-from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint, require_epochs_left
+from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console, markdown, print_accuracy, say_left_out
@@ -73,21 +73,25 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
     cli = AgreementCLI(args, [progress, best, last])
     progress.begin(cli.run_name)
     cli.prepare()
-    require_epochs_left(cli.checkpoint, cli.trainer.max_epochs)
+    start = cli.checkpoint
+    if start is not None:
+        start.require_epochs_left(cli.trainer.max_epochs)
     logger = cli.trainer.logger
     run = logger if isinstance(logger, RunLogger) else None
     with _advised(args, last), run or nullcontext():
         if run is not None:
             with storing():
                 _log_setting(cli, run)
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
+        path = None if start is None else start.path
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=path, weights_only=True)
         if not best.best_model_path:
             raise InputError(
                 "no epoch was validated, so there is nothing to test and to register; "
                 "train for at least one whole epoch"
             )
-        path = best.best_model_path
-        cli.trainer.test(cli.model, cli.datamodule, path, verbose=False, weights_only=True)
+        cli.trainer.test(
+            cli.model, cli.datamodule, best.best_model_path, verbose=False, weights_only=True
+        )
         table, left_out = _accuracy(cli, "test")
         fitted = Fitted(table, left_out, None)
         gates = _gates(cli)

@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from memgate.commands import checkpoints
+from memgate.commands.checkpoints import Checkpoint
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.tracking.runs import RunLogger
@@ -33,7 +34,7 @@ class AgreementCLI(LightningCLI):
         callbacks: More callbacks of the Trainer.
 
     Attributes:
-        checkpoint: The file to go on from or to score, or None.
+        checkpoint: What to go on from or to score, or None.
 
     Raises:
         InputError: An argument is wrong, or the accelerator or the checkpoint is missing.
@@ -41,7 +42,7 @@ class AgreementCLI(LightningCLI):
 
     model: AgreementModule
     datamodule: AgreementData
-    checkpoint: Path | None
+    checkpoint: Checkpoint | None
 
     def __init__(self, args: Sequence[str], callbacks: Sequence[pl.Callback] = ()) -> None:
         _quiet()
@@ -119,7 +120,7 @@ class AgreementCLI(LightningCLI):
         """Make the Trainer with memgate's logger; it goes on with the checkpoint's run."""
         logger: RunLogger | bool = False
         if self.config.track:
-            run_id = checkpoints.run_of(self.checkpoint)
+            run_id = None if self.checkpoint is None else self.checkpoint.run_id
             folder = str(checkpoints.FOLDER)
             logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
         return super().instantiate_trainer(logger=logger, **kwargs)
@@ -143,18 +144,17 @@ class AgreementCLI(LightningCLI):
         except ValueError as error:
             raise InputError(f"--model.optimizer: {_one_line(error)}") from error
         if self.checkpoint is not None:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            self.model.check(state, self.datamodule.vocabulary.digest())
+            self.model.check(self.checkpoint.state, self.datamodule.vocabulary.digest())
 
     def require_checkpoint(self) -> Path:
-        """Return the checkpoint to score.
+        """Return the file to score.
 
         Raises:
             InputError: None was named.
         """
         if self.checkpoint is None:
             raise InputError("--ckpt_path: expected a checkpoint (a path, last or best), got none")
-        return self.checkpoint
+        return self.checkpoint.path
 
 
 def _quiet() -> None:

@@ -12,8 +12,9 @@ from memgate.commands.fit import Fitted, run_fit
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console, print_accuracy, write_accuracy
 from memgate.errors import InputError
+from memgate.models.classifier import RECURRENCE
 
-CELLS = ("rnn", "gru", "lstm")
+CELLS = tuple(RECURRENCE)
 
 
 def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Path) -> None:

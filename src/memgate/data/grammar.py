@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from memgate.data.example import FEATURES
+from memgate.data.example import FEATURES, SPLITS
 from memgate.data.lexicon import lexicon
 from memgate.data.plans import MAX_ATTRACTORS, MAX_INTERVENING, Plans
 from memgate.data.skeletons import Plan, Random, Sketch, sketch
@@ -29,8 +29,6 @@ Subjects with nothing around them run out first, at about 50,000; they are 3% of
 
 CHUNK = 10_000
 """Items drawn together: their words are one array, about 250,000 long."""
-
-SPLITS = ("train", "validation", "test")
 
 
 class Row(NamedTuple):

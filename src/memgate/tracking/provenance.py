@@ -7,7 +7,7 @@ import json
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from mlflow.data.code_dataset_source import CodeDatasetSource
@@ -19,7 +19,7 @@ import memgate
 if TYPE_CHECKING:
     import datasets
 
-Context = Literal["train", "validation", "test"]
+    from memgate.data.example import Split
 
 TYPES = {"int32": "integer", "int64": "long", "bool": "boolean", "large_string": "string"}
 """MLflow's names of Arrow's types, where they differ."""
@@ -41,7 +41,7 @@ def digest(table: pa.Table) -> str:
 
 
 def dataset_input(
-    dataset: datasets.Dataset, name: str, context: Context, source: str
+    dataset: datasets.Dataset, name: str, context: Split, source: str
 ) -> DatasetInput:
     """Describe a split for ``client.log_inputs``.
 

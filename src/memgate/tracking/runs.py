@@ -23,7 +23,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from memgate.errors import InputError
 from memgate.tracking.buffer import MetricBuffer
-from memgate.tracking.provenance import Context, code_tags, dataset_input
+from memgate.tracking.provenance import code_tags, dataset_input
 from memgate.tracking.store import connect
 from memgate.tracking.store import experiment as experiment_id
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import datasets
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from memgate.data.example import Split
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -204,7 +206,7 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_dataset(
-        self, dataset: datasets.Dataset, name: str, context: Context, source: str
+        self, dataset: datasets.Dataset, name: str, context: Split, source: str
     ) -> None:
         """Record a split among the run's inputs, with the digest of all its rows.
 
