@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgate.data.baselines import BASELINES, baseline_predictions
-from memgate.data.example import FEATURES, Label
+from memgate.data.example import FEATURES
 from memgate.data.grammar import Grammar
 from memgate.data.jsonl import read
+from memgate.data.numbers import Label
 
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
 
 
-def items(*rows: tuple[str | None, int]) -> datasets.Dataset:
+def items(*rows: tuple[str | None, int]) -> pa.Table:
     """Items of tags, with the place of the verb."""
     nothing: dict[str, Any] = dict.fromkeys(FEATURES)
     made = [
@@ -29,11 +33,11 @@ def items(*rows: tuple[str | None, int]) -> datasets.Dataset:
             "text": " ".join("w" * len((tags or "X " * verb_idx).split())),
             "tags": tags,
             "verb_idx": verb_idx,
-            "label": "sg",
+            "label": 0,
         }
         for tags, verb_idx in rows
     ]
-    return datasets.Dataset.from_list(made, features=FEATURES)
+    return pa.Table.from_pylist(made, schema=FEATURES.arrow_schema)
 
 
 BY_HAND = [
@@ -65,7 +69,25 @@ def test_without_any_tags_or_items() -> None:
     assert found["majority"].tolist() == ["sg", "sg"]
     for name in BASELINES[1:]:
         assert found[name].isna().all()
-    assert len(baseline_predictions(items((None, 1)).select([]), "sg")) == 0
+    assert len(baseline_predictions(items((None, 1))[:0], "sg")) == 0
+
+
+def test_chunks_and_slices_change_nothing() -> None:
+    table = items(*BY_HAND)
+    expected = baseline_predictions(table, "sg")
+    pieces = pa.concat_tables([table[:1], table[:0], table[1:4], table[4:]])
+    pd.testing.assert_frame_equal(baseline_predictions(pieces, "sg"), expected)
+    rest = expected[2:].reset_index(drop=True)
+    pd.testing.assert_frame_equal(baseline_predictions(table[2:], "sg"), rest)
+
+
+def test_what_reads_no_corpora_imports_no_datasets() -> None:
+    code = (
+        "import sys, memgate.data.baselines, memgate.data.regression, memgate.data.tagger; "
+        "print({'datasets', 'lightning', 'mlflow', 'sklearn'}.intersection(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
 
 
 TAGS = st.lists(st.sampled_from(["NN", "NNS", "NNP", "DT", "VBZ"]), min_size=1, max_size=8)
@@ -93,7 +115,7 @@ def test_as_by_a_loop(rows: list[tuple[list[str], bool]], first: str) -> None:
 
 def accuracy(data: datasets.Dataset, commoner: Label = "sg") -> dict[str, float]:
     labels = pd.Series(["sg", "pl"], dtype="string").iloc[data["label"][:]].reset_index(drop=True)
-    found = baseline_predictions(data, commoner)
+    found = baseline_predictions(data.with_format("arrow")[:], commoner)
     return {name: float((found[name] == labels).mean()) for name in BASELINES}
 
 

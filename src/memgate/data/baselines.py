@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import datasets
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from memgate.data.example import LABELS, NOUN_NUMBER, Label
+from memgate.data.numbers import LABELS, NOUN_NUMBER, Label
 from memgate.data.vocabulary import prefix_words
 
 BASELINES = ("majority", "first_noun", "last_noun", "noun_majority")
@@ -31,7 +31,7 @@ def majority(labels: Sequence[int]) -> Label:
     return LABELS[int(2 * sum(labels) > len(labels))]
 
 
-def baseline_predictions(items: datasets.Dataset, commoner: Label) -> pd.DataFrame:
+def baseline_predictions(table: pa.Table, commoner: Label) -> pd.DataFrame:
     """Predict each item by rules that read no more than the common nouns before the verb.
 
     ``majority`` answers the commoner label; ``first_noun`` and ``last_noun`` the number of that
@@ -40,15 +40,15 @@ def baseline_predictions(items: datasets.Dataset, commoner: Label) -> pd.DataFra
     many of each number, they answer the commoner label.
 
     Args:
-        items: N items with `memgate.data.example.FEATURES`.
+        table: N items with the columns of `memgate.data.example.FEATURES`; where tags are
+            missing, `memgate.data.tagger.Tagger.fill` guesses them.
         commoner: What `majority` says of the training split.
 
     Returns:
         N rows, in the items' order, with the columns `BASELINES`: ``sg`` or ``pl``; null where the
         rule needs tags and the item has none.
     """
-    table = items.select_columns(["text", "tags", "verb_idx"]).with_format("arrow")[:]
-    known = table["tags"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+    known = table["tags"].is_valid().to_numpy()
     _, tags, lengths = prefix_words(
         table["text"].combine_chunks(),
         table["tags"].combine_chunks(),
