@@ -1,9 +1,7 @@
-"""Figures show the numbers of their table, and are the same bytes each time."""
+"""Figures of accuracy show the numbers of their table, and the best baseline."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,25 +10,32 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import FillBetweenPolyCollection, LineCollection, PathCollection
+from matplotlib.collections import FillBetweenPolyCollection, LineCollection
 from matplotlib.colors import same_color, to_hex
 from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.plots import CELLS, OTHER, accuracy_figure, gate_figure, save
+from memgate.plots import accuracy_figure, save
+from memgate.plots.style import CELLS, GREY, OTHER
 
 RNN, GRU, LSTM = (f"models:/memgate-{cell}-corpus@champion" for cell in ("rnn", "gru", "lstm"))
 
 
-def accuracies(model: str, data: str, strata: list[tuple[str | None, str | None]]) -> pd.DataFrame:
-    """Made-up accuracies, other ones for every model, data set and stratum."""
-    rng = np.random.default_rng([len(model), len(data), len(strata)])
+def accuracies(
+    model: str,
+    data: str,
+    strata: list[tuple[str | None, str | None]],
+    system: str = "network",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Made-up accuracies, other ones for every model, data set, system and stratum."""
+    rng = np.random.default_rng([len(model), len(data), len(strata), len(system), seed])
     n = rng.integers(20, 3000, size=len(strata))
     frame = pd.DataFrame(strata, columns=["intervening", "attractors"])
     frame = frame.assign(label="sg", n=n, correct=rng.binomial(n, rng.uniform(0.3, 1, len(n))))
-    return accuracy_table(frame).assign(model=model, data=data)
+    return accuracy_table(frame).assign(model=model, data=data, system=system)
 
 
 EVERY: list[tuple[str | None, str | None]] = [
@@ -191,10 +196,16 @@ def test_odd_names_are_drawn_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t[:0], "accuracy table: expected at least one row, got none"),
+        (lambda t: t[:0], "accuracy table: expected at least one row of a network, got none"),
+        (lambda t: t.assign(system="last_noun"), "at least one row of a network, got none"),
+        (lambda t: t.assign(system="oracle"), "expected system among network, .*, got 'oracle'"),
+        (lambda t: t.drop(columns="system"), "accuracy table: expected a column 'system', got"),
         (lambda t: t.drop(columns="low"), "accuracy table: expected a column 'low', got"),
         (lambda t: t.replace("1–2", "1-2"), "expected intervening among .*, got '1-2'"),
-        (lambda t: pd.concat([t, t]), "one row a point, got two for .*lstm.* wiki overall all"),
+        (
+            lambda t: pd.concat([t, t]),
+            "one row a point, got two for .*lstm.* wiki network overall all",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_drawn_is_refused(
@@ -204,96 +215,71 @@ def test_a_table_that_cannot_be_drawn_is_refused(
         accuracy_figure(change(table))
 
 
-def gates(cell: str, layers: int = 1, units: int = 4) -> pd.DataFrame:
-    kinds: dict[str, list[tuple[str, str | None]]] = {
-        "lstm": [("input", "write"), ("forget", "keep"), ("output", None)],
-        "gru": [("reset", None), ("update", "write"), ("update", "keep")],
-    }
-    rng = np.random.default_rng(3)
-    rows = [
-        (layer, gate, reading, unit, 90, 0.5, 0.1, *(rng.random(2) / 2))
-        for layer in range(layers)
-        for gate, reading in kinds[cell]
-        for unit in range(units)
+def with_baseline(accuracy: float, system: str, data: str, n: int = 100) -> pd.DataFrame:
+    """A baseline of the LSTM as good everywhere, on n items of every stratum."""
+    frame = pd.DataFrame(EVERY, columns=["intervening", "attractors"])
+    frame = frame.assign(label="sg", n=n, correct=round(accuracy * n))
+    return accuracy_table(frame).assign(model=LSTM, data=data, system=system)
+
+
+@pytest.fixture
+def beside() -> pd.DataFrame:
+    """Two data sets of 100 items a stratum; another baseline is best on each."""
+    parts = [
+        with_baseline(accuracy, system, data)
+        for data, accuracies in (("wiki", (0.9, 0.6, 0.7)), ("ud_test", (0.95, 0.8, 0.1)))
+        for system, accuracy in zip(
+            ("network", "first_noun", "last_words"), accuracies, strict=True
+        )
     ]
-    columns = ["layer", "gate", "reading", "unit", "n", "mean", "sd", "below_0.1", "above_0.9"]
-    return pd.DataFrame(rows, columns=columns).astype({"reading": "string"})
+    return pd.concat(parts, ignore_index=True)
 
 
-GATE_PANELS = {
-    "lstm": [("keep (forget)", "forget"), ("write (input)", "input"), ("output", "output")],
-    "gru": [("keep (update, z)", "keep"), ("write (1 − z)", "write"), ("reset", "reset")],
-}
+def test_the_best_baseline_of_each_data_set_is_a_grey_line(beside: pd.DataFrame) -> None:
+    figure = accuracy_figure(beside)
+    names = ["best baseline: last three words", "best baseline: first noun"]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {LSTM, *names}
+    for place, (name, accuracy) in enumerate(zip(names, (0.7, 0.8), strict=True)):
+        for axes in figure.axes[2 * place : 2 * place + 2]:
+            line = model_line(axes, name)
+            assert points(line).tolist() == [[x, accuracy] for x in range(5)]
+            assert same_color(line.get_color(), GREY)
+            assert not [other for other in names if other != name and other in labels(axes)]
+    looks = {handle.get_marker() for handle in figure.legends[0].get_lines()}
+    assert len(looks) == 3
 
 
-@pytest.mark.parametrize(("cell", "column"), [("lstm", "gate"), ("gru", "reading")])
-def test_each_gate_panel_shows_its_own_units(cell: str, column: str) -> None:
-    table = gates(cell, layers=2)
-    axes = gate_figure(table).axes
-    assert [each.get_title(loc="left") for each in axes] == [name for name, _ in GATE_PANELS[cell]]
-    for each, (_, value) in zip(axes, GATE_PANELS[cell], strict=True):
-        own = table[table[column].fillna("reset") == value]
-        dots = [layer for layer in each.collections if isinstance(layer, PathCollection)]
-        assert [layer.get_label() for layer in dots] == ["layer 0", "layer 1"]
-        for place, layer in enumerate(dots):
-            shares = own.loc[own["layer"] == place, ["below_0.1", "above_0.9"]]
-            np.testing.assert_array_equal(np.asarray(layer.get_offsets()), shares)
-        assert each.get_xlabel() == "words with the gate below 0.1"
-    assert axes[0].get_ylabel() == "words with the gate above 0.9"
+def labels(axes: Axes) -> list[str]:
+    return [str(line.get_label()) for line in axes.lines]
 
 
-def test_layers_are_named_only_where_there_are_several() -> None:
-    assert not gate_figure(gates("gru")).legends
-    (legend,) = gate_figure(gates("gru", layers=3)).legends
-    assert [text.get_text() for text in legend.get_texts()] == ["layer 0", "layer 1", "layer 2"]
+def test_baselines_change_nothing_that_is_drawn_of_the_networks(beside: pd.DataFrame) -> None:
+    with_them, without = (
+        accuracy_figure(table) for table in (beside, beside[beside["system"] == "network"])
+    )
+    for one, other in zip(with_them.axes, without.axes, strict=True):
+        np.testing.assert_array_equal(
+            points(model_line(one, LSTM)), points(model_line(other, LSTM))
+        )
+        assert len(one.collections) == len(other.collections)
+        assert labels(other) == [label for label in labels(one) if "baseline" not in label]
+        ticks = [[tick.get_text() for tick in each.get_xticklabels()] for each in (one, other)]
+        assert ticks[0] == ticks[1]
 
 
-def test_a_reading_without_a_title_of_its_own_gets_its_own_panel() -> None:
-    table = pd.concat([gates("gru"), gates("gru").assign(reading="effect")])
-    titles = [axes.get_title(loc="left") for axes in gate_figure(table).axes]
-    assert titles[2:] == ["effect (reset)", "effect (update)", "reset"]
+def test_a_baseline_far_below_chance_is_not_cut_off(beside: pd.DataFrame) -> None:
+    low = pd.concat([beside, with_baseline(0.02, "last_noun", "third")])
+    low = pd.concat([low, with_baseline(0.9, "network", "third")])
+    assert accuracy_figure(low).axes[0].get_ylim()[0] < 0.02
 
 
-def test_an_rnn_gets_a_figure_that_says_it_has_no_gates(tmp_path: Path) -> None:
-    for table in (pd.DataFrame(), gates("gru")[:0]):
-        figure = gate_figure(table)
-        assert [text.get_text()[:19] for text in figure.texts] == ["An RNN has no gates"]
-    save(figure, tmp_path / "gates.png")
-
-
-def test_a_gate_table_without_a_column_is_refused() -> None:
-    with pytest.raises(InputError, match=r"gate table: expected a column 'above_0.9', got"):
-        gate_figure(gates("lstm").drop(columns="above_0.9"))
-
-
-def test_the_same_table_gives_the_same_bytes(table: pd.DataFrame, tmp_path: Path) -> None:
-    for name in ("a.png", "b.png"):
-        save(accuracy_figure(table.copy()), tmp_path / name)
-    first, second = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
-    assert first == second
-    assert first.startswith(b"\x89PNG")
-    assert b"matplotlib" not in first.lower()
-
-
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-    figure = gate_figure(gates("gru"))
-    figure.text(0.5, 0.5, r"$\nosuchcommand$")  # fails while it is drawn
-    with pytest.raises(ValueError, match="nosuchcommand"):
-        save(figure, path)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.mkdir()
-    with pytest.raises(OSError, match="directory"):
-        save(gate_figure(pd.DataFrame()), path)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_no_pyplot_and_no_display() -> None:
-    code = "import sys, memgate.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_a_baseline_of_one_of_several_models_is_named_with_it(beside: pd.DataFrame) -> None:
+    gru = with_baseline(0.85, "network", "wiki").assign(model=GRU)
+    figure = accuracy_figure(pd.concat([beside, gru]))
+    texts = {text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()}
+    assert texts == {
+        LSTM,
+        GRU,
+        f"best baseline: last three words ({LSTM})",
+        "best baseline: first noun",  # on ud_test only the LSTM was scored
+    }

@@ -1,0 +1,12 @@
+"""One figure from one table, a file each.
+
+Figures are `matplotlib.figure.Figure` objects on the Agg canvas: no pyplot, no display, no global
+state. They are 10 inches wide and meant to be read at 1,000 pixels.
+"""
+
+from memgate.plots.accuracy import accuracy_figure
+from memgate.plots.gates import gate_figure
+from memgate.plots.png import save
+from memgate.plots.suites import suite_figure
+
+__all__ = ["accuracy_figure", "gate_figure", "save", "suite_figure"]
