@@ -13,8 +13,8 @@ CELL ?=
 DATA ?=
 SEED ?= 0
 MODEL ?=
-# Items of another seed than the training's, and with MEMGATE_DATA real text.
-FILE ?= data/synthetic.jsonl $(if $(MEMGATE_DATA),$(MEMGATE_DATA)/linzen/linzen_wiki_test.jsonl.gz $(MEMGATE_DATA)/ud/*_test.jsonl.gz)
+# Items of another seed than the training's, and real text: with MEMGATE_DATA its, else Wikipedia's.
+FILE ?= data/synthetic.jsonl $(if $(MEMGATE_DATA),$(MEMGATE_DATA)/linzen/linzen_wiki_test.jsonl.gz $(MEMGATE_DATA)/ud/*_test.jsonl.gz,$(wildcard data/wikipedia/test.jsonl))
 OUT ?= out/evaluate
 PORT ?= 5000
 
@@ -23,9 +23,9 @@ PORT ?= 5000
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 	@echo
-	@echo "make train CELL=gru DATA=synthetic SEED=3     one cell, one kind of data (synthetic|corpus), one seed"
+	@echo "make train CELL=gru DATA=synthetic SEED=3     one cell, one kind of data (synthetic|wikipedia|corpus), one seed"
 	@echo "make evaluate MODEL=models:/memgate-gru-synthetic@champion FILE=items.jsonl OUT=out/mine"
-	@echo "MEMGATE_DATA=/path/to/corpora make train      real text too"
+	@echo "MEMGATE_DATA=/path/to/corpora make train      more real text, instead of Wikipedia articles"
 
 setup: $(READY) ## make .venv with the pinned dependencies
 

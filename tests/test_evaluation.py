@@ -89,8 +89,9 @@ def test_predictions_of_a_case_by_hand() -> None:
     assert list(found.columns) == [
         "id",
         "label",
+        "answer",
         "predicted",
-        "p_plural",
+        "p_right",
         "correct",
         "known_word",
         "unknown",
@@ -116,15 +117,19 @@ def test_predictions_of_a_case_by_hand() -> None:
         return 1 / (1 + math.exp(-4 * state))
 
     expected = [[0, 4], [0, 4, 0, 0, -4], [0, -4, 0, 0, -4], [0, -4], [0]]
-    by_hand = [sigma(list(map(float, words))) for words in expected]
-    np.testing.assert_allclose(found["p_plural"], by_hand, rtol=0, atol=1e-6)
+    plural = np.array([sigma(list(map(float, words))) for words in expected])
+    by_hand = np.where(found["label"] == "pl", plural, 1 - plural)
+    np.testing.assert_allclose(found["p_right"], by_hand, rtol=0, atol=1e-6)
+    assert found["answer"].tolist() == found["label"].tolist()
 
 
 def test_accuracy_of_a_case_by_hand() -> None:
     predicted = predictions(last_noun(), BY_HAND).assign(model="m", data="d")
     found = accuracy(predicted)
-    columns = ["model", "data", "by", "stratum", "n", "correct", "accuracy", "low", "high"]
+    columns = ["model", "data", "system", "by", "stratum", "n", "correct"]
+    columns += ["accuracy", "low", "high"]
     assert list(found.columns) == columns
+    assert set(found["system"]) == {"network"}
     counts = found[["model", "data", "by", "stratum", "n", "correct"]]
     assert counts.to_numpy().tolist() == [
         ["m", "d", "overall", "all", 5, 3],
@@ -233,11 +238,9 @@ def test_rows_come_in_the_order_of_the_items_whatever_the_batch_size() -> None:
     words = [" ".join(text.split()) for text in data["text"]]
     assert whole["known_word"].tolist() == [set(text.split()) != {"xyz"} for text in words]
     for batch_size in (1, 7, 100):
-        found = predictions(last_noun(), data, batch_size)
-        np.testing.assert_allclose(found["p_plural"], whole["p_plural"], rtol=0, atol=1e-6)
-        pd.testing.assert_frame_equal(
-            found.drop(columns="p_plural"), whole.drop(columns="p_plural")
-        )
+        found = predictions(last_noun(), data, batch_size=batch_size)
+        np.testing.assert_allclose(found["p_right"], whole["p_right"], rtol=0, atol=1e-6)
+        pd.testing.assert_frame_equal(found.drop(columns="p_right"), whole.drop(columns="p_right"))
 
 
 def test_a_selection_of_items_is_predicted_alike() -> None:
@@ -245,7 +248,7 @@ def test_a_selection_of_items_is_predicted_alike() -> None:
     chosen = [40, 3, 3, 17]
     found = predictions(last_noun(), data.select(chosen))
     whole = predictions(last_noun(), data).iloc[chosen].reset_index(drop=True)
-    np.testing.assert_allclose(found["p_plural"], whole["p_plural"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found["p_right"], whole["p_right"], rtol=0, atol=1e-6)
     assert found["id"].tolist() == whole["id"].tolist()
 
 
@@ -286,5 +289,5 @@ def test_refuses_items_without_any_known_word() -> None:
 
 
 def test_refuses_no_items() -> None:
-    with pytest.raises(InputError, match=r"^expected at least one sentence, got none$"):
+    with pytest.raises(InputError, match=r"^expected items with a prefix .*, got none of 0$"):
         predictions(last_noun(), BY_HAND.select([]))

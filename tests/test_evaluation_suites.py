@@ -80,15 +80,18 @@ def test_a_case_by_hand() -> None:
 
     nan = float("nan")
     bad = [p(-0.5), nan, p(0.9), nan, p(0.9), p(0), nan, nan]
-    np.testing.assert_allclose(found["p_plural_bad"], bad, rtol=0, atol=1e-6)
-    good = [p(w) for w in (-0.1, -0.1, 0.2, 0.2, 0.3, 0, 0.9, 0.9)]
-    np.testing.assert_allclose(found["p_plural"], good, rtol=0, atol=1e-6)
+    plural = found["label"] == "pl"
+    right_bad = np.where(plural, bad, 1 - np.array(bad))
+    np.testing.assert_allclose(found["p_right_second"], right_bad, rtol=0, atol=1e-6)
+    good = np.array([p(w) for w in (-0.1, -0.1, 0.2, 0.2, 0.3, 0, 0.9, 0.9)])
+    right = np.where(plural, good, 1 - good)
+    np.testing.assert_allclose(found["p_right"], right, rtol=0, atol=1e-6)
     assert found["question"].tolist() == [0, 1, 2, 3, 4, 5, 6, 6]
 
     table = suite_accuracy(found.assign(model="m", suite="s"))
     assert list(table.columns) == [
-        *("model", "suite", "condition", "n", "correct", "accuracy", "low", "high", "chance"),
-        "questions",
+        *("model", "suite", "system", "condition", "n", "correct", "accuracy", "low", "high"),
+        *("chance", "questions"),
     ]
     counts = table[["model", "suite", "condition", "n", "correct", "accuracy"]]
     assert counts.to_numpy().tolist() == [
@@ -136,7 +139,7 @@ def test_models_and_suites_keep_their_order() -> None:
 def test_probabilities_do_not_depend_on_the_batch_size() -> None:
     whole = suite_predictions(NOUNS, BY_HAND)
     found = suite_predictions(NOUNS, BY_HAND, batch_size=1)
-    np.testing.assert_allclose(found["p_plural_bad"], whole["p_plural_bad"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found["p_right_second"], whole["p_right_second"], rtol=0, atol=1e-6)
     assert found["correct"].tolist() == whole["correct"].tolist()
 
 

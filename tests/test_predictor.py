@@ -49,7 +49,7 @@ def test_probabilities_are_the_classifiers_own_row_by_row(cell: Cell) -> None:
     model = predictor(cell, num_layers=2)
     texts = sentences(50)
     expected = [
-        float(model.classifier.p_plural(torch.tensor([[1 + WORDS.index(w) for w in t.split()]])))
+        float(model.classifier.probability(torch.tensor([[1 + WORDS.index(w) for w in t.split()]])))
         for t in texts
     ]
     found = model.predict(texts)
@@ -62,9 +62,9 @@ def test_probabilities_are_the_classifiers_own_row_by_row(cell: Cell) -> None:
 def test_probabilities_do_not_depend_on_the_batch_size(cell: Cell) -> None:
     model = predictor(cell)
     prefixes = encode(model, sentences(200))
-    whole = model.p_plural(prefixes, 1024)
+    whole = model.probability(prefixes, 1024)
     for batch_size in (1, 2, 3, 7, 64):
-        found = model.p_plural(prefixes, batch_size)
+        found = model.probability(prefixes, batch_size)
         np.testing.assert_allclose(found, whole, rtol=0, atol=1e-6)
 
 

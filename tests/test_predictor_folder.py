@@ -62,6 +62,7 @@ def test_the_folder_holds_safetensors_and_json_and_no_pickle(tmp_path: Path) -> 
     assert set(load_file(tmp_path / "model.safetensors")) == set(model.classifier.state_dict())
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert config == {
+        "task": "number",
         "cell": "gru",
         "vocab_size": 13,
         "embedding_size": 6,
@@ -172,6 +173,9 @@ def test_refuses_sizes_that_are_not_the_weights(folder: Path, change: dict[str, 
         {"cell": "mgu"},
         {"cell": ["gru"]},
         {"colour": "red"},
+        {"task": "translation"},
+        {"task": ["number"]},
+        {"task": None},
         {"vocab_size": 10**30},
     ],
 )
@@ -201,7 +205,7 @@ def test_refuses_a_configuration_that_is_no_object(
 
 
 def test_refuses_a_configuration_without_a_size(folder: Path) -> None:
-    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / "config.json").write_text('{"task": "number"}', encoding="utf-8")
     message = refused(folder)
     assert message.startswith(f"{folder}/config.json: ")
     assert message.endswith("'vocab_size'")

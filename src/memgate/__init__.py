@@ -18,7 +18,8 @@ def load(uri: str) -> Predictor:
             or a folder: one that `Predictor.save` wrote, or an MLflow model.
 
     Returns:
-        The `Predictor`: ``.classifier``, an ``nn.Module``; ``.vocabulary``; ``.predict(prefixes)``.
+        The `Predictor`: ``.classifier``, an ``nn.Module``; ``.vocabulary``; ``.task``;
+        ``.predict(prefixes)``.
 
     Raises:
         InputError: There is no such model, or its files are damaged.

@@ -18,8 +18,12 @@ CONFIGURED = {
 }
 """Commands whose arguments are those of a LightningCLI: `memgate fit --help`."""
 
+SUITES = ("blimp", "marvin_linzen", "colorless_green", "lakretz", "linzen")
 CELLS = ("rnn", "gru", "lstm")
-DATA = ("synthetic", "corpus")
+DATA = ("synthetic", "wikipedia", "corpus")
+
+WHICH = ("command", "what")
+"""What says which command an invocation is, and isn't an argument of it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +67,9 @@ def _plain(args: argparse.Namespace) -> None:
     elif args.command == "evaluate":
         from memgate.commands.evaluate import evaluate
 
-        evaluate(args.models, args.data, args.out, args.on_error, args.batch_size)
+        evaluate(args.models, args.data, args.suite, args.out, args.on_error, args.batch_size)
+    elif args.command == "corpus":
+        _corpus(args)
     elif args.command == "ui":
         from memgate.commands.ui import ui
 
@@ -72,6 +78,16 @@ def _plain(args: argparse.Namespace) -> None:
         from memgate.commands.generate import generate
 
         generate(args.out, args.items, args.seed, args.max_intervening, args.max_attractors)
+
+
+def _corpus(args: argparse.Namespace) -> None:
+    from memgate.commands import corpus
+
+    if args.what == "check":
+        corpus.check(args.gold, args.model)
+    else:
+        settings = {key: value for key, value in vars(args).items() if key not in WHICH}
+        corpus.corpus(**settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=what, add_help=False)
     _add_evaluate(commands)
     _add_generate(commands)
+    _add_corpus(commands)
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs and models")
     ui.add_argument("--port", type=int, default=5000, help="port on this machine (5000)")
     return parser
@@ -108,7 +125,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "score models on agreement JSONL"
+    what = "score models on agreement JSONL and on targeted suites, beside their baselines"
     evaluate = commands.add_parser("evaluate", help=what, description=what)
     evaluate.add_argument(
         "models",
@@ -116,7 +133,17 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="MODEL",
         help="models:/NAME@ALIAS, runs:/…/model or a folder; all champions if none is named",
     )
-    evaluate.add_argument("--data", nargs="+", required=True, metavar="FILE", help="files or globs")
+    evaluate.add_argument(
+        "--data", nargs="+", default=[], metavar="FILE", help="agreement JSONL, files or globs"
+    )
+    evaluate.add_argument(
+        "--suite",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        choices=SUITES,
+        help=f"{', '.join(SUITES)} (files below $MEMGATE_DATA)",
+    )
     evaluate.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
     evaluate.add_argument(
         "--on-error", choices=("stop", "skip"), default="stop", help="what a bad row does (stop)"
@@ -136,3 +163,40 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--max-intervening", type=int, default=30, help="words between subject and verb (30)"
     )
     generate.add_argument("--max-attractors", type=int, default=4, help="attractors (4)")
+
+
+def _add_corpus(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "make agreement items of raw text, a dataset of the Hub or files"
+    corpus = commands.add_parser("corpus", help=what, description=what)
+    corpus.add_argument("--dataset", help="of the Hugging Face Hub, such as Salesforce/wikitext")
+    corpus.add_argument("--config", help="its configuration, such as wikitext-2-raw-v1")
+    corpus.add_argument("--split", default="train", help="its split (train)")
+    corpus.add_argument("--revision", help="its branch, tag or commit")
+    corpus.add_argument(
+        "--files",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="files or globs instead: .txt, .jsonl, .parquet, gzipped or not; dumps (.xml.bz2)",
+    )
+    corpus.add_argument("--column", default="text", help="the column with the text (text)")
+    corpus.add_argument("--out", type=Path, metavar="DIR", help="folder of the corpus")
+    corpus.add_argument(
+        "--linzen", action="store_true", help="no auxiliaries, and one random item a sentence"
+    )
+    corpus.add_argument("--num-proc", type=int, help="processes (one a core)")
+    for split in ("validation", "test"):
+        corpus.add_argument(f"--{split}", type=float, default=0.05, help="its share (0.05)")
+    corpus.add_argument("--seed", type=int, default=0, help="seed of splits and choices (0)")
+    corpus.add_argument("--model", help="spaCy model (the small English one)")
+    inner = corpus.add_subparsers(dest="what", metavar="check")
+    what = "score the items of parsed text against gold trees"
+    check = inner.add_parser("check", help=what, description=what)
+    check.add_argument(
+        "--gold",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="CoNLL-U (EWT's dev and test and PUD in $MEMGATE_DATA/conllu)",
+    )
+    check.add_argument("--model", help="spaCy model (the small English one)")

@@ -1,4 +1,4 @@
-"""A classifier with its vocabulary: sentences in, P(plural) out; a folder without pickle."""
+"""A classifier with its vocabulary and task: sentences in, probabilities out; no pickle."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.data.tasks import NUMBER, TASKS, Task
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import Classifier
@@ -28,15 +29,17 @@ BATCH_SIZE = 1024
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained classifier and the vocabulary it reads with.
+    """A trained classifier, the vocabulary it reads with, and the task it was trained on.
 
     Attributes:
         classifier: The network, an ``nn.Module``.
         vocabulary: Words to ids.
+        task: What it reads, and what it is asked.
     """
 
     classifier: Classifier
     vocabulary: Vocabulary
+    task: Task = NUMBER
 
     def predict(
         self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None
@@ -44,7 +47,9 @@ class Predictor:
         """Return P(plural), in [0, 1], for the verb that follows each prefix.
 
         Args:
-            prefixes: Words before the verb, separated by white space.
+            prefixes: Words before the verb, separated by white space. For a model of another task
+                what that reads: the verb's singular form follows (``inflection``), or the whole
+                sentence stands here (``grammaticality``, and the answer is P(ungrammatical)).
             tags: PTB tags of each prefix, or None where unknown; rare words are read as their tag.
 
         Raises:
@@ -66,16 +71,26 @@ class Predictor:
                 f"row {row}: expected a sentence with at least one word of the vocabulary "
                 f"({len(self.vocabulary)} entries), got {texts[row]!r}"
             )
-        return self.p_plural(encoded)
+        return self.probability(encoded)
 
-    def p_plural(self, prefixes: Prefixes, batch_size: int = BATCH_SIZE) -> npt.NDArray[np.float64]:
-        """Return P(plural), in [0, 1], of encoded prefixes, in their order."""
+    def probability(
+        self, prefixes: Prefixes, batch_size: int = BATCH_SIZE
+    ) -> npt.NDArray[np.float64]:
+        """Return the probability, in [0, 1], of the task's second answer, such as plural.
+
+        Args:
+            prefixes: N of them, encoded with this vocabulary.
+            batch_size: Rows computed at once.
+
+        Returns:
+            N probabilities, in the order of the prefixes.
+        """
         weight = self.classifier.readout.weight
         device = weight.device
         result = torch.empty(len(prefixes), device=device, dtype=weight.dtype)
         self.classifier.eval()
         for batch in ExactLengthBatches(prefixes.to(device), batch_size):
-            result[batch.rows] = self.classifier.p_plural(batch.inputs)
+            result[batch.rows] = self.classifier.probability(batch.inputs)
         return result.cpu().double().numpy()
 
     @staticmethod
@@ -97,7 +112,7 @@ class Predictor:
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: w.detach().cpu() for name, w in self.classifier.state_dict().items()}
         save_file(weights, folder / WEIGHTS)
-        config = json.dumps(self.classifier.config, indent=2)
+        config = json.dumps({"task": self.task.name, **self.classifier.config}, indent=2)
         (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
         self.vocabulary.save(folder / TOKENIZER)
 
@@ -109,7 +124,7 @@ class Predictor:
             InputError: A file is missing or damaged, or the three don't belong together.
         """
         vocabulary = Vocabulary.load(folder / TOKENIZER)
-        config = _read_config(folder / CONFIG)
+        task, config = _read_config(folder / CONFIG)
         path = folder / WEIGHTS
         try:
             classifier = Classifier(**config)
@@ -126,7 +141,7 @@ class Predictor:
                 f"{folder}: expected {classifier.embedding.num_embeddings} vocabulary entries, "
                 f"got {len(vocabulary)}"
             )
-        return cls(classifier.eval(), vocabulary)
+        return cls(classifier.eval(), vocabulary, task)
 
 
 def _tags(texts: Sequence[str], tags: Sequence[str | None]) -> list[str | None]:
@@ -143,7 +158,8 @@ def _tags(texts: Sequence[str], tags: Sequence[str | None]) -> list[str | None]:
     return joined
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> tuple[Task, dict[str, Any]]:
+    """Return the task, and what `Classifier` takes."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -152,4 +168,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(config).__name__}")
-    return config
+    task = config.pop("task", None)
+    if not isinstance(task, str) or task not in TASKS:
+        raise InputError(f"{path}: task: expected one of {', '.join(TASKS)}, got {task!r}")
+    return TASKS[task], config

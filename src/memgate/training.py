@@ -87,7 +87,7 @@ class AgreementModule(pl.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> tuple[Float[Tensor, " batch"], Float[Tensor, ""]]:
         logits = self(batch.inputs)
-        loss = binary_cross_entropy_with_logits(logits, batch.labels.to(logits.dtype))
+        loss = binary_cross_entropy_with_logits(logits, batch.targets.to(logits.dtype))
         self._losses[stage][0] += loss.detach() * len(logits)
         self._losses[stage][1] += len(logits)
         return logits, loss
@@ -169,7 +169,8 @@ class AgreementModule(pl.LightningModule):
     def _count(self, batch: Batch, stage: str) -> None:
         logits, _ = self._step(batch, stage)
         predicted = (torch.sigmoid(logits) > 0.5).long()  # as where probabilities are shown
-        self.counts.update(predicted, batch.labels, batch.intervening, batch.attractors)
+        right = predicted == batch.targets
+        self.counts.update(right, batch.labels, batch.intervening, batch.attractors)
 
     def _log_counts(self, stage: str) -> None:
         counts = self.counts.compute()

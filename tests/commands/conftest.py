@@ -54,7 +54,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("MEMGATE_DATA", raising=False)
         patch.chdir(folder)
         configure(folder)
-        assert main(["train"]) == 0
+        assert main(["train", "--data", "synthetic"]) == 0
         assert main(["generate", "--out", "items.jsonl", "--items", "300", "--seed", "1"]) == 0
     return folder
 

@@ -10,7 +10,11 @@ import pandas as pd
 import pytest
 
 import memgate
+from memgate.baselines import Baselines
 from memgate.cli import main
+from memgate.data import jsonl
+from memgate.metrics.baselines import NAMES
+from memgate.tracking import registry
 
 GRU = "models:/memgate-gru-synthetic@champion"
 LSTM = "models:/memgate-lstm-synthetic/1"
@@ -33,7 +37,7 @@ def test_table_predictions_and_figure_agree_with_the_model(
     assert evaluate(GRU, LSTM, "--data", "items.jsonl") == 0
     table = pd.read_csv("scores/accuracy.csv")
     assert list(table.columns) == [
-        *("model", "data", "by", "stratum", "n", "correct", "accuracy", "low", "high")
+        *("model", "data", "system", "by", "stratum", "n", "correct", "accuracy", "low", "high")
     ]
     assert list(table["model"].unique()) == [uri.removeprefix("models:/") for uri in (GRU, LSTM)]
     assert set(table["by"]) == {
@@ -46,12 +50,16 @@ def test_table_predictions_and_figure_agree_with_the_model(
     tags = [" ".join(row["tags"].split(" ")[: row["verb_idx"]]) for row in rows]
     p_plural = memgate.load(GRU).predict(prefixes, tags)
     mine = predicted[predicted["model"] == "memgate-gru-synthetic@champion"]
-    assert mine["p_plural"].to_numpy() == pytest.approx(p_plural, abs=1e-6)
-    right = [(p > 0.5) == (row["label"] == "pl") for p, row in zip(p_plural, rows, strict=True)]
-    (overall,) = table.loc[
-        (table["model"] == mine["model"].iloc[0]) & (table["by"] == "overall"), "correct"
-    ]
-    assert overall == sum(right)
+    plural = [row["label"] == "pl" for row in rows]
+    p_right = [p if label else 1 - p for p, label in zip(p_plural, plural, strict=True)]
+    assert mine["p_right"].to_numpy() == pytest.approx(p_right, abs=1e-6)
+    right = [(p > 0.5) == label for p, label in zip(p_plural, plural, strict=True)]
+    own = table[(table["model"] == mine["model"].iloc[0]) & (table["by"] == "overall")]
+    assert list(own["system"]) == ["network", *NAMES]
+    baselines = Baselines.load(registry.model_folder(GRU) / registry.BASELINES)
+    answers = baselines.p_plural(jsonl.read(["items.jsonl"]).with_format("arrow")[:]) > 0.5
+    expected = [sum(right), *(int((answers[name] == plural).sum()) for name in NAMES)]
+    assert own["correct"].tolist() == expected
     assert Path("scores/accuracy.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "memgate-gru-synthetic@champion" in printed
@@ -70,7 +78,7 @@ def test_probabilities_do_not_depend_on_the_batch_size(trained: Path) -> None:
     assert evaluate(GRU, "--data", "items.jsonl") == 0
     assert evaluate(GRU, "--data", "items.jsonl", "--batch-size", "1", out="one") == 0
     whole, one = (pd.read_parquet(f"{name}/predictions.parquet") for name in ("scores", "one"))
-    assert whole["p_plural"].to_numpy() == pytest.approx(one["p_plural"].to_numpy(), abs=1e-6)
+    assert whole["p_right"].to_numpy() == pytest.approx(one["p_right"].to_numpy(), abs=1e-6)
 
 
 def test_names_are_there_on_a_narrow_terminal(
@@ -85,12 +93,30 @@ def test_names_are_there_on_a_narrow_terminal(
     assert max(map(len, lines)) <= 80
 
 
-def test_a_folder_is_a_model_too(trained: Path) -> None:
+def test_a_folder_is_a_model_too_though_it_has_no_baselines(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     memgate.load(GRU).save(Path("saved"))
     assert evaluate(GRU, "saved", "--data", "items.jsonl") == 0
     predicted = pd.read_parquet("scores/predictions.parquet")
-    first, second = (rows["p_plural"].to_numpy() for _, rows in predicted.groupby("model"))
+    first, second = (rows["p_right"].to_numpy() for _, rows in predicted.groupby("model"))
     assert (first == second).all()
+    table = pd.read_csv("scores/accuracy.csv")
+    alone = table[table["model"] == "saved"]
+    assert set(alone["system"]) == {"network"}
+    both = table[table["system"] == "network"].groupby("model")["correct"]
+    assert len({tuple(correct) for _, correct in both}) == 1
+    lines = capsys.readouterr().out.splitlines()
+    told = "saved: no baselines beside it; `memgate fit` registers them with a model"
+    assert [line for line in lines if "no baselines" in line] == [told]
+
+
+def test_damaged_baselines_are_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = registry.model_folder(GRU) / registry.BASELINES
+    (folder / "last_words.parquet").unlink()
+    assert evaluate(GRU, "--data", "items.jsonl") == 2
+    assert "baselines/last_words.parquet: expected the weights of the last words" in error(capsys)
+    assert not Path("scores").exists()
 
 
 def test_several_files_are_several_data_sets_and_what_lacks_is_said(
@@ -142,6 +168,7 @@ def test_models_of_one_name_are_not_mixed(
         ([GRU, "--data", "blank.jsonl"], "blank.jsonl, line 1: prefix: expected tokens"),
         ([GRU, "--data", "alien.jsonl"], "words of the model's vocabulary"),
         ([GRU, "--data", "items.jsonl", "--batch-size", "0"], "--batch-size"),
+        ([GRU], "expected --data FILE or --suite NAME, got neither"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

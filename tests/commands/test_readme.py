@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from memgate.cli import main
+from memgate.cli import _parser, main
+from memgate.commands.lightning_cli import AgreementCLI
 
 ROOT = Path(__file__).parents[2]
+DATA = os.environ.get("MEMGATE_DATA")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,11 +40,40 @@ def test_every_make_target_exists() -> None:
     assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
 
 
+REAL = [command for command in COMMANDS if "--suite" in command or "corpus check" in command]
+"""Need the files of MEMGATE_DATA."""
+
+LONG = [command for command in COMMANDS if "corpus --" in command or "wikipedia" in command]
+"""Need a network or files of the reader's, or parse for half a minute."""
+
+
 def test_the_commands_work(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(COMMANDS) >= 3
-    for command in COMMANDS:
+    short = [command for command in COMMANDS if command not in (*REAL, *LONG)]
+    assert len(short) >= 3
+    for command in short:
         assert main(shlex.split(command)[1:]) == 0, command
     assert Path("out/mine/accuracy.csv").is_file()
+
+
+@pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
+def test_the_commands_on_real_data_work(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMGATE_DATA", str(DATA))
+    assert len(REAL) == 2
+    for command in REAL:  # the models here are trained on the grammar only
+        given = shlex.split(command.replace("lstm-corpus", "lstm-synthetic"))
+        assert main(given[1:]) == 0, command
+    assert Path("out/suites/suites.png").is_file()
+
+
+def test_the_other_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert len(LONG) == 3
+    for command in LONG:
+        name, *arguments = shlex.split(command)[1:]
+        if name == "fit":
+            assert AgreementCLI(arguments).run_name == "lstm-wikipedia-inflection-seed0"
+        else:
+            assert _parser().parse_args([name, *arguments]).out
 
 
 def test_the_python_works(trained: Path) -> None:
@@ -59,8 +91,6 @@ def test_links_to_files_lead_somewhere() -> None:
 
 @pytest.mark.parametrize("folder", ["configs/cell", "configs/data", "configs/trainer"])
 def test_the_configurations_that_ship_are_valid(folder: str) -> None:
-    from memgate.commands.lightning_cli import AgreementCLI
-
     for path in sorted((ROOT / folder).glob("*.yaml")):
         parts = {
             "cell": "gru",

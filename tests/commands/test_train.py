@@ -13,6 +13,7 @@ from mlflow.entities import DatasetInput, Run
 
 import memgate
 from memgate.cli import main
+from memgate.data import parsing
 from memgate.tracking.store import connect
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -93,10 +94,12 @@ def test_the_data_are_recorded_with_digests(trained: Path) -> None:
 def test_tables_and_figures_are_there(trained: Path) -> None:
     for run in runs():
         table = pd.read_csv(artifact(run, "tables/accuracy.csv"))
-        (overall,) = table.loc[table["by"] == "overall", "accuracy"]
+        overall = table[table["by"] == "overall"].set_index("system")["accuracy"]["network"]
         assert overall == pytest.approx(run.data.metrics["test/accuracy"], abs=1e-6)
         for by in ("intervening", "attractors", "label"):
-            assert table.loc[table["by"] == by, "n"].sum() == 200
+            sums = table[table["by"] == by].groupby("system")["n"].sum()
+            assert len(sums) == 7  # the network and six baselines
+            assert (sums == 200).all()
         for figure in ("accuracy", "gates"):
             png = artifact(run, f"figures/{figure}.png").read_bytes()
             assert png.startswith(b"\x89PNG")
@@ -142,13 +145,78 @@ def test_one_cell_of_one_kind_of_data_with_a_seed(
     assert Path("out/train/accuracy.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_corpora_one_line_says_what_to_set(
-    template: Path, empty: Path, capsys: pytest.CaptureFixture[str]
+ARTICLES = """
+data:
+  name: wikipedia
+  source:
+    class_path: memgate.data.corpus.Corpus
+    init_args: {files: [articles.txt], folder: data/wikipedia, validation: 0.2, test: 0.2}
+model: {hidden_size: 4, embedding_size: 6}
+trainer: {max_epochs: 1}
+"""
+
+
+@pytest.fixture
+def articles(empty: Path) -> Path:
+    """The working directory, with a configuration of a small corpus."""
+    nouns = ("boy", "girls", "king", "queens", "dog", "cats", "horse", "poets", "pilot", "judges")
+    lines = [
+        f"The {noun} near the {place} {'are' if noun.endswith('s') else 'is'} here .\n"
+        for noun in nouns
+        for place in ("house", "old houses")
+    ]
+    (empty / "articles.txt").write_text("".join(lines))
+    (empty / "configs/data/wikipedia.yaml").write_text(ARTICLES)
+    return empty
+
+
+def about_real_text(capsys: pytest.CaptureFixture[str]) -> str:
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "MEMGATE_DATA" in line]
+    assert told.startswith("real text: ")
+    return told
+
+
+def test_without_corpora_wikipedia_is_the_real_text(
+    template: Path, articles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("spacy", reason="spaCy is in the extra memgate[corpus]")
+    pytest.importorskip("gensim", reason="gensim is in the extra memgate[corpus]")
     assert main(["train", "--cell", "rnn"]) == 0
-    told = [line for line in capsys.readouterr().out.splitlines() if "MEMGATE_DATA" in line]
-    assert len(told) == 1
+    assert "Wikipedia" in about_real_text(capsys)
+    assert {run.data.tags["data"] for run in runs()} == {"synthetic", "wikipedia"}
+    card = Path("data/wikipedia/README.md")
+    assert "20 items from 20 sentences" in card.read_text()
+
+    made = card.stat().st_mtime_ns
+    with pytest.MonkeyPatch.context() as patch:  # what is made needs no parser
+        patch.setattr(parsing, "MODELS", ("xx_none",))
+        assert main(["train", "--cell", "gru", "--data", "wikipedia"]) == 0
+    assert card.stat().st_mtime_ns == made
+    assert "made once" not in capsys.readouterr().out
+    assert [run.data.tags["cell"] for run in runs()] == ["rnn", "rnn", "gru"]
+
+
+def test_without_a_parser_the_extra_is_named(
+    articles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(parsing, "MODELS", ("xx_none",))
+    assert main(["train", "--cell", "rnn"]) == 0
+    assert "left out; pip install 'memgate[corpus]'" in about_real_text(capsys)
     assert [run.data.tags["data"] for run in runs()] == ["synthetic"]
+    assert not Path("data").exists()
+
+    assert main(["train", "--cell", "rnn", "--data", "wikipedia"]) == 2
+    printed = capsys.readouterr()
+    assert "pip install 'memgate[corpus]'" in printed.err
+    assert "reading the data" not in printed.out  # before any fit
+
+
+def test_corpora_that_are_not_there_are_told_before_any_fit(
+    articles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEMGATE_DATA", str(articles))
+    assert main(["train"]) == 2
+    assert "expected a folder with corpus/, found none" in capsys.readouterr().err
 
 
 def test_a_missing_folder_of_configurations_is_told(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
 from memgate.data.example import FEATURES
+from memgate.data.tasks import NUMBER
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 
@@ -31,6 +32,7 @@ def prefixes(lengths: list[int]) -> Prefixes:
         ids=torch.tensor(ids, dtype=torch.int32),
         starts=torch.tensor([sum(lengths[:item]) for item in range(count)]),
         lengths=np.array(lengths),
+        targets=torch.arange(count) % 3,
         labels=torch.arange(count) % 2,
         intervening=torch.arange(count) + 1000,
         attractors=torch.arange(count) + 2000,
@@ -58,6 +60,7 @@ def test_every_item_comes_once_an_epoch_in_a_rectangle_of_its_own_words(
         rows = batch.rows.tolist()
         (length,) = {lengths[row] for row in rows}
         assert batch.inputs.tolist() == [[100 * row + t for t in range(length)] for row in rows]
+        assert batch.targets.tolist() == [row % 3 for row in rows]
         assert batch.labels.tolist() == [row % 2 for row in rows]
         assert batch.intervening.tolist() == [row + 1000 for row in rows]
         assert batch.attractors.tolist() == [row + 2000 for row in rows]
@@ -252,11 +255,12 @@ def rows() -> list[dict[str, Any]]:
 
 def test_a_table_of_items_becomes_their_prefixes() -> None:
     table = datasets.Dataset.from_list(rows(), features=FEATURES).with_format("arrow")[:]
-    encoded = Prefixes.from_table(VOCABULARY, table)
+    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.pose(table, 0))
     assert len(encoded) == 4
     assert encoded.ids.tolist() == [1, 2, 3, 1, 4, 1, 5, 0, 3, 2]
     assert encoded.lengths.tolist() == [5, 2, 1, 2]
     assert encoded.starts.tolist() == [0, 5, 7, 8]
+    assert encoded.targets.tolist() == [1, 0, 1, 0]
     assert encoded.labels.tolist() == [1, 0, 1, 0]
     assert encoded.intervening.tolist() == [3, -1, 0, 1]
     assert encoded.attractors.tolist() == [1, -1, -1, -1]
@@ -264,7 +268,8 @@ def test_a_table_of_items_becomes_their_prefixes() -> None:
 
 def test_a_selection_of_items_is_read_in_its_own_order() -> None:
     chosen = datasets.Dataset.from_list(rows(), features=FEATURES).select([3, 0])
-    encoded = Prefixes.from_table(VOCABULARY, chosen.with_format("arrow")[:])
+    table = chosen.with_format("arrow")[:]
+    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.pose(table, 0))
     assert encoded.ids.tolist() == [3, 2, 1, 2, 3, 1, 4]
     assert encoded.intervening.tolist() == [1, 3]
 
@@ -273,14 +278,14 @@ def test_of_sentences_alone_the_rest_is_unknown() -> None:
     encoded = Prefixes.encode(VOCABULARY, pa.array(["the keys", "cabinet"]))
     (batch, other) = ExactLengthBatches(encoded)
     assert (batch.inputs.tolist(), other.inputs.tolist()) == ([[4]], [[1, 2]])
-    for known in (encoded.labels, encoded.intervening, encoded.attractors):
+    for known in (encoded.targets, encoded.labels, encoded.intervening, encoded.attractors):
         assert known.tolist() == [-1, -1]
 
 
 def test_moving_to_a_device_changes_nothing_else() -> None:
     encoded = Prefixes.encode(VOCABULARY, pa.array(["the keys", "cabinet"]))
     moved = encoded.to(torch.device("meta"))
-    for name in ("ids", "starts", "labels", "intervening", "attractors"):
+    for name in ("ids", "starts", "targets", "labels", "intervening", "attractors"):
         assert getattr(moved, name).device.type == "meta"
     assert torch.equal(encoded.to(torch.device("cpu")).ids, encoded.ids)
     assert moved.lengths is encoded.lengths

@@ -7,8 +7,8 @@ from typing import Any
 import datasets
 import pytest
 
-from memgate.data.example import LABELS, NOUN_NUMBER, VERB_NUMBER
 from memgate.data.grammar import Grammar
+from memgate.data.numbers import LABELS, NOUN_NUMBER, VERB_NUMBER
 
 Row = Mapping[str, Any]
 

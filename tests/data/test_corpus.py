@@ -219,8 +219,57 @@ def test_text_without_items_is_an_error(write: Write, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^none.txt: expected sentences with agreement, found"):
         small(none, tmp_path / "a").build()
     one = write("one.txt", "The key is red .")
+    (tmp_path / "b/corpus").mkdir(parents=True)
     with pytest.raises(InputError, match=r"expected items, got none of 1; parse more text"):
         small(one, tmp_path / "b").build()
+    assert not list((tmp_path / "a").iterdir())  # nothing half-made
+    assert list((tmp_path / "b").rglob("*")) == [tmp_path / "b/corpus"]
+
+
+def test_a_folder_that_can_not_be_made(text: str, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(InputError, match=r"taken/corpus: expected a folder to write to: "):
+        small(text, tmp_path / "taken").build()
+
+
+def test_a_missing_parser_is_told_before_the_text_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spacy", None)  # what an import of it then meets
+    with pytest.raises(InputError, match=r"not installed; pip install 'memgate\[corpus\]'"):
+        small(str(tmp_path / "none.txt"), tmp_path).build()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_process_leaves_the_parts_that_are_done(text: str, tmp_path: Path) -> None:
+    save = shards.save
+
+    def saving(where: Path, number: int, found: Any) -> None:
+        save(where, number, found)
+        for worker in psutil.Process().children(recursive=True):
+            if "spawn_main" in " ".join(worker.cmdline()):
+                worker.kill()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "save", saving)
+        with pytest.raises(InputError, match=r"ended suddenly, .* goes on where it was"):
+            small(text, tmp_path, num_proc=2).build()
+    assert list((tmp_path / "corpus" / corpus.SHARDS).glob("*.parquet"))
+    small(text, tmp_path, num_proc=1).build()
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small(text, tmp_path).build()
+    told = capsys.readouterr().err.splitlines()  # `datasets` has lines of its own
+    first, last = (line for line in told if line.startswith("parsing: "))
+    parts = int(first.removeprefix("parsing: 0/").removesuffix(" parts done"))
+    assert parts > 3
+    items = len(every(small(text, tmp_path).load()))
+    assert last.startswith(f"parsing: {parts}/{parts} parts, {items} items, ")
+    assert last.endswith(" items/s, about 0 s left")
+    assert "parsing" not in capsys.readouterr().err  # the second time there is nothing to do
 
 
 def test_a_folder_with_something_else_is_left_alone(text: str, tmp_path: Path) -> None:

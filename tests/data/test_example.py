@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgate.data.example import FEATURES, Item, Label, item, roles
+from memgate.data.example import FEATURES, Item, item, roles
+from memgate.data.numbers import Label
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")

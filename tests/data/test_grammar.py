@@ -10,9 +10,10 @@ import datasets
 import pytest
 from scipy.stats import chi2_contingency
 
-from memgate.data.example import FEATURES, LABELS, NOUN_NUMBER, VERB_NUMBER, item, roles
+from memgate.data.example import FEATURES, item, roles
 from memgate.data.grammar import Grammar
 from memgate.data.lexicon import terminals
+from memgate.data.numbers import LABELS, NOUN_NUMBER, VERB_NUMBER
 from memgate.errors import InputError
 
 Row = Mapping[str, Any]

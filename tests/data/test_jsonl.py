@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memgate.data.example import FEATURES, LABELS, SPLITS, item
+from memgate.data.example import FEATURES, SPLITS, item
 from memgate.data.jsonl import JsonLines, read
+from memgate.data.numbers import LABELS
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")

@@ -114,6 +114,7 @@ def test_a_row_of_the_full_tsv(put: Write, name: str) -> None:
             "verb_idx": 5,
             "label": 1,
             "verb": "are",
+            "verb_alt": "is",
             "n_attractors": 1,
         },
         {
@@ -125,6 +126,7 @@ def test_a_row_of_the_full_tsv(put: Write, name: str) -> None:
             "verb_idx": 2,
             "label": 0,
             "verb": "weighs",
+            "verb_alt": "weigh",
             "n_attractors": 0,
         },
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -14,9 +15,8 @@ from typing import Any
 import datasets
 import pytest
 
-from memgate.data import gold, parsing, texts
+from memgate.data import dumps, files, gold, parsing, shards, texts
 from memgate.data.dependencies import CLEAR, Sentence, agreements
-from memgate.data.harvest import harvest
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")
@@ -170,20 +170,33 @@ def test_quality_counts_items(write: Write) -> None:
 
     # the parser finds an item in both, and the gold tags know of one
     lines = [*sentence("VBP"), "", *sentence("VBD"), ""]
-    assert gold.check([write("a.conllu", *lines)]) == (2, 1, 2, 1, 1)
+    found = gold.check([write("a.conllu", *lines)])
+    assert found.parser == parsing.version(parsing.load())
+    assert found[1:] == (2, 1, 2, 1, 1)
     with pytest.raises(InputError, match=r"expected agreement items, found 0 in the gold trees"):
         gold.check([write("b.conllu", *lines[9:])])
 
 
-@real
-def test_finding_items_takes_little_beside_parsing() -> None:
+def test_making_items_takes_little_beside_parsing() -> None:
+    pytest.importorskip("gensim", reason="gensim is in the extra memgate[corpus]")
+    (path,) = files.paths(["package://gensim/test/test_data/enwiki-latest*.bz2"], "text")
+    (article,) = (row["text"] for row, _ in zip(dumps.articles(path), "1", strict=False))
     parser = parsing.load()
-    found = texts.from_files([f"{DATA}/raw/wikitext2_valid.txt.gz"], "text")
-    lines = [line for text in found.rows[:250]["text"] for line in texts.paragraphs(text)]
-    with parser.memory_zone():
+    lines = list(texts.paragraphs(article))
+
+    def bare() -> None:
+        with parser.memory_zone():
+            for _ in parser.pipe(lines):
+                pass
+
+    def whole() -> None:
+        assert len(shards.make(shards.Job(0, 0, [article], None, False, 0)).items) > 50
+
+    def seconds(run: Callable[[], None]) -> float:
         start = time.process_time()
-        docs = list(parser.pipe(lines))
-        bare = time.process_time() - start
-        harvest((Sentence("", parsing.tree(span)) for doc in docs for span in doc.sents), CLEAR)
-        whole = time.process_time() - start
-    assert bare / whole >= 0.9  # 0.97 is usual
+        run()
+        return time.process_time() - start
+
+    whole()  # the first one fills caches
+    ratios = [seconds(bare) / seconds(whole) for _ in range(11)]
+    assert statistics.median(ratios) >= 0.9  # 0.96 to 0.98 is usual on busy cores

@@ -1,4 +1,4 @@
-"""Targeted suites: the comparisons, worked by hand, the real files, and what is refused."""
+"""Targeted suites: the real files, and what is refused."""
 
 from __future__ import annotations
 
@@ -12,64 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from memgate.data import suites
-from memgate.data.suites import SUITE_FEATURES, SUITES, load, right
+from memgate.data.suites import SUITE_FEATURES, SUITES, load
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
 
-ONE = float("nan")
-
 Put = Callable[..., str]
-
-
-@pytest.mark.parametrize(
-    ("label", "p_plural", "p_plural_bad", "correct"),
-    [
-        ("pl", 0.6, ONE, True),
-        ("pl", 0.4, ONE, False),
-        ("sg", 0.4, ONE, True),
-        ("sg", 0.6, ONE, False),
-        ("pl", 0.5, ONE, False),  # a tie is wrong, whatever the label
-        ("sg", 0.5, ONE, False),
-        ("pl", 0.4, 0.3, True),  # P(pl | good) = 0.4 > P(pl | bad) = 0.3, though both say singular
-        ("pl", 0.8, 0.9, False),
-        ("sg", 0.8, 0.9, True),  # P(sg | good) = 0.2 > P(sg | bad) = 0.1
-        ("sg", 0.4, 0.3, False),
-        ("pl", 0.7, 0.7, False),
-        ("sg", 0.7, 0.7, False),
-        ("sg", 1e-20, 2e-20, True),  # 1 - p would be 1 on both sides
-    ],
-)
-def test_comparisons_by_hand(
-    label: str, p_plural: float, p_plural_bad: float, correct: bool
-) -> None:
-    labels = np.array([["sg", "pl"].index(label)])
-    found = right(labels, np.array([p_plural]), np.array([p_plural_bad]))
-    assert found.tolist() == [correct]
-
-
-shares = st.integers(0, 64).map(lambda n: n / 64)  # exact, and so is 1 - n / 64
-
-
-@given(st.lists(st.tuples(st.booleans(), shares, st.none() | shares), min_size=1, max_size=20))
-def test_the_numbers_may_change_places(rows: list[tuple[bool, float, float | None]]) -> None:
-    labels = np.array([int(plural) for plural, _, _ in rows])
-    good = np.array([p for _, p, _ in rows])
-    bad = np.array([ONE if p is None else p for _, _, p in rows])
-    found = right(labels, good, bad)
-    np.testing.assert_array_equal(right(1 - labels, 1 - good, 1 - bad), found)
-    two = ~np.isnan(bad)
-    swapped = right(labels[two], bad[two], good[two])  # the other prefix would be the right one
-    ties = good[two] == bad[two]
-    np.testing.assert_array_equal(swapped | found[two], ~ties)
-    assert not (swapped & found[two]).any()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from memgate.data.vocabulary import UNKNOWN, Vocabulary, flat_words, prefix_words
+from memgate.data.vocabulary import SYMBOLS, UNKNOWN, Vocabulary, flat_words, prefix_words
 from memgate.errors import InputError
 
 # Small enough for words to meet again; lower-casing changes some, the last lies beyond 16 bits.
@@ -150,6 +150,37 @@ def test_a_tag_in_a_text_is_read_as_the_symbol_unless_it_is_a_word() -> None:
     assert ids(cased, ["NNS", "nns", "IN", "In", "in"]) == [3, 0, 4, 0, 1]
 
 
+def entries(vocabulary: Vocabulary) -> set[str]:
+    return set(vocabulary.tokenizer.get_vocab()) - {UNKNOWN}
+
+
+def test_masked_words_stay_symbols() -> None:
+    """As in Linzen et al.'s files: lower case, rare words replaced by their tag, no tags."""
+    text = strings(["the", "NNS", "near", "the", "NN", "VBZ", "the", "NNS"])
+    vocabulary = Vocabulary.build(text, None, size=2)
+    assert entries(vocabulary) == {"the", "near", "NN", "NNS", "VBZ"}  # beside the two words
+    assert len(set(ids(vocabulary, ["the", "near", "NN", "NNS", "VBZ", "VBP"]))) == 6
+    assert ids(vocabulary, ["VBP", "nn", "nns"]) == [0, 0, 0]
+    cased = Vocabulary.build(text, None, size=2, lowercase=False)
+    assert entries(cased) == entries(vocabulary)
+
+
+def test_what_looks_like_a_symbol_but_has_another_tag_is_a_word() -> None:
+    text, known = ["an", "NN", "NN", "CD", "NNS"], ["DT", "NNP", "NNP", "NN", "NNS"]
+    vocabulary = Vocabulary.build(strings(text), strings(known), size=10)
+    assert entries(vocabulary) == {"an", "nn", "cd", "NNS"}  # the last one is its tag's symbol
+    assert ids(vocabulary, ["NN", "Cd"], ["NNP", "NN"]) == ids(vocabulary, ["nn", "cd"])
+    small = Vocabulary.build(strings(text), strings(known), size=1)
+    assert entries(small) == {"nn", "DT", "NN", "NNS"}  # CD is rare, and read as NN
+    assert ids(small, ["CD"], ["NN"]) == ids(small, ["ox"], ["NN"]) != [0]
+
+
+def test_where_the_tag_is_unknown_what_looks_like_a_symbol_is_one() -> None:
+    text, known = ["NN", "the", "NN", "VB"], [None, "DT", "NNP", None]
+    vocabulary = Vocabulary.build(strings(text), strings(known), size=10)
+    assert entries(vocabulary) == {"the", "nn", "NN", "VB"}
+
+
 # Any text, but white space inside a word, surrogates, and İ (see `Vocabulary`).
 anything = st.text(
     st.characters(exclude_categories=["Cs", "Z", "Cc"], exclude_characters="İ"), min_size=1
@@ -162,7 +193,7 @@ def test_on_words_tokenizers_gives_the_same_ids(
 ) -> None:
     vocabulary = Vocabulary.build(strings(training), None, size, lowercase)
     text = [*training, *others, *map(str.upper, training)]
-    text = [word for word in text if "İ" not in word]
+    text = [word for word in text if "İ" not in word and word not in SYMBOLS]
     assert ids(vocabulary, text) == vocabulary.tokenizer.encode(" ".join(text)).ids
 
 

@@ -83,7 +83,7 @@ def test_probabilities_are_those_of_the_log_odds_and_carry_no_gradient(cell: Cel
     with torch.no_grad():
         classifier.readout.weight.mul_(100)  # far out both ways
     prefixes = ids(64, 5)
-    p = classifier.p_plural(prefixes)
+    p = classifier.probability(prefixes)
     assert p.shape == (64,)
     assert ((p >= 0) & (p <= 1)).all()
     assert p.min() < 0.01
@@ -97,9 +97,9 @@ def test_probabilities_do_not_depend_on_the_batch(cell: Cell) -> None:
     torch.manual_seed(0)
     classifier = Classifier(11, cell, num_layers=2)
     prefixes = ids(33, 7)
-    whole = classifier.p_plural(prefixes)
+    whole = classifier.probability(prefixes)
     for size in (1, 2, 32):
-        parts = torch.cat([classifier.p_plural(part) for part in torch.split(prefixes, size)])
+        parts = torch.cat([classifier.probability(part) for part in torch.split(prefixes, size)])
         torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 

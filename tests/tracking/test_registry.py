@@ -4,15 +4,29 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
+from memgate.baselines import Baselines
+from memgate.data.example import FEATURES
+from memgate.data.regression import LastWords
+from memgate.data.tagger import Tagger
+from memgate.data.tasks import NOUNS
 from memgate.errors import InputError
 from memgate.predictor import Predictor
-from memgate.tracking.registry import champions, load_predictor, register
+from memgate.tracking.registry import (
+    BASELINES,
+    champions,
+    load_predictor,
+    model_folder,
+    register,
+)
 from memgate.tracking.store import connect, experiment
 
 NAME = "memgate-gru-synthetic"
@@ -98,6 +112,36 @@ def test_load_from_every_kind_of_uri(project: Path, tmp_path: Path, predictor: P
         loaded = load_predictor(uri)
         assert np.array_equal(loaded.predict(WORDS), predictor.predict(WORDS)), uri
         assert not loaded.classifier.training
+
+
+@pytest.mark.parametrize("with_network", [True, False])
+def test_baselines_lie_beside_the_model(
+    project: Path, predictor: Predictor, with_network: bool
+) -> None:
+    baselines = Baselines(
+        "pl",
+        Tagger(pa.array(["keys"]), pa.array(["NNS"])),
+        LastWords(pa.array(["tag-1=NNS"]), np.array([0.1]), -0.3),
+        replace(predictor, task=NOUNS) if with_network else None,
+    )
+    run_id = connect().create_run(experiment("synthetic")).info.run_id
+    scores = {"val_accuracy": 0.99}
+    register(run_id, predictor, NAME, scores, baselines=baselines)
+    row = {"text": "the keys near it", "verb_idx": 4, "label": 1}
+    table = pa.Table.from_pylist([{**dict.fromkeys(FEATURES), **row}], FEATURES.arrow_schema)
+    expected = baselines.p_plural(table)
+    assert len(expected.columns) == 5 + with_network
+    for uri in (f"models:/{NAME}@champion", f"models:/{NAME}/2", f"runs:/{run_id}/model"):
+        folder = model_folder(uri)
+        loaded = Baselines.load(folder / BASELINES)
+        pd.testing.assert_frame_equal(loaded.p_plural(table), expected, check_exact=True)
+        again = Predictor.load(folder).predict(WORDS)
+        assert np.array_equal(again, predictor.predict(WORDS))
+    without = model_folder(f"models:/{NAME}/1")
+    assert not (without / BASELINES).exists()
+    assert np.array_equal(Predictor.load(without).predict(WORDS), again)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json", ".parquet", ".safetensors"}
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,22 @@
-"""`memgate evaluate`: score models on agreement JSONL."""
+"""`memgate evaluate`: score models, and the baselines beside them, on files and on suites."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 import pandas as pd
 import torch
 
 from memgate import evaluation
+from memgate.baselines import Baselines
 from memgate.commands.report import print_accuracy, say_left_out, write_accuracy
-from memgate.data import files, jsonl
+from memgate.commands.suite_report import print_suites, write_suites
+from memgate.data import files, jsonl, suites
 from memgate.errors import InputError
-from memgate.predictor import BATCH_SIZE
+from memgate.predictor import BATCH_SIZE, Predictor
 from memgate.tracking import registry
 
 FOREIGN = 0.1
@@ -21,57 +24,130 @@ FOREIGN = 0.1
 `make train` don't know 4% of the words of the real test files."""
 
 
+class Model(NamedTuple):
+    """A model that is scored.
+
+    Attributes:
+        name: Its URI, without ``models:/``.
+        predictor: The network.
+        baselines: Those that were registered with it, or None.
+    """
+
+    name: str
+    predictor: Predictor
+    baselines: Baselines | None
+
+
+Score = Callable[[Predictor, datasets.Dataset, Baselines | None, int], pd.DataFrame]
+
+
 def evaluate(
     models: Sequence[str],
     data: Sequence[str],
+    asked: Sequence[str],
     out: Path,
     on_error: jsonl.OnError = "stop",
     batch_size: int = BATCH_SIZE,
 ) -> None:
-    """Score models on files, print a table and write it.
+    """Score models on files and on suites, print tables and write them.
 
-    Writes ``accuracy.csv``, ``predictions.parquet`` and ``accuracy.png`` into `out`, all three or,
-    where something is wrong, none.
+    Writes ``accuracy.csv``, ``predictions.parquet`` and ``accuracy.png`` of the files, ``suites.*``
+    and ``suite_predictions.parquet`` of the suites: all or, where something is wrong, none.
 
     Args:
         models: MLflow model URIs or folders; the champions if none is named.
         data: Files of agreement JSONL, or globs; each file is a data set of its own.
+        asked: Names of suites, see `memgate.data.suites`.
         out: Folder of the results; made where it is missing.
         on_error: ``stop`` at the first bad row, or ``skip`` bad rows.
         batch_size: Prefixes computed at once.
 
     Raises:
-        InputError: A model or a file can't be used.
+        InputError: A model, a file or a suite can't be used.
     """
+    _prepare(data, asked, batch_size)
+    rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.WHAT)}
+    names = _short_names(list(rows))
+    items = {names[path]: found for path, found in rows.items()}
+    constructed = {name: suites.load(name) for name in dict.fromkeys(asked)}
+    loaded = _load(list(dict.fromkeys(models or _champions())))
+    both = (
+        ("data", items, evaluation.predictions, _show_data),
+        ("suite", constructed, evaluation.suite_predictions, _show_suites),
+    )
+    jobs = [job for job in both if job[1]]
+    found = [_score(loaded, some, kind, score, batch_size) for kind, some, score, _ in jobs]
+    for predicted, (_, some, _, show) in zip(found, jobs, strict=True):
+        show(predicted, some, out)
+
+
+def _prepare(data: Sequence[str], asked: Sequence[str], batch_size: int) -> None:
     if batch_size < 1:
         raise InputError(f"--batch-size: expected at least 1, got {batch_size}")
+    if not data and not asked:
+        raise InputError("expected --data FILE or --suite NAME, got neither")
     datasets.disable_progress_bars()
     torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
-    items = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.WHAT)}
-    predicted = _predictions(list(dict.fromkeys(models or _champions())), items, batch_size)
+
+
+def _show_data(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:
     table = evaluation.accuracy(predicted)
     write_accuracy(table, out, predicted)
     print_accuracy(table)
-    _say_left_out(predicted)
+    _say_left_out(predicted, "data", items)
     print(f"wrote {out}/accuracy.csv, {out}/predictions.parquet, {out}/accuracy.png")
 
 
-def _predictions(
-    models: Sequence[str], items: Mapping[str, datasets.Dataset], batch_size: int
+def _show_suites(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:
+    table = evaluation.suite_accuracy(predicted)
+    write_suites(table, out, predicted)
+    print_suites(table)
+    _say_left_out(predicted, "suite", items)
+    print(f"wrote {out}/suites.csv, {out}/suite_predictions.parquet, {out}/suites.png")
+
+
+def _load(uris: Sequence[str]) -> list[Model]:
+    names = [uri.removeprefix("models:/") for uri in uris]
+    if len(set(names)) < len(names):
+        raise InputError(f"expected models of different names, got {', '.join(uris)}")
+    models = []
+    for name, uri in zip(names, uris, strict=True):
+        folder = registry.model_folder(uri)
+        beside = folder / registry.BASELINES
+        baselines = Baselines.load(beside) if beside.is_dir() else None
+        models.append(Model(name, Predictor.load(folder), baselines))
+        if baselines is None:
+            print(f"{name}: no baselines beside it; `memgate fit` registers them with a model")
+    return models
+
+
+def _score(
+    models: Sequence[Model],
+    items: Mapping[str, datasets.Dataset],
+    kind: str,
+    score: Score,
+    batch_size: int,
 ) -> pd.DataFrame:
-    """Return the predictions of every model on every file, one row each."""
-    names = _short_names(list(items))
-    shown = [uri.removeprefix("models:/") for uri in models]
-    if len(set(shown)) < len(shown):
-        raise InputError(f"expected models of different names, got {', '.join(models)}")
-    parts = []
-    for uri in models:
-        predictor = registry.load_predictor(uri)
-        for path, rows in items.items():
-            part = evaluation.predictions(predictor, rows, batch_size)
-            part.insert(0, "model", uri.removeprefix("models:/"))
-            part.insert(1, "data", names[path])
+    """Return what every model and its baselines say of every data set or suite.
+
+    Raises:
+        InputError: No model can be scored on any.
+    """
+    parts, faults = [], []
+    for model in models:
+        for name, rows in items.items():
+            try:
+                part = score(model.predictor, rows, model.baselines, batch_size)
+            except InputError as error:  # one model's task may not fit data that others read
+                faults.append(f"{name}: {model.name}: {error}")
+                continue
+            part.insert(0, "model", model.name)
+            part.insert(1, kind, name)
             parts.append(part)
+    if not parts:
+        raise InputError(faults[0])
+    for fault in faults:
+        print(f"left out: {fault}")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -89,15 +165,32 @@ def _short_names(paths: Sequence[str]) -> dict[str, str]:
     return {path: stem if taken.count(stem) == 1 else path for path, stem in stems.items()}
 
 
-def _say_left_out(predicted: pd.DataFrame) -> None:
-    for (data,), rows in predicted.groupby(["data"], sort=False):
-        one_model = rows[rows["model"] == rows["model"].iloc[0]]
-        for line in say_left_out(str(data), evaluation.unknown(one_model), len(one_model)):
-            print(line)
-        for model, items in rows.groupby("model", sort=False):
-            unread = int((~items["known_word"]).sum())
-            if unread:
-                print(f"{data}: {unread} items without a word that {model} knows, read as <unk>")
-            unknown = float(items["unknown"].mean())
-            if unknown > FOREIGN:
-                print(f"{data}: {model} doesn't know {100 * unknown:.0f}% of the words (<unk>)")
+def _say_left_out(
+    predicted: pd.DataFrame, kind: str, items: Mapping[str, datasets.Dataset]
+) -> None:
+    for (name,), rows in predicted.groupby([kind], sort=False):
+        if kind == "data":
+            one_model = rows[rows["model"] == rows["model"].iloc[0]]
+            for line in say_left_out(str(name), evaluation.unknown(one_model), len(one_model)):
+                print(line)
+        for model, scored in rows.groupby("model", sort=False):
+            for line in _faults(str(model), scored, len(items[str(name)])):
+                print(f"{name}: {line}")
+
+
+def _faults(model: str, scored: pd.DataFrame, n: int) -> list[str]:
+    """Say what makes the accuracy of a model on a data set mean less than it seems."""
+    lines = []
+    if len(scored) < n:
+        lines.append(f"{n - len(scored)} of {n} items lack what {model} reads")
+    unread = int((~scored["known_word"]).sum())
+    if unread:
+        lines.append(f"{unread} items without a word that {model} knows, read as <unk>")
+    if "p_right_second" in scored:
+        ties = int((scored["p_right"] == scored["p_right_second"]).sum())
+        if ties:
+            lines.append(f"{ties} pairs that {model} reads alike, which counts as wrong")
+    unknown = float(scored["unknown"].mean())
+    if unknown > FOREIGN:
+        lines.append(f"{model} doesn't know {100 * unknown:.0f}% of the words (<unk>)")
+    return lines

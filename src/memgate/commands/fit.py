@@ -12,21 +12,29 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from memgate import plots
+from memgate.baselines import Baselines
+from memgate.commands.baselines import fit_baselines
 from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console, markdown, print_accuracy, say_left_out
+from memgate.data.datamodule import AgreementData
 from memgate.data.example import SPLITS
 from memgate.errors import InputError
+from memgate.evaluation import baseline_accuracy
 from memgate.gates.statistics import gate_statistics
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
-from memgate.predictor import Predictor
+from memgate.metrics.baselines import NETWORK, best_baseline
 from memgate.tracking.registry import register
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
+
+STAGES = {"val": "validation", "test": "test"}
+"""The split of each stage of Lightning's."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Fitted:
     """What came of a fit.
 
     Attributes:
-        table: Test accuracy: model, data, by, stratum, n, correct, accuracy, low, high.
+        table: Test accuracy of the model and its baselines: model, data, system, by, stratum, n,
+            correct, accuracy, low, high.
         left_out: What the table's breakdowns leave out, in lines.
         model: Name and version in the registry, or None where the fit wasn't tracked.
     """
@@ -82,23 +91,30 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
         if run is not None:
             with storing():
                 _log_setting(cli, run)
-        path = None if start is None else start.path
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=path, weights_only=True)
-        if not best.best_model_path:
-            raise InputError(
-                "no epoch was validated, so there is nothing to test and to register; "
-                "train for at least one whole epoch"
-            )
-        cli.trainer.test(
-            cli.model, cli.datamodule, best.best_model_path, verbose=False, weights_only=True
-        )
-        table, left_out = _accuracy(cli, "test")
+        _fit_and_test(cli, best)
+        progress.say("fitting the baselines")
+        baselines = fit_baselines(cli, cli.trainer.current_epoch)
+        table, left_out = _accuracy(cli, "test", baselines)
         fitted = Fitted(table, left_out, None)
         gates = _gates(cli)
         if run is not None and cli.trainer.is_global_zero:
-            fitted = _store(cli, run, fitted, gates, float(best.best_model_score or 0.0))
+            score = float(best.best_model_score or 0.0)
+            fitted = _store(cli, run, fitted, baselines, gates, score)
     progress.end()
     return fitted
+
+
+def _fit_and_test(cli: AgreementCLI, best: ModelCheckpoint) -> None:
+    path = None if cli.checkpoint is None else cli.checkpoint.path
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=path, weights_only=True)
+    if not best.best_model_path:
+        raise InputError(
+            "no epoch was validated, so there is nothing to test and to register; "
+            "train for at least one whole epoch"
+        )
+    cli.trainer.test(
+        cli.model, cli.datamodule, best.best_model_path, verbose=False, weights_only=True
+    )
 
 
 @contextmanager
@@ -130,23 +146,37 @@ def _score(args: Sequence[str], stage: str) -> None:
     # The callbacks it was saved with are those of a fit.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
     run = cli.trainer.validate if stage == "val" else cli.trainer.test
-    run(cli.model, cli.datamodule, checkpoint, verbose=False, weights_only=True)
-    table, left_out = _accuracy(cli, stage)
+    run(cli.model, cli.datamodule, checkpoint.path, verbose=False, weights_only=True)
+    baselines = fit_baselines(cli, checkpoint.state["epoch"] + 1)
+    table, left_out = _accuracy(cli, stage, baselines)
     print_accuracy(table)
     for line in left_out:
         print(line)
 
 
-def _accuracy(cli: AgreementCLI, stage: str) -> tuple[pd.DataFrame, list[str]]:
-    """Tabulate a stage's counts, and say what the table leaves out."""
+def _accuracy(
+    cli: AgreementCLI, stage: str, baselines: Baselines
+) -> tuple[pd.DataFrame, list[str]]:
+    """Tabulate a stage's counts and the baselines', and say what the table leaves out."""
     if stage not in cli.model.results:
         raise InputError(f"no item of the {stage} split was scored; is its limit of batches 0?")
     counts = counts_frame(cli.model.results[stage])
     data = f"{cli.datamodule.name} ({stage})"
-    table = accuracy_table(counts)
+    split = STAGES[stage]
+    network = accuracy_table(counts)
+    network.insert(0, "system", NETWORK)
+    items = cli.datamodule.table(split)
+    table = pd.concat([network, baseline_accuracy(baselines, items)], ignore_index=True)
     table.insert(0, "model", cli.run_name)
     table.insert(1, "data", data)
-    return table, say_left_out(data, left_out(counts), int(counts["n"].sum()))
+    lines = say_left_out(data, left_out(counts), int(counts["n"].sum()))
+    return table, [*_not_posed(cli.datamodule, split, data), *lines]
+
+
+def _not_posed(data: AgreementData, split: str, shown: str) -> list[str]:
+    count, n = data.left_out[split], data.left_out[split] + len(data.splits[split])
+    task = data.task
+    return [f"{shown}: {count} of {n} items left out of {task.name} (no {task.needs})"][: count > 0]
 
 
 def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
@@ -158,6 +188,7 @@ def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
         {
             **cli.model.architecture,
             "data": cli.datamodule.name,
+            "task": cli.datamodule.task.name,
             "seed": cli.datamodule.seed,
             "batch_size": cli.datamodule.batch_size,
             "vocab_size": len(cli.datamodule.vocabulary),
@@ -183,14 +214,18 @@ def _gates(cli: AgreementCLI) -> pd.DataFrame:
 
 
 def _store(
-    cli: AgreementCLI, run: RunLogger, fitted: Fitted, gates: pd.DataFrame, val_accuracy: float
+    cli: AgreementCLI,
+    run: RunLogger,
+    fitted: Fitted,
+    baselines: Baselines,
+    gates: pd.DataFrame,
+    val_accuracy: float,
 ) -> Fitted:
     """Log tables and figures and register the model; if that fails, the result is printed."""
-    name = f"memgate-{cli.model.architecture['cell']}-{cli.datamodule.name}"
+    name = f"memgate-{cli.subject}"
     table, description = fitted.table, markdown(fitted.table, fitted.left_out)
-    (test_accuracy,) = table.loc[table["by"] == "overall", "accuracy"]
-    scores = {"val_accuracy": val_accuracy, "test_accuracy": test_accuracy}
-    predictor = Predictor(cli.model.classifier.cpu().eval(), cli.datamodule.vocabulary)
+    scores = {"val_accuracy": val_accuracy, **_test_scores(table)}
+    predictor = cli.predictor()
     try:
         with storing():
             run.log_table(table, "tables/accuracy.csv")
@@ -198,8 +233,18 @@ def _store(
             run.log_table(gates, "tables/gate_statistics.parquet")
             run.log_figure(plots.gate_figure(gates), "figures/gates.png")
             run.describe(description)
-            version = register(str(run.version), predictor, name, scores, cli.tags, description)
+            version = register(
+                str(run.version), predictor, name, scores, cli.tags, description, baselines
+            )
     except InputError:
         print_accuracy(table)
         raise
     return replace(fitted, model=f"{name} version {version}")
+
+
+def _test_scores(table: pd.DataFrame) -> dict[str, float]:
+    """Return the test accuracy, and that of the best baseline."""
+    overall = table[table["by"] == "overall"].set_index("system")["accuracy"]
+    scores = {"test_accuracy": float(overall[NETWORK])}
+    best = best_baseline(table)
+    return scores if best is None else {**scores, "test_accuracy_best_baseline": best.accuracy}

@@ -7,8 +7,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from memgate.data.example import LABELS
 from memgate.data.grammar import Grammar
+from memgate.data.numbers import LABELS
 from memgate.errors import InputError
 
 

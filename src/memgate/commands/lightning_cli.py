@@ -6,7 +6,6 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -19,7 +18,9 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from memgate.commands import checkpoints
 from memgate.commands.checkpoints import Checkpoint
 from memgate.data.datamodule import AgreementData
+from memgate.data.tasks import NUMBER
 from memgate.errors import InputError
+from memgate.predictor import Predictor
 from memgate.tracking.runs import RunLogger
 from memgate.training import AgreementModule
 
@@ -81,7 +82,7 @@ class AgreementCLI(LightningCLI):
             type=str | None,
             default=None,
             help="checkpoint to go on from or to score: a path, or `last` or `best` of the newest "
-            "run of the same cell, data and seed",
+            "run of the same cell, data, task and seed",
         )
         # Small cells lose with two threads on busy cores: 7 s became 35 to 144 s (TRAPS, "Speed").
         parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
@@ -97,15 +98,22 @@ class AgreementCLI(LightningCLI):
 
     @property
     def tags(self) -> dict[str, str]:
-        """What tells this run from others: cell, data and seed."""
-        config = self.config
-        seed = str(config.data.seed)
-        return {"cell": config.model.cell, "data": config.data.name, "seed": seed}
+        """What tells this run from others: cell, data, task and seed."""
+        data = self.config.data
+        named = {"data": data.name, "task": data.task, "seed": str(data.seed)}
+        return {"cell": self.config.model.cell, **named}
+
+    @property
+    def subject(self) -> str:
+        """What is trained on what, such as ``gru-synthetic`` or ``gru-synthetic-inflection``."""
+        tags = self.tags
+        task = "" if tags["task"] == NUMBER.name else f"-{tags['task']}"
+        return f"{tags['cell']}-{tags['data']}{task}"
 
     @property
     def run_name(self) -> str:
         """Name of the run, such as ``gru-synthetic-seed0``."""
-        return "{cell}-{data}-seed{seed}".format(**self.tags)
+        return f"{self.subject}-seed{self.tags['seed']}"
 
     def before_instantiate_classes(self) -> None:
         """Set the threads, and find the checkpoint."""
@@ -146,15 +154,20 @@ class AgreementCLI(LightningCLI):
         if self.checkpoint is not None:
             self.model.check(self.checkpoint.state, self.datamodule.vocabulary.digest())
 
-    def require_checkpoint(self) -> Path:
-        """Return the file to score.
+    def predictor(self) -> Predictor:
+        """Return the network as it stands, on the CPU, with its vocabulary and task."""
+        classifier = self.model.classifier.cpu().eval()
+        return Predictor(classifier, self.datamodule.vocabulary, self.datamodule.task)
+
+    def require_checkpoint(self) -> Checkpoint:
+        """Return the checkpoint to score.
 
         Raises:
             InputError: None was named.
         """
         if self.checkpoint is None:
             raise InputError("--ckpt_path: expected a checkpoint (a path, last or best), got none")
-        return self.checkpoint.path
+        return self.checkpoint
 
 
 def _quiet() -> None:

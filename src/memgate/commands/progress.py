@@ -72,6 +72,13 @@ class FitProgress(pl.Callback):
         if not self.console.is_terminal:
             self.console.print(f"{self._escaped()}: reading the data")
 
+    def say(self, what: str) -> None:
+        """Say what is being done now."""
+        if self._this is not None:
+            self._bars.update(self._this, score=what)
+        if not self.console.is_terminal:
+            self.console.print(f"{self._escaped()}: {what}")
+
     def end(self) -> None:
         """Say that this fit is done."""
         if self._all is not None:

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
+from memgate.commands import corpus
 from memgate.commands.fit import Fitted, run_fit
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console, print_accuracy, write_accuracy
+from memgate.data import parsing
+from memgate.data.corpus import Corpus
 from memgate.errors import InputError
 from memgate.models.classifier import RECURRENCE
 
@@ -22,7 +26,7 @@ def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Pat
 
     Args:
         cell: Only this cell, or None for all.
-        data: ``synthetic`` or ``corpus``, or None for both.
+        data: ``synthetic``, ``wikipedia`` or ``corpus``; None for the first and one of the others.
         seed: Seed of weights and order; the data stay the same.
         configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
         out: Folder of the closing table, ``accuracy.csv``, and its figure, ``accuracy.png``.
@@ -32,7 +36,9 @@ def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Pat
     """
     if not configs.is_dir():
         raise InputError(f"{configs}: expected memgate's configurations, found no such folder")
-    names = [data] if data else _data()
+    names = [data] if data else _data(configs)
+    for name in names:  # before the fits: in one terminal there can be one bar
+        _build(configs, name)
     jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
     fitted: list[Fitted] = []
     try:
@@ -56,11 +62,37 @@ def _show(fitted: Sequence[Fitted], out: Path) -> None:
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
 
 
-def _data() -> list[str]:
+def _data(configs: Path) -> list[str]:
+    """Choose the data: synthetic, and the real text that can be had; one line says which."""
     folder = os.environ.get("MEMGATE_DATA")
     if folder:
         if not Path(folder, "corpus").is_dir():
             raise InputError(f"MEMGATE_DATA={folder}: expected a folder with corpus/, found none")
         return ["synthetic", "corpus"]
-    print("corpus: left out; set MEMGATE_DATA to the folder that holds corpus/, ud/ and linzen/")
+    more = "MEMGATE_DATA=/path/to/corpora gives 67,000 items (corpus/, ud/, linzen/)"
+    wikipedia = _corpus(configs, "wikipedia")
+    can_be_made = parsing.is_installed() and parsing.has_package("gensim")
+    if can_be_made or (wikipedia is not None and wikipedia.finished()):
+        print(f"real text: about 5,000 items of Wikipedia, from gensim's package; {more}")
+        return ["synthetic", "wikipedia"]
+    print(f"real text: left out; pip install 'memgate[corpus]' brings Wikipedia articles; {more}")
     return ["synthetic"]
+
+
+def _build(configs: Path, name: str) -> None:
+    """Make the corpus that a configuration of data names, unless it is there."""
+    made = _corpus(configs, name)
+    if made is not None and not made.finished():
+        print(f"{made.folder}: made once, before the fits", flush=True)
+        corpus.build(made)
+
+
+def _corpus(configs: Path, name: str) -> Corpus | None:
+    """Return the corpus of a configuration; None if it has another source or none that works."""
+    try:
+        text = (configs / "data" / f"{name}.yaml").read_text(encoding="utf-8")
+        source = yaml.safe_load(text)["data"]["source"]
+        is_corpus = source["class_path"] == f"{Corpus.__module__}.{Corpus.__qualname__}"
+        return Corpus(**source["init_args"]) if is_corpus else None
+    except (OSError, KeyError, TypeError, yaml.YAMLError):
+        return None  # the fit says what is wrong, and where

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from memgate.data import shards
 from memgate.data.card import card, count
-from memgate.data.example import LABELS, SPLITS
+from memgate.data.example import SPLITS
+from memgate.data.numbers import LABELS
 from memgate.data.shares import places
 from memgate.errors import InputError
 

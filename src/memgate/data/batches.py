@@ -1,4 +1,4 @@
-"""Flat storage of prefixes, and batches that hold prefixes of exactly one length."""
+"""Flat storage of what is read of items, and batches that hold prefixes of exactly one length."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from memgate.data.tasks import Posed
 from memgate.data.vocabulary import Index, Vocabulary, prefix_words
 from memgate.errors import InputError
-
-COLUMNS = ("text", "tags", "verb_idx", "subj_idx", "label", "n_attractors")
 
 UNKNOWN_COUNT = -1
 """Stands for null in the integer columns of `Prefixes`."""
@@ -27,8 +26,10 @@ class Batch(NamedTuple):
 
     inputs: Int[Tensor, "batch time"]
     """Token ids."""
+    targets: Int[Tensor, " batch"]
+    """The right answer of the task, 0 or 1, -1 unknown."""
     labels: Int[Tensor, " batch"]
-    """0 singular, 1 plural, -1 unknown."""
+    """Number of the subject: 0 singular, 1 plural, -1 unknown."""
     intervening: Int[Tensor, " batch"]
     """Words strictly between subject and verb, -1 where unknown."""
     attractors: Int[Tensor, " batch"]
@@ -41,6 +42,8 @@ class Batch(NamedTuple):
 class Prefixes:
     """Prefixes as one flat array of token ids, and what is known of each; all on one device.
 
+    What the tasks but number prediction read, such as a whole sentence, stands here like a prefix.
+
     The N prefixes lie one behind another in `ids`: prefix i has `lengths[i]` words from
     `starts[i]` on.
     """
@@ -49,7 +52,10 @@ class Prefixes:
     starts: Int[Tensor, " items"]
     lengths: Index
     """Words of each prefix, at least 1; stays on the CPU, where batches are planned."""
+    targets: Int[Tensor, " items"]
+    """The right answer of the task, 0 or 1, -1 unknown."""
     labels: Int[Tensor, " items"]
+    """Number of the subject: 0 singular, 1 plural, -1 unknown."""
     intervening: Int[Tensor, " items"]
     """Words strictly between subject and verb, -1 where unknown."""
     attractors: Int[Tensor, " items"]
@@ -83,25 +89,28 @@ class Prefixes:
         ids = vocabulary.encode(words, word_tags)
         starts = torch.from_numpy(np.cumsum(lengths) - lengths)
         unknown = torch.full((len(texts),), UNKNOWN_COUNT)
-        return cls(torch.from_numpy(ids), starts, lengths, unknown, unknown, unknown)
+        return cls(torch.from_numpy(ids), starts, lengths, unknown, unknown, unknown, unknown)
 
     @classmethod
-    def from_table(cls, vocabulary: Vocabulary, table: pa.Table) -> Self:
-        """Look up the prefixes of agreement items.
+    def from_table(cls, vocabulary: Vocabulary, table: pa.Table, posed: Posed) -> Self:
+        """Look up what a task reads of agreement items.
 
         Args:
             vocabulary: Gives the ids.
             table: N items with the columns of `memgate.data.example.FEATURES`.
+            posed: A task posed on just these.
+
+        Raises:
+            InputError: N is 0.
         """
-        columns = {name: table[name].combine_chunks() for name in COLUMNS}
-        verb_idx = _integers(columns["verb_idx"])
-        subj_idx = _integers(columns["subj_idx"])
+        verb_idx, subj_idx = _integers(table["verb_idx"]), _integers(table["subj_idx"])
         intervening = np.where(subj_idx < 0, UNKNOWN_COUNT, verb_idx - subj_idx - 1)
         return replace(
-            cls.encode(vocabulary, columns["text"], columns["tags"], verb_idx),
-            labels=torch.from_numpy(_integers(columns["label"])),
+            cls.encode(vocabulary, posed.texts, posed.tags, posed.lengths),
+            targets=torch.from_numpy(posed.targets),
+            labels=torch.from_numpy(_integers(table["label"])),
             intervening=torch.from_numpy(intervening),
-            attractors=torch.from_numpy(_integers(columns["n_attractors"])),
+            attractors=torch.from_numpy(_integers(table["n_attractors"])),
         )
 
     def __len__(self) -> int:
@@ -111,7 +120,7 @@ class Prefixes:
         """Return the same prefixes on a device."""
         moved = {
             name: getattr(self, name).to(device)
-            for name in ("ids", "starts", "labels", "intervening", "attractors")
+            for name in ("ids", "starts", "targets", "labels", "intervening", "attractors")
         }
         return replace(self, **moved)
 
@@ -119,14 +128,20 @@ class Prefixes:
         """Gather prefixes that all have `length` words into one rectangle."""
         time = torch.arange(length, device=self.ids.device)
         inputs = self.ids[self.starts[rows].unsqueeze(1) + time].long()
-        known = (self.labels[rows], self.intervening[rows], self.attractors[rows])
-        return Batch(inputs, *known, rows)
+        return Batch(
+            inputs,
+            self.targets[rows],
+            self.labels[rows],
+            self.intervening[rows],
+            self.attractors[rows],
+            rows,
+        )
 
 
-def _integers(column: pa.Array) -> Index:
+def _integers(column: pa.ChunkedArray) -> Index:
     """Return a column of integers, -1 for null."""
-    numbers: Index = pc.fill_null(column, UNKNOWN_COUNT).to_numpy(zero_copy_only=False)
-    return numbers.astype(np.int64)
+    numbers: Index = pc.fill_null(column, UNKNOWN_COUNT).to_numpy().astype(np.int64)
+    return numbers
 
 
 class ExactLengthBatches:

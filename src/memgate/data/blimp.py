@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 
 from memgate.data import files
-from memgate.data.example import Label
+from memgate.data.numbers import Label
 from memgate.errors import InputError
 
 REPOSITORY = "nyu-mll/blimp"

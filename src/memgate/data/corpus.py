@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import logging
 import os
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from memgate.data import dependencies, files, harvest, parsing, shards, texts
+from memgate.data import dependencies, dumps, files, harvest, parsing, shards, texts
 from memgate.data.assembly import assemble
 from memgate.data.example import FEATURES, SPLITS
+from memgate.data.making import Making
 from memgate.data.texts import Texts
 from memgate.errors import InputError
 
 MANIFEST = "corpus.json"
 SHARDS = "unfinished"
-
-log = logging.getLogger(__name__)
 
 
 class Corpus:
@@ -41,7 +36,9 @@ class Corpus:
         split: Its split.
         revision: Branch, tag or commit.
         files: Local files instead: ``.txt`` (a text a line), ``.jsonl`` or ``.parquet``, gzipped or
-            not; paths or globs, in which ``$NAME`` and ``~`` are replaced.
+            not, or dumps of MediaWiki (``….xml.bz2``); paths or globs, in which ``$NAME`` and ``~``
+            are replaced. ``package://gensim/test/test_data/enwiki*.bz2`` names files that lie in
+            an installed package.
         column: The column with the text.
         folder: Where the items are kept.
         linzen: Whether to keep main verbs and copulas only, and one random item a sentence, as
@@ -94,7 +91,7 @@ class Corpus:
             "seed": seed,
         }
         self.folder = Path(folder)
-        self.num_proc = num_proc or len(os.sched_getaffinity(0))
+        self.num_proc = num_proc or cores()
         self.shard_size = shard_size
 
     def load(self) -> datasets.DatasetDict:
@@ -113,38 +110,62 @@ class Corpus:
             }
         )
 
+    def finished(self) -> bool:
+        """Say whether the corpus is in its folder, whole.
+
+        Raises:
+            InputError: The folder holds another corpus or something else.
+        """
+        known = _manifest(self.folder)
+        if known.get("finished"):
+            _require_same(self.folder, known["asked"], self.asked)
+        return bool(known.get("finished"))
+
     def build(self) -> Path:
         """Make the corpus unless it is there, and return its folder.
 
         Raises:
             InputError: The text can't be had, has no such column or no items; spaCy or its model
-                is not installed; or the folder holds another corpus.
+                is not installed; or the folder holds another corpus or can't be written. A new
+                folder is then left as it was.
         """
-        known = _manifest(self.folder)
-        if known.get("finished"):
-            _require_same(self.folder, known["asked"], self.asked)
+        if self.finished():
             return self.folder
+        known = _manifest(self.folder)
+        parser = parsing.version(parsing.load(self.asked["model"]))  # before a long download
         source = self._texts()
-        made_from = {
+        made_from = self._made_from(source, parser)
+        if known:
+            _require_same(self.folder, known, {**made_from, "finished": False})
+        unfinished = self.folder / SHARDS
+        is_new = not self.folder.exists()
+        try:
+            unfinished.mkdir(parents=True, exist_ok=True)
+            _save(self.folder, {**made_from, "finished": False})
+        except OSError as error:
+            raise InputError(f"{self.folder}: expected a folder to write to: {error}") from error
+        parts = self._parts(source, unfinished)
+        try:
+            assemble(self.folder, parts, {**self.asked, **made_from})
+        except InputError:  # there are too few items
+            _remove(self.folder, is_new)
+            raise
+        _save(self.folder, {**made_from, "finished": True})
+        shutil.rmtree(unfinished)
+        return self.folder
+
+    def _made_from(self, source: Texts, parser: str) -> dict[str, Any]:
+        """Return all that the items depend on, for the manifest and the card."""
+        return {
             "asked": self.asked,
             "source": source.source,
             "revision": source.revision,
-            "parser": parsing.version(parsing.load(self.asked["model"])),
-            "rules": files.digest(dependencies, harvest, parsing, texts),
+            "parser": parser,
+            "rules": files.digest(dependencies, dumps, harvest, parsing, texts),
             "texts": len(source.rows),
             "shard_size": self.shard_size,
             "version": importlib.metadata.version("memgate"),
         }
-        if known:
-            _require_same(self.folder, known, {**made_from, "finished": False})
-        unfinished = self.folder / SHARDS
-        unfinished.mkdir(parents=True, exist_ok=True)
-        _save(self.folder, {**made_from, "finished": False})
-        parts = self._parts(source, unfinished)
-        assemble(self.folder, parts, {**self.asked, **made_from})
-        _save(self.folder, {**made_from, "finished": True})
-        shutil.rmtree(unfinished)
-        return self.folder
 
     def _texts(self) -> Texts:
         asked = self.asked
@@ -163,8 +184,6 @@ class Corpus:
         bounds = shards.bounds(source.rows, self.shard_size)
         parts = [shards.path(folder, number) for number in range(len(bounds))]
         todo = [number for number, part in enumerate(parts) if not part.exists()]
-        if len(todo) < len(parts):
-            log.info("%s: %d of %d parts are there", folder, len(parts) - len(todo), len(parts))
         jobs = (
             shards.Job(
                 number,
@@ -177,15 +196,10 @@ class Corpus:
             for number in todo
             for start, end in [bounds[number]]
         )
-        started, items = time.perf_counter(), 0
-        with _progress() as progress:
-            bar = progress.add_task("parsing", total=len(parts), rate="")
-            progress.advance(bar, len(parts) - len(todo))
+        with Making(len(parts), len(parts) - len(todo)) as making:
             for job, found in shards.make_all(jobs, max(1, min(self.num_proc, len(todo)))):
                 shards.save(folder, job.number, found)
-                items += len(found.items)
-                rate = items / (time.perf_counter() - started)
-                progress.update(bar, advance=1, rate=f"{items:,} items, {rate:,.0f} items/s")
+                making.add(len(found.items))
         return parts
 
 
@@ -203,18 +217,12 @@ def _check(dataset: str | None, files: Sequence[str], validation: float, test: f
         )
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} parts"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[rate]}"),
-        console=console,
-        disable=not console.is_terminal,
-    )
+def cores() -> int:
+    """Return how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS can't say
+        return os.cpu_count() or 1
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -236,6 +244,17 @@ def _save(folder: Path, manifest: dict[str, Any]) -> None:
     unfinished = folder / f"{MANIFEST}.unfinished"
     unfinished.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     unfinished.replace(folder / MANIFEST)
+
+
+def _remove(folder: Path, whole: bool) -> None:
+    """Remove what `Corpus.build` writes; other files stay, and the folder unless it is `whole`."""
+    if whole:
+        shutil.rmtree(folder)
+        return
+    shutil.rmtree(folder / SHARDS)
+    names = [f"{split}.{kind}" for split in SPLITS for kind in ("parquet", "jsonl")]
+    for name in (MANIFEST, *names):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _require_same(folder: Path, known: dict[str, Any], now: dict[str, Any]) -> None:

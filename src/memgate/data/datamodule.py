@@ -6,9 +6,11 @@ import re
 
 import datasets
 import lightning.pytorch as pl
+import pyarrow as pa
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.example import Source
+from memgate.data.tasks import TASKS, Posed, Task, TaskName
 from memgate.data.vocabulary import Vocabulary, prefix_words
 from memgate.errors import InputError
 
@@ -19,24 +21,31 @@ class AgreementData(pl.LightningDataModule):
     Args:
         source: Where the items come from.
         name: Name of the data in runs and models (``memgate-<cell>-<name>``).
+        task: What is read of an item, and what is asked; see `memgate.data.tasks`.
         batch_size: Rows of a training batch, at most.
         eval_batch_size: Rows of a batch in validation and test, at most.
         vocab_size: Words of the vocabulary, the most frequent ones of the training prefixes.
         lowercase: Whether case is ignored.
         seed: Seed of the order of the training items.
+        flip_seed: Seed of the verbs that grammaticality puts into the other number; not `seed`, so
+            that runs of other seeds answer the same questions.
 
     Raises:
         InputError: A batch size is below 1, or the name has other signs than letters, digits,
             ``_``, ``.`` and ``-``.
 
     Attributes:
-        splits: The items, after `setup`.
+        task: The task.
+        splits: The items that the task could be posed on, after `setup`.
+        left_out: How many others there were, by split, after `setup`.
         vocabulary: Built from the training split, after `setup`.
         prefixes: The encoded items by split, on the CPU, after `setup`.
     """
 
     name: str
+    task: Task
     splits: datasets.DatasetDict
+    left_out: dict[str, int]
     vocabulary: Vocabulary
     prefixes: dict[str, Prefixes]
 
@@ -44,11 +53,13 @@ class AgreementData(pl.LightningDataModule):
         self,
         source: Source,
         name: str = "custom",
+        task: TaskName = "number",
         batch_size: int = 128,
         eval_batch_size: int = 1024,
         vocab_size: int = 10_000,
         lowercase: bool = True,
         seed: int = 0,
+        flip_seed: int = 0,
     ) -> None:
         super().__init__()
         for setting, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
@@ -58,29 +69,50 @@ class AgreementData(pl.LightningDataModule):
             raise InputError(f"name: expected letters, digits, '_', '.' and '-', got {name!r}")
         self.source = source
         self.name = name
+        self.task = TASKS[task]
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.vocab_size = vocab_size
         self.lowercase = lowercase
         self.seed = seed
+        self.flip_seed = flip_seed
         self.prefixes = {}
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002  all stages need all splits
-        """Load the items, build the vocabulary and encode every split; done once."""
+        """Load the items, pose the task, build the vocabulary and encode every split; done once.
+
+        Raises:
+            InputError: The items can't be loaded, or a split has none that the task can be posed
+                on.
+        """
         if self.prefixes:
             return
-        self.splits = self.source.load()
-        tables = {str(split): rows.with_format("arrow")[:] for split, rows in self.splits.items()}
-        train = tables["train"]
-        words, tags, _ = prefix_words(
-            train["text"].combine_chunks(),
-            train["tags"].combine_chunks(),
-            train["verb_idx"].to_numpy(),
-        )
+        self.splits, self.left_out = datasets.DatasetDict(), {}
+        posed: dict[str, Posed] = {}
+        for split, items in self.source.load().items():
+            posed[split] = self._pose(str(split), items)
+            self.left_out[split] = len(items) - len(posed[split].rows)
+            self.splits[split] = items.select(posed[split].rows) if self.left_out[split] else items
+        train = posed["train"]
+        words, tags, _ = prefix_words(train.texts, train.tags, train.lengths)
         self.vocabulary = Vocabulary.build(words, tags, self.vocab_size, self.lowercase)
         self.prefixes = {
-            split: Prefixes.from_table(self.vocabulary, table) for split, table in tables.items()
+            split: Prefixes.from_table(self.vocabulary, self.table(split), one)
+            for split, one in posed.items()
         }
+
+    def _pose(self, split: str, items: datasets.Dataset) -> Posed:
+        posed = self.task.pose(items.with_format("arrow")[:], self.flip_seed)
+        if len(posed.rows) == 0:
+            raise InputError(
+                f"{self.name}, {split}: expected items with {self.task.needs}, which the task "
+                f"{self.task.name!r} needs, got none of {len(items)}"
+            )
+        return posed
+
+    def table(self, split: str) -> pa.Table:
+        """Return the items of a split, after `setup`, with `memgate.data.example.FEATURES`."""
+        return self.splits[split].with_format("arrow")[:]
 
     def _batches(self, split: str) -> ExactLengthBatches:
         trainer = self.trainer

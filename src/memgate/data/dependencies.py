@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import lemminflect
 
-from memgate.data.example import NOUN_NUMBER, VERB_NUMBER, Label
+from memgate.data.numbers import NOUN_NUMBER, VERB_NUMBER, Label
 
 Target = Literal["main", "cop", "aux"]
 """What agrees: a main verb, a copula or an auxiliary."""

@@ -7,14 +7,13 @@ from typing import Any, Literal, Protocol, TypedDict
 
 import datasets
 
+from memgate.data.numbers import LABELS, NOUN_NUMBER, SUBJECT_NUMBER, VERB_NUMBER, Label
 from memgate.errors import InputError
 
 Split = Literal["train", "validation", "test"]
-Label = Literal["sg", "pl"]
 Role = Literal["before", "subject", "attractor", "noun", "other"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-LABELS: tuple[Label, Label] = ("sg", "pl")
 
 FEATURES = datasets.Features(
     {
@@ -37,12 +36,6 @@ FEATURES = datasets.Features(
 `text` and `tags` hold one token, one PTB tag, between single spaces; `verb_idx` counts from 0 and
 is the length of the prefix. Where only the prefix is known, `text` is the prefix.
 """
-
-NOUN_NUMBER: Mapping[str, Label] = {"NN": "sg", "NNS": "pl"}
-"""Common nouns by PTB tag. Proper nouns are not attractors (Linzen et al. 2016, section 2)."""
-
-SUBJECT_NUMBER: Mapping[str, Label] = {**NOUN_NUMBER, "NNP": "sg", "NNPS": "pl"}
-VERB_NUMBER: Mapping[str, Label] = {"VBZ": "sg", "VBP": "pl"}
 
 
 class Item(TypedDict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import importlib.util
 import inspect
 import os
 import re
@@ -20,6 +21,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from memgate.errors import InputError
 
+PACKAGE = "package://"
+"""Start of the path of a file in an installed package: ``package://gensim/test/…``."""
+
 HUB_TIMEOUT = 10.0
 """Seconds; `load_dataset` itself retries for 23 s before it says that there is no network."""
 
@@ -33,7 +37,8 @@ def paths(patterns: Iterable[str], what: str) -> list[str]:
     """Return the files that paths, globs and URLs name, each once.
 
     Args:
-        patterns: Paths or globs, in which ``$NAME`` and ``~`` are replaced; or URLs.
+        patterns: Paths or globs, in which ``$NAME``, ``~`` and ``package://NAME`` are replaced; or
+            URLs.
         what: What the files should hold, for messages.
 
     Raises:
@@ -45,11 +50,13 @@ def paths(patterns: Iterable[str], what: str) -> list[str]:
 
 
 def expanded(path: str) -> str:
-    """Return a path with ``$NAME`` and ``~`` replaced.
+    """Return a path with ``$NAME`` and ``~`` replaced, and ``package://NAME`` by its folder.
 
     Raises:
-        InputError: A variable is not set.
+        InputError: A variable is not set, or a package is not installed.
     """
+    if path.startswith(PACKAGE):
+        return _packaged(path)
     full = str(Path(os.path.expandvars(path)).expanduser())
     unset = re.search(r"\$\{?(\w+)", full)
     if unset:
@@ -58,6 +65,17 @@ def expanded(path: str) -> str:
             f"holds these files, as in {unset[1]}=/path/to/corpora"
         )
     return full
+
+
+def _packaged(path: str) -> str:
+    name, _, inside = path.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None  # imports nothing
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"{path}: expected an installed package {name!r}, found none; "
+            "pip install 'memgate[corpus]' brings gensim"
+        )
+    return str(Path(glob.escape(spec.submodule_search_locations[0]), inside))
 
 
 def _matches(pattern: str, what: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from memgate.data import files, parsing, trees
 from memgate.data.dependencies import CLEAR, UD, Agreement, agreements
-from memgate.data.example import VERB_NUMBER
+from memgate.data.numbers import VERB_NUMBER
 from memgate.errors import InputError
 
 GOLD = (
@@ -22,6 +22,7 @@ class Quality(NamedTuple):
     """Counts of a comparison with gold trees; an item is a subject, its verb and their number.
 
     Attributes:
+        parser: Name and version of the parser.
         sentences: Number of sentences.
         gold: Items of the gold trees.
         found: Items of the parser's trees.
@@ -29,6 +30,7 @@ class Quality(NamedTuple):
         number: Found items whose number is that of the verb's gold tag, VBZ or VBP.
     """
 
+    parser: str
     sentences: int
     gold: int
     found: int
@@ -61,10 +63,10 @@ def check(patterns: Iterable[str] = GOLD, model: str | None = None) -> Quality:
     Raises:
         InputError: A file is missing or malformed, there are no items, or spaCy is not installed.
     """
-    sentences = [
-        sentence for path in files.paths(patterns, "CoNLL-U") for sentence in trees.read(path)
-    ]
-    parsed = parsing.parse_words(parsing.load(model), [s.tree.words for s in sentences])
+    paths = files.paths(patterns, "CoNLL-U")
+    parser = parsing.load(model)
+    sentences = [sentence for path in paths for sentence in trees.read(path)]
+    parsed = parsing.parse_words(parser, [sentence.tree.words for sentence in sentences])
     gold = found = right = number = 0
     for sentence, tree in zip(sentences, parsed, strict=True):
         wanted = _keys(agreements(sentence.tree, UD)[0])
@@ -78,7 +80,7 @@ def check(patterns: Iterable[str] = GOLD, model: str | None = None) -> Quality:
             f"{', '.join(patterns)}: expected agreement items, found {gold} in the gold trees and "
             f"{found} in the parser's"
         )
-    return Quality(len(sentences), gold, found, right, number)
+    return Quality(parsing.version(parser), len(sentences), gold, found, right, number)
 
 
 def _keys(found: Sequence[Agreement]) -> set[tuple[int, int, str]]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import datasets
 import huggingface_hub
 
-from memgate.data import example, files
+from memgate.data import example, files, numbers
 from memgate.data.example import FEATURES, item
 from memgate.errors import InputError
 
@@ -135,7 +135,7 @@ def _lines(found: Sequence[str]) -> dict[str, datasets.Dataset]:
 @functools.cache
 def _rules() -> str:
     """Return a digest of the checks, so that `datasets` doesn't answer from an outdated cache."""
-    return files.digest(example, sys.modules[__name__])
+    return files.digest(example, numbers, sys.modules[__name__])
 
 
 def _map(dataset: datasets.Dataset, check: Any, **options: Any) -> datasets.Dataset:

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 import datasets
 
-from memgate.data import example, files
-from memgate.data.example import FEATURES, SPLITS, VERB_NUMBER, Item, item
+from memgate.data import dependencies, example, files, numbers
+from memgate.data.dependencies import inflections
+from memgate.data.example import FEATURES, SPLITS, Item, item
+from memgate.data.numbers import VERB_NUMBER
 from memgate.data.shares import cut
 from memgate.errors import InputError
 
@@ -120,7 +122,7 @@ def _read_one(path: str, masked: bool) -> datasets.Dataset:
         lines = files.lines(path)
         options: dict[str, Any] = {
             "path": path,
-            "rules": files.digest(example, sys.modules[__name__]),
+            "rules": files.digest(dependencies, example, numbers, sys.modules[__name__]),
         }
         check: Any = _simple_rows
         first = lines[0]["text"].split("\t")
@@ -225,6 +227,9 @@ def _full(row: Mapping[str, str], masked: bool) -> Item:
     # Their Python 2 split at ASCII spaces only: a token may hold others, such as U+00A0 in "10 km".
     text = re.sub(r"[^\S ]", "_", row["sentence" if masked else "orig_sentence"])
     known = {"tags": tags, "subj_idx": subj_idx, "verb_idx": verb_idx, "verb": row["verb"]}
+    forms = inflections(row["verb"].lower(), row["verb_pos"])
+    if forms is not None:  # the file has no form of the other number
+        known["verb_alt"] = forms[0]
     made = item({**known, "text": text, "label": label})
     if str(made["n_attractors"]) != row["n_diff_intervening"]:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,16 @@ EXCLUDED = ("ner", "lemmatizer", "attribute_ruler", "senter")
 
 Parser = Any
 """A `spacy.language.Language`; spaCy is in the extra ``memgate[corpus]`` and may be missing."""
+
+
+def is_installed() -> bool:
+    """Say whether spaCy and one of `MODELS` are installed; imports neither."""
+    return has_package("spacy") and any(map(has_package, MODELS))
+
+
+def has_package(name: str) -> bool:
+    """Say whether a package is installed; it isn't imported."""
+    return importlib.util.find_spec(name) is not None
 
 
 def load(model: str | None = None) -> Parser:

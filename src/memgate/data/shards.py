@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import concurrent.futures.process
 import json
 import multiprocessing
 import os
@@ -24,6 +24,7 @@ from memgate.data.dependencies import CLEAR
 from memgate.data.example import FEATURES
 from memgate.data.harvest import Harvest, harvest
 from memgate.data.texts import paragraphs
+from memgate.errors import InputError
 
 COLUMNS = datasets.Features({**FEATURES, "target": datasets.Value("string")})
 """The columns of a corpus: an item's, and what agrees (main, cop or aux)."""
@@ -91,11 +92,16 @@ def make(job: Job) -> Harvest:
 
 
 def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest]]:
-    """Make shards, in `processes` at once; they come as they are done."""
+    """Make shards, in `processes` at once; they come as they are done.
+
+    Raises:
+        InputError: A process was killed.
+    """
     if processes == 1:
         for job in jobs:
             yield job, make(job)
         return
+    others = multiprocessing.active_children()
     executor = concurrent.futures.ProcessPoolExecutor(
         processes,
         # a fork would copy the threads' locks of torch and Arrow
@@ -105,13 +111,32 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest
     try:
         running: dict[concurrent.futures.Future[Harvest], Job] = {}
         for job in jobs:
-            running[executor.submit(make, job)] = job
+            running[_submit(executor, job)] = job
             if len(running) > processes:  # one in waiting, so that few texts are in memory
                 yield from _finished(running)
         while running:
             yield from _finished(running)
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise InputError(
+            "a process that parsed ended suddenly, perhaps for want of memory; the same command "
+            "goes on where it was, and takes less memory with fewer processes (num_proc)"
+        ) from error
+    except BaseException:  # Ctrl-C: what is half parsed is lost, so don't wait for it
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(executor: concurrent.futures.Executor, job: Job) -> concurrent.futures.Future[Harvest]:
+    """Hand over a job; a process that starts for it leaves Ctrl-C to the parent from the first."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    try:
+        return executor.submit(make, job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _finished(
@@ -123,8 +148,7 @@ def _finished(
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it is gone, even if it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End when the parent is gone, even if it was killed."""
     parent = multiprocessing.parent_process()
 
     def follow() -> None:

@@ -1,4 +1,4 @@
-"""Targeted suites: constructed and selected items, each with the comparison that scores it."""
+"""Targeted suites: constructed and selected items; `memgate.data.comparisons` scores them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 import datasets
-import numpy as np
-import numpy.typing as npt
 
 from memgate.data import files, linzen
 from memgate.data.blimp import REPOSITORY, minimal_pairs
@@ -22,9 +20,6 @@ from memgate.errors import InputError
 SUITE_FEATURES = datasets.Features({**FEATURES, "prefix_bad": datasets.Value("string")})
 """The columns of a suite: an agreement item, its `condition` never null, and `prefix_bad`: a prefix
 to which the label does not apply, where the item compares two prefixes, else null."""
-
-CHANCE = 0.5
-"""Share that a coin gets right, under either comparison of `right`."""
 
 VERB_BEFORE = " [verb before]"
 """Marks conditions in which an earlier verb shows the number, so that no subject is needed."""
@@ -56,31 +51,6 @@ def load(name: str, folder: str = "$MEMGATE_DATA") -> datasets.Dataset:
     if name not in SUITES:
         raise InputError(f"suite: expected one of {', '.join(SUITES)}, got {name!r}")
     return datasets.concatenate_datasets(list(SUITES[name](folder)))
-
-
-def right(
-    labels: npt.NDArray[np.integer[Any]],
-    p_plural: npt.NDArray[np.float64],
-    p_plural_bad: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
-    """Say which items a classifier gets right.
-
-    One prefix: P(label | prefix) > ½. Two prefixes before the same verb (BLiMP's ``*_2``):
-    P(label | prefix) > P(label | prefix_bad), whatever both are. Equal is wrong, as in BLiMP, also
-    where neither prefix has a word that the classifier knows.
-
-    Args:
-        labels: N numbers, 0 singular, 1 plural.
-        p_plural: P(plural | prefix), in [0, 1].
-        p_plural_bad: P(plural | prefix_bad), in [0, 1]; NaN where the item has one prefix.
-
-    >>> right(np.array([1, 0, 1]), np.array([0.6, 0.6, 0.4]), np.array([np.nan, np.nan, 0.3]))
-    array([ True, False,  True])
-    """
-    other = np.where(np.isnan(p_plural_bad), 0.5, p_plural_bad)
-    toward = np.where(labels == 1, p_plural - other, other - p_plural)
-    found: npt.NDArray[np.bool_] = toward > 0
-    return found
 
 
 def _blimp(folder: str) -> Iterable[datasets.Dataset]:
@@ -192,7 +162,20 @@ def _suite_item(row: Row) -> dict[str, Any]:
         raise InputError("prefix_bad: expected a second prefix, as method is 'two_prefix'")
     if bad is not None and (not isinstance(bad, str) or not bad or bad.split() != bad.split(" ")):
         raise InputError(f"prefix_bad: expected tokens joined by one space, got {bad!r}")
+    if made["good"] is None and row.get("verbs"):  # of several verbs the first stands for all
+        made["good"], made["bad"] = _verbs(row["verbs"])
     return {**made, "prefix_bad": bad}
+
+
+def _verbs(pairs: Any) -> tuple[str, str]:
+    """Return the first of a row's pairs of verbs."""
+    try:
+        good, bad = pairs[0]
+    except (TypeError, ValueError, KeyError, IndexError):
+        good = bad = None
+    if not isinstance(good, str) or not isinstance(bad, str):
+        raise InputError(f"verbs: expected pairs of a good and a bad verb, got {pairs!r}")
+    return good, bad
 
 
 def _field(row: Row, name: str) -> str:

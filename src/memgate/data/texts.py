@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import datasets
 
-from memgate.data import files
+from memgate.data import dumps, files
 from memgate.errors import InputError
 
 PARAGRAPH = 20_000
 """Characters of the longest text that is parsed in one piece; spaCy's own limit is 1,000,000."""
+
+OF_TEXT = (files.lines, dumps.read)
+"""Readers whose column is ``text``, whatever is asked for."""
 
 READERS: dict[str, Callable[[str], Any]] = {
     ".txt": files.lines,
@@ -22,6 +25,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     ".jsonl": datasets.Dataset.from_json,
     ".json": datasets.Dataset.from_json,
     ".parquet": datasets.Dataset.from_parquet,
+    ".bz2": dumps.read,
 }
 
 
@@ -65,14 +69,16 @@ def from_hub(
 
 
 def from_files(patterns: Sequence[str], column: str) -> Texts:
-    """Load the texts of local files: ``.txt`` (a text a line), ``.jsonl`` or ``.parquet``.
+    """Load the texts of files: ``.txt`` (a text a line), ``.jsonl``, ``.parquet``, or a dump.
 
     Args:
-        patterns: Paths or globs, gzipped or not; ``$NAME`` and ``~`` are replaced.
+        patterns: Paths or globs, gzipped or not, or dumps of MediaWiki (``.bz2``); ``$NAME``, ``~``
+            and ``package://NAME`` are replaced.
         column: The column of JSON Lines and Parquet.
 
     Raises:
-        InputError: A file is missing, empty, damaged or of another kind, or lacks the column.
+        InputError: A file is missing, empty, damaged or of another kind, or lacks the column; or
+            a dump is to be read and gensim is not installed.
     """
     found = files.paths(patterns, "text")
     parts, digest = [], hashlib.sha256()
@@ -82,7 +88,7 @@ def from_files(patterns: Sequence[str], column: str) -> Texts:
             raise InputError(f"{path}: expected a file named {', '.join(READERS)}, or .gz of one")
         with files.reported(path):
             rows = READERS[suffix](path)
-        parts.append(_column(rows, "text" if READERS[suffix] is files.lines else column, path))
+        parts.append(_column(rows, "text" if READERS[suffix] in OF_TEXT else column, path))
         with Path(path).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     names = ", ".join(Path(path).name for path in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -35,7 +35,7 @@ class AgreementCounts(Metric):
 
     def update(
         self,
-        predicted: Int[Tensor, " batch"],
+        right: Bool[Tensor, " batch"],
         labels: Int[Tensor, " batch"],
         intervening: Int[Tensor, " batch"],
         attractors: Int[Tensor, " batch"],
@@ -43,7 +43,7 @@ class AgreementCounts(Metric):
         """Count a batch.
 
         Args:
-            predicted: The number answered, 0 for singular, 1 for plural.
+            right: Whether the answer was right.
             labels: The number of the subject, 0 for singular, 1 for plural.
             intervening: Words between subject and verb, at least 0; -1 where unknown.
             attractors: Attractors between subject and verb, at least 0; -1 where unknown.
@@ -52,7 +52,7 @@ class AgreementCounts(Metric):
             ValueError: A label that is neither 0 nor 1, or a number below -1.
         """
         # not +=, which fails once Lightning has reset the metric in inference mode
-        self.counts = self.counts + contingency(predicted, labels, intervening, attractors)
+        self.counts = self.counts + contingency(right, labels, intervening, attractors)
 
     def compute(self) -> Int[Tensor, "label intervening attractors right"]:
         """Return the counts, int64; the last bin of intervening and of attractors is unknown."""
@@ -60,7 +60,7 @@ class AgreementCounts(Metric):
 
 
 def contingency(
-    predicted: Int[Tensor, " batch"],
+    right: Bool[Tensor, " batch"],
     labels: Int[Tensor, " batch"],
     intervening: Int[Tensor, " batch"],
     attractors: Int[Tensor, " batch"],
@@ -70,18 +70,17 @@ def contingency(
     Raises:
         ValueError: A label that is neither 0 nor 1, or a number below -1.
     """
-    # One test for all four, as each makes a GPU wait; they would count in another cell unnoticed.
-    binary = (predicted | labels) & ~1
-    if ((binary != 0) | (torch.minimum(intervening, attractors) < UNKNOWN)).any():
+    # One test for all three, as each makes a GPU wait; they would count in another cell unnoticed.
+    if ((labels & ~1 != 0) | (torch.minimum(intervening, attractors) < UNKNOWN)).any():
         raise ValueError(
             "expected labels 0 or 1 and numbers of at least -1, got "
-            f"predicted {_range(predicted)}, labels {_range(labels)}, "
-            f"intervening {_range(intervening)}, attractors {_range(attractors)}"
+            f"labels {_range(labels)}, intervening {_range(intervening)}, "
+            f"attractors {_range(attractors)}"
         )
     _, n_intervening, n_attractors, _ = SHAPE
     cell = labels.long() * n_intervening + INTERVENING.of_tensor(intervening) % n_intervening
     cell = cell * n_attractors + ATTRACTORS.of_tensor(attractors) % n_attractors
-    cell = cell * 2 + (predicted == labels)
+    cell = cell * 2 + right
     return torch.bincount(cell, minlength=int(np.prod(SHAPE))).view(SHAPE)
 
 

@@ -20,7 +20,7 @@ RECURRENCE: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
 
 
 class Classifier(nn.Module):
-    """Reads a prefix and says how likely its verb is plural.
+    """Reads a prefix and says how likely its verb is plural (or a task's other second answer).
 
     The number is read from the hidden state after the last word, h_T, by one linear unit, as in
     Linzen et al. (2016, section 4): P(plural) = σ(w·h_T + b). The recurrence is `torch.nn`'s own,
@@ -85,6 +85,6 @@ class Classifier(nn.Module):
         return logits
 
     @torch.inference_mode()
-    def p_plural(self, inputs: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:
+    def probability(self, inputs: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:
         """Return P(plural), in [0, 1], after the last word of each prefix."""
         return torch.sigmoid(self(inputs))

@@ -1,7 +1,9 @@
-"""The MLflow model (models from code: MLflow runs this file on load): sentences in, number out.
+"""The MLflow model (models from code: MLflow runs this file on load): sentences in, answers out.
 
 It reads the exchange format: ``prefix``, or ``text`` cut at ``verb_idx`` (whole where that is
-null), and ``tags`` where known. Nothing is pickled: weights are safetensors, the vocabulary JSON.
+null), and ``tags`` where known. Models of other tasks than number prediction read prefix or text
+whole: the verb's singular form, or the whole sentence, stands there too. Nothing is pickled:
+weights are safetensors, the vocabulary JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from memgate.data.tasks import GRAMMATICALITY, INFLECTION
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 
@@ -22,7 +25,7 @@ COLUMNS = ("prefix", "text", "verb_idx", "tags")
 
 
 class AgreementModel(PythonModel):
-    """Chooses the number of the verb that follows a sentence's beginning."""
+    """Answers what its task asks, such as the number of the verb that follows a prefix."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the classifier and its vocabulary from the artifact ``model``."""
@@ -42,27 +45,37 @@ class AgreementModel(PythonModel):
             params: Unused.
 
         Returns:
-            ``number`` (singular or plural), ``probability`` (of that number, in [0.5, 1]) and
-            ``p_plural`` (in [0, 1]), with the index of the input.
+            ``number`` (singular or plural), ``probability`` (of that answer, in [0.5, 1]) and
+            ``p_plural`` (in [0, 1]), with the index of the input; of a model of grammaticality
+            ``judgment`` (grammatical or ungrammatical), ``probability`` and ``p_ungrammatical``.
 
         Raises:
             MlflowException: A row can't be read; the message is one line that names it, from 0.
         """
         frame = _frame(model_input)
         try:
-            rows = [_prefix(n, row) for n, row in enumerate(frame.to_dict(orient="records"))]
-            p_plural = self._predictor.predict([r[0] for r in rows], [r[1] for r in rows])
+            rows = [self._read(n, row) for n, row in enumerate(frame.to_dict(orient="records"))]
+            second = self._predictor.predict([r[0] for r in rows], [r[1] for r in rows])
         except InputError as error:  # a ValueError would reach users of the server as a traceback
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        plural = p_plural > 0.5
+        task = self._predictor.task
         return pd.DataFrame(
             {
-                "number": np.where(plural, "plural", "singular"),
-                "probability": np.where(plural, p_plural, 1 - p_plural),
-                "p_plural": p_plural,
+                task.asks: np.where(second > 0.5, task.words[1], task.words[0]),
+                "probability": np.maximum(second, 1 - second),
+                f"p_{task.words[1]}": second,
             },
             index=frame.index,
         )
+
+    def _read(self, row: int, record: dict[Any, Any]) -> tuple[str, str | None]:
+        task = self._predictor.task
+        if task in (INFLECTION, GRAMMATICALITY) and _known(record.get("verb_idx")) is not None:
+            raise InputError(
+                f"row {row}: verb_idx: a model of {task.name} reads {task.reads}; send that as "
+                "'text' or 'prefix', without verb_idx"
+            )
+        return _prefix(row, record)
 
 
 def _frame(data: Any) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
+from types import MappingProxyType
 
 import mlflow
 import pandas as pd
@@ -19,37 +20,40 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
 import memgate
+from memgate.baselines import Baselines
+from memgate.data.tasks import Task, TaskName
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.store import connect, tracking_uri
 
 PREFIX = "memgate-"
 CHAMPION = "champion"
+BASELINES = "baselines"
+"""Folder beside a registered predictor."""
 SCORE = "val_accuracy"
 """The version tag by which the champion is chosen."""
 
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "safetensors", "tokenizers", "torch")
 
-SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec(DataType.string, "prefix", required=False),
-            ColSpec(DataType.string, "text", required=False),
-            # Any, not long: MLflow refuses a long column with a null in it.
-            ColSpec(AnyType(), "verb_idx", required=False),  # type: ignore[no-untyped-call]
-            ColSpec(DataType.string, "tags", required=False),
-        ]
-    ),
-    outputs=Schema(
-        [
-            ColSpec(DataType.string, "number"),
-            ColSpec(DataType.double, "probability"),
-            ColSpec(DataType.double, "p_plural"),
-        ]
-    ),
+INPUTS = Schema(
+    [
+        ColSpec(DataType.string, "prefix", required=False),
+        ColSpec(DataType.string, "text", required=False),
+        # Any, not long: MLflow refuses a long column with a null in it.
+        ColSpec(AnyType(), "verb_idx", required=False),  # type: ignore[no-untyped-call]
+        ColSpec(DataType.string, "tags", required=False),
+    ]
 )
 
-EXAMPLE = {"prefix": ["the keys to the cabinet"]}
+EXAMPLES: Mapping[TaskName, str] = MappingProxyType(
+    {
+        "number": "the keys to the cabinet",
+        "inflection": "the keys to the cabinet is",
+        "grammaticality": "the keys to the cabinet is here",
+        "nouns": "keys cabinet",
+    }
+)
+"""What a model of each task reads, as an example in its signature."""
 
 
 def register(
@@ -59,28 +63,27 @@ def register(
     scores: Mapping[str, float],
     tags: Mapping[str, str] | None = None,
     description: str = "",
+    baselines: Baselines | None = None,
 ) -> str:
     """Log a predictor as the model of a run, register it, and choose the champion anew.
 
     Args:
         run_id: Run that trained it.
         predictor: What is registered.
-        name: Registered model, ``memgate-<cell>-<data>``.
-        scores: Shares in [0, 1], such as ``val_accuracy`` and ``test_accuracy``: they become tags
-            of the version (six digits) and metrics linked to the model.
+        name: Registered model, ``memgate-<cell>-<data>``, and ``-<task>`` if not number prediction.
+        scores: Shares in [0, 1], such as ``val_accuracy``: tags of the version (six digits), and
+            metrics linked to the model.
         tags: More tags of the version, such as cell, data and seed.
         description: Markdown shown at the version.
+        baselines: Those of the same training split; saved beside the model, in ``baselines/``.
 
     Returns:
         The version, counted from 1.
-
-    Raises:
-        InputError: The store is unreadable.
     """
     client = connect()
-    model_id = _log_model(client, run_id, predictor)
+    model_id = _log_model(client, run_id, predictor, baselines)
     _link(client, run_id, model_id, scores)
-    _ensure_name(client, name)
+    _ensure_name(client, name, predictor.task)
     version = client.create_model_version(
         name,
         source=client.get_logged_model(model_id).artifact_location,
@@ -108,9 +111,9 @@ def _labels(run_id: str, scores: Mapping[str, float], tags: Mapping[str, str]) -
     return {**tags, "run_id": run_id, **{key: f"{value:.6f}" for key, value in scores.items()}}
 
 
-def _ensure_name(client: mlflow.MlflowClient, name: str) -> None:
+def _ensure_name(client: mlflow.MlflowClient, name: str, task: Task) -> None:
     try:
-        client.create_registered_model(name, description=_about(name))
+        client.create_registered_model(name, description=_about(name, task))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -127,7 +130,16 @@ def champions() -> list[str]:
 
 
 def load_predictor(uri: str) -> Predictor:
-    """Load a predictor.
+    """Load a predictor from what `model_folder` takes.
+
+    Raises:
+        InputError: There is no such model, or its files are damaged.
+    """
+    return Predictor.load(model_folder(uri))
+
+
+def model_folder(uri: str) -> Path:
+    """Return the folder with a predictor and, where it was registered, its baselines.
 
     Args:
         uri: ``models:/name@alias``, ``models:/name/version``, ``runs:/…/model``, any other URI that
@@ -144,16 +156,20 @@ def load_predictor(uri: str) -> Predictor:
             f"{uri}: expected a model URI or a folder, found neither; {_known_models()}"
         )
     if not (folder / "MLmodel").is_file():
-        return Predictor.load(folder)
+        return folder
     try:
         artifacts = Model.load(str(folder)).flavors["python_function"]["artifacts"]
-        path = folder / artifacts["model"]["path"]
+        return folder / str(artifacts["model"]["path"])
     except Exception as error:  # YAML's errors, missing keys: all mean the same
         raise InputError(f"{folder / 'MLmodel'}: expected a model of memgate's") from error
-    return Predictor.load(path)
 
 
-def _log_model(client: mlflow.MlflowClient, run_id: str, predictor: Predictor) -> str:
+def _log_model(
+    client: mlflow.MlflowClient,
+    run_id: str,
+    predictor: Predictor,
+    baselines: Baselines | None,
+) -> str:
     """Write the MLflow model of a run and return its id."""
     # Made by hand, in the run's experiment: without an active run Model.log would make it in
     # experiment 0, whose artifact location is absolute.
@@ -161,6 +177,8 @@ def _log_model(client: mlflow.MlflowClient, run_id: str, predictor: Predictor) -
     logged = client.create_logged_model(experiment_id, "model", source_run_id=run_id)
     with tempfile.TemporaryDirectory() as folder:
         predictor.save(Path(folder, "model"))
+        if baselines is not None:
+            baselines.save(Path(folder, "model", BASELINES))
         Model.log(
             artifact_path=None,
             name="model",
@@ -169,8 +187,8 @@ def _log_model(client: mlflow.MlflowClient, run_id: str, predictor: Predictor) -
             model_id=logged.model_id,
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"model": str(Path(folder, "model"))},
-            signature=SIGNATURE,
-            input_example=pd.DataFrame(EXAMPLE),
+            signature=ModelSignature(INPUTS, _outputs(predictor.task)),
+            input_example=pd.DataFrame({"prefix": [EXAMPLES[predictor.task.name]]}),
             pip_requirements=[  # a list of our own: guessing it costs MLflow 6 to 9 s
                 f"memgate=={memgate.__version__}",
                 *(f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS),
@@ -179,9 +197,19 @@ def _log_model(client: mlflow.MlflowClient, run_id: str, predictor: Predictor) -
     return str(logged.model_id)
 
 
-def _about(name: str) -> str:
+def _outputs(task: Task) -> Schema:
+    return Schema(
+        [
+            ColSpec(DataType.string, task.asks),
+            ColSpec(DataType.double, "probability"),
+            ColSpec(DataType.double, f"p_{task.words[1]}"),
+        ]
+    )
+
+
+def _about(name: str, task: Task) -> str:
     return (
-        f"Chooses the number of a verb from the words before it. Load it by "
+        f"Reads {task.reads} and answers {task.words[0]} or {task.words[1]}. Load it by "
         f'`memgate.load("models:/{name}@{CHAMPION}")` or `mlflow.pyfunc.load_model`; '
         f"`{CHAMPION}` is the version with the best `{SCORE}`."
     )

@@ -1,0 +1,129 @@
+"""`memgate corpus`: agreement items of raw text, and how good such items are."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from memgate.data import gold
+from memgate.data.corpus import SHARDS, Corpus
+from memgate.data.example import SPLITS
+from memgate.errors import InputError
+from memgate.metrics.accuracy import wilson
+
+FIT = "fit.yaml"
+"""Name of the configuration that trains on a corpus."""
+
+REASONS = 6
+"""Reasons that are shown, the most frequent ones; the card has all."""
+
+
+def corpus(out: Path | None, **settings: Any) -> None:
+    """Make a corpus of raw text, print what it holds and how to train on it.
+
+    Args:
+        out: The corpus's folder.
+        settings: The other arguments of `Corpus`.
+
+    Raises:
+        InputError: No folder is named, or as `Corpus` and `Corpus.build` do.
+    """
+    if out is None:
+        raise InputError("--out: expected a folder for the corpus, got none")
+    made = Corpus(folder=str(out), **settings)
+    if made.finished():
+        print(f"{out}: the corpus is there already")
+    else:
+        build(made)
+    _print_card(out)
+    _write_fit(out)
+    print(f"{out} has {', '.join(SPLITS)} as .parquet and .jsonl, README.md (the card) and {FIT}")
+    print(
+        "this trains on it: memgate fit -c configs/trainer/default.yaml -c configs/cell/lstm.yaml "
+        f"-c {out / FIT}"
+    )
+
+
+def build(made: Corpus) -> None:
+    """Make a corpus that isn't there; where it is interrupted, say how to go on.
+
+    Raises:
+        InputError: As `Corpus.build`.
+    """
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        made.build()
+    except KeyboardInterrupt:
+        done = len(list((made.folder / SHARDS).glob("*.parquet")))
+        told = f"stopped; the same command goes on where it was ({done} parts are done)"
+        print(told, file=sys.stderr)
+        raise
+
+
+def check(files: Sequence[str], model: str | None) -> None:
+    """Print how good the items of parsed text are, beside those of gold trees.
+
+    Args:
+        files: CoNLL-U files or globs; `gold.GOLD` if there are none.
+        model: The spaCy model, see `parsing.load`.
+
+    Raises:
+        InputError: As `gold.check`.
+    """
+    found = gold.check(files or gold.GOLD, model)
+    table = Table("", "right", "of", "%", "95% interval", box=None)
+    for name, right, n in (
+        ("precision: found items that are gold items", found.right, found.found),
+        ("recall: gold items that are found", found.right, found.gold),
+        ("number: found items with the verb's gold number", found.number, found.found),
+    ):
+        low, high = wilson(right, n)
+        interval = f"{100 * low:.1f}–{100 * high:.1f}"
+        table.add_row(name, f"{right:,}", f"{n:,}", f"{100 * right / n:.1f}", interval)
+    print(f"{found.sentences:,} sentences with gold trees, parsed by {found.parser}")
+    Console(highlight=False, width=100).print(table)
+
+
+def _print_card(folder: Path) -> None:
+    """Print the card's tables, of the reasons only the first ones."""
+    console = Console(highlight=False)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for block in card[card.index("## Items") :].split("\n\n"):
+        lines = block.strip().splitlines()
+        if lines[0].startswith("#"):
+            print(lines.pop(0).strip("# "))
+        if not lines or not lines[0].startswith("|"):
+            console.print(*lines, sep="\n", markup=False, soft_wrap=True)
+            continue
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        table = Table(box=None, pad_edge=False)
+        for number, name in enumerate(rows[0]):
+            table.add_column(name, justify="right" if number else "left")
+        shown = rows[2 : 2 + REASONS] if rows[0][0] == "reason" else rows[2:]
+        for row in shown:
+            table.add_row(*row)
+        if len(shown) < len(rows[2:]):
+            table.add_row("…")
+        console.print(table, "")
+
+
+def _write_fit(folder: Path) -> None:
+    """Write a configuration that trains on the corpus, with the sizes of the README's example."""
+    files = {name: [str(folder / f"{name}.jsonl")] for name in SPLITS}
+    source = {"class_path": "memgate.data.jsonl.JsonLines", "init_args": files}
+    name = re.sub(r"[^\w.-]+", "-", folder.resolve().name)
+    configuration = {
+        "data": {"name": name, "source": source},
+        "model": {"hidden_size": 50},
+        "trainer": {"max_epochs": 5},
+    }
+    (folder / FIT).write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")

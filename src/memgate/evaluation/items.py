@@ -1,0 +1,188 @@
+"""Agreement items: what a predictor and its baselines answer, and the accuracies of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from memgate.baselines import Baselines
+from memgate.data.batches import Prefixes
+from memgate.data.numbers import LABELS
+from memgate.data.tasks import Posed
+from memgate.errors import InputError
+from memgate.metrics.accuracy import accuracy_table, left_out
+from memgate.metrics.baselines import NAMES, NETWORK
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.predictor import BATCH_SIZE, Predictor
+
+
+def predictions(
+    predictor: Predictor,
+    items: datasets.Dataset,
+    baselines: Baselines | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> pd.DataFrame:
+    """Let a model, and the baselines beside it, answer what its task asks of each item.
+
+    Args:
+        predictor: A classifier with its vocabulary and task.
+        items: Agreement items with `memgate.data.example.FEATURES`.
+        baselines: The model's baselines, if it has any.
+        batch_size: Prefixes computed at once; probabilities don't depend on it beyond 1e-6.
+
+    Returns:
+        One row an item on which the task could be posed, in their order: id, label (number of the
+        subject, ``sg``/``pl``), answer and predicted (of the task's answers), p_right (probability
+        of the right answer, in [0, 1]), correct, known_word (whether any word is in the
+        vocabulary), unknown (share of the words that are not, in [0, 1]), intervening and
+        attractors (null where unknown), condition, and for each baseline whether it is right.
+
+    Raises:
+        InputError: The task can't be posed on any item, or none has a word of the vocabulary.
+    """
+    table = items.with_format("arrow")[:]
+    table, prefixes = read(predictor, table, predictor.task.pose(table, 0))
+    frame = answered(predictor, table, prefixes, predictor.probability(prefixes, batch_size))
+    if baselines is None:
+        return frame
+    numbers = table["label"].to_numpy()
+    plural = baselines.p_plural(table)
+    return frame.assign(**{str(name): (plural[name] > 0.5) == (numbers == 1) for name in plural})
+
+
+def read(predictor: Predictor, table: pa.Table, posed: Posed) -> tuple[pa.Table, Prefixes]:
+    """Return the items that a task was posed on, and what is read of them.
+
+    Raises:
+        InputError: There is none, or none has a word of the vocabulary.
+    """
+    task = predictor.task
+    if len(posed.rows) == 0:
+        raise InputError(
+            f"expected items with {task.needs} (a model of {task.name} reads it), got none of "
+            f"{len(table)}"
+        )
+    items = table.take(posed.rows)
+    prefixes = Prefixes.from_table(predictor.vocabulary, items, posed)
+    if predictor.without_known_word(prefixes).all():
+        raise InputError(
+            f"expected items with words of the model's vocabulary ({len(predictor.vocabulary)} "
+            f"entries), got {len(prefixes)} items without any"
+        )
+    return items, prefixes
+
+
+def answered(
+    predictor: Predictor, table: pa.Table, prefixes: Prefixes, p: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Return what the model answers where its second answer has the probability `p`."""
+    predicted = (p > 0.5).astype(int)
+    targets = prefixes.targets.numpy()
+    answers = pd.array(list(predictor.task.answers), dtype="string")
+    return pd.DataFrame(
+        {
+            "id": table["id"].to_pandas(),
+            "label": pd.array(list(LABELS), dtype="string")[prefixes.labels.numpy()],
+            "answer": answers[targets],
+            "predicted": answers[predicted],
+            "p_right": np.where(targets == 1, p, 1 - p),
+            "correct": predicted == targets,
+            "known_word": ~predictor.without_known_word(prefixes),
+            "unknown": predictor.unknown_share(prefixes),
+            "intervening": _nullable(prefixes.intervening.numpy()),
+            "attractors": _nullable(prefixes.attractors.numpy()),
+            "condition": table["condition"].to_pandas(),
+        }
+    )
+
+
+def _nullable(counts: object) -> pd.Series[int]:
+    series = pd.Series(counts, dtype="Int64")
+    return series.mask(series < 0)
+
+
+def accuracy(predicted: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate the accuracy of every model, and of its baselines, on every data set.
+
+    Args:
+        predicted: Rows of `predictions` with two more columns, model and data.
+
+    Returns:
+        Columns model, data, system (``network`` or a baseline), by, stratum, n, correct, accuracy,
+        low, high (Wilson's 95% interval); models and data in their order of appearance.
+    """
+    tables = []
+    for (model, data), rows in predicted.groupby(["model", "data"], sort=False):
+        for system, correct in systems(rows):
+            table = accuracy_table(_counted(rows, correct))
+            for place, (name, value) in enumerate(
+                {"model": str(model), "data": str(data), "system": system}.items()
+            ):
+                table.insert(place, name, value)
+            tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
+    """Tabulate the accuracy of baselines.
+
+    Args:
+        baselines: What answers.
+        table: Items with the columns of `memgate.data.example.FEATURES`.
+
+    Returns:
+        Columns system, by, stratum, n, correct, accuracy, low, high.
+    """
+    labels = table["label"].to_numpy()
+    verb_idx, subj_idx, attractors = (
+        table[name].to_pandas().astype("Int64") for name in ("verb_idx", "subj_idx", "n_attractors")
+    )
+    rows = pd.DataFrame(
+        {
+            "label": np.array(LABELS, dtype=object)[labels],
+            "intervening": verb_idx - subj_idx - 1,
+            "attractors": attractors,
+            "condition": table["condition"].to_pandas(),
+        }
+    )
+    plural = baselines.p_plural(table)
+    parts = []
+    for name in plural:
+        part = accuracy_table(_counted(rows, (plural[name] > 0.5).to_numpy() == (labels == 1)))
+        part.insert(0, "system", str(name))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def systems(rows: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield the model and the baselines that all rows have, each with what it got right."""
+    yield NETWORK, rows["correct"].to_numpy(dtype=bool)
+    for name in NAMES:
+        if name in rows and rows[name].notna().all():
+            yield name, rows[name].to_numpy(dtype=bool)
+
+
+def unknown(predicted: pd.DataFrame) -> dict[str, int]:
+    """Count the items that each breakdown leaves out because what it needs is unknown."""
+    return left_out(_counted(predicted, predicted["correct"].to_numpy(dtype=bool)))
+
+
+def _counted(rows: pd.DataFrame, correct: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Bring predictions into the form that the metrics count."""
+    intervening = rows["intervening"].fillna(-1).to_numpy(dtype=int)
+    attractors = rows["attractors"].fillna(-1).to_numpy(dtype=int)
+    return pd.DataFrame(
+        {
+            "label": rows["label"].to_numpy(dtype=object),
+            "intervening": INTERVENING.names_of(intervening),
+            "attractors": ATTRACTORS.names_of(attractors),
+            "condition": rows["condition"].to_numpy(dtype=object),
+            "n": 1,
+            "correct": correct.astype(int),
+        }
+    )

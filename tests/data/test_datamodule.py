@@ -1,0 +1,155 @@
+"""Data for a task, from any source: what is left out, what the vocabulary holds, what is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+
+from memgate.data.datamodule import AgreementData
+from memgate.data.example import FEATURES, SPLITS
+from memgate.data.tasks import GRAMMATICALITY, TASKS, TaskName
+from memgate.errors import InputError
+
+Row = dict[str, Any]
+
+KEYS = {
+    "text": "the keys near it are here",
+    "tags": "DT NNS IN PRP VBP RB",
+    "verb_idx": 4,
+    "subj_idx": 1,
+    "label": "pl",
+    "verb": "are",
+    "verb_alt": "is",
+}
+CAT = {**KEYS, "text": "a cat sleeps .", "tags": "DT NN VBZ .", "verb_idx": 2, "label": "sg"} | {
+    "verb": "sleeps",
+    "verb_alt": "sleep",
+}
+BARE = {"text": "some dogs", "verb_idx": 2, "label": "pl"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A source of the rows at hand, the same in every split but for those that are named."""
+
+    rows: list[Row]
+    others: dict[str, list[Row]]
+
+    def load(self) -> datasets.DatasetDict:
+        nothing = dict.fromkeys(FEATURES)
+        return datasets.DatasetDict(
+            {
+                split: datasets.Dataset.from_list(
+                    [{**nothing, **row} for row in self.others.get(split, self.rows)],
+                    features=FEATURES,
+                )
+                for split in SPLITS
+            }
+        )
+
+
+def made(
+    task: TaskName, rows: list[Row], others: dict[str, list[Row]] | None = None, **options: Any
+) -> AgreementData:
+    data = AgreementData(Given(rows, others or {}), "given", task, **options)
+    data.setup()
+    return data
+
+
+def entries(data: AgreementData) -> set[str]:
+    return set(data.vocabulary.tokenizer.get_vocab()) - {"<unk>"}
+
+
+PREFIXES = {"the", "keys", "near", "it", "a", "cat"}
+
+
+@pytest.mark.parametrize(
+    ("task", "left_out", "read"),
+    [
+        ("number", 0, PREFIXES | {"some", "dogs"}),
+        ("inflection", 1, PREFIXES | {"is", "sleeps"}),
+        ("nouns", 1, {"keys", "cat"}),
+    ],
+)
+def test_what_is_left_out_and_which_words_are_read(
+    task: TaskName, left_out: int, read: set[str]
+) -> None:
+    data = made(task, [BARE, KEYS, CAT])
+    assert data.task is TASKS[task]
+    assert data.left_out == dict.fromkeys(SPLITS, left_out)
+    assert entries(data) == read
+    for split in SPLITS:
+        assert data.splits[split]["text"][:] == [
+            row["text"] for row in ([BARE, KEYS, CAT] if left_out == 0 else [KEYS, CAT])
+        ]
+        assert data.table(split).column_names == list(FEATURES)
+        assert len(data.prefixes[split]) == 3 - left_out
+
+
+def test_grammaticality_reads_whole_sentences_with_the_verbs_that_were_drawn() -> None:
+    texts = [f"{'the ' * n}keys near it are here" for n in range(9)]
+    rows = [{**KEYS, "text": text, "verb_idx": n + 3} for n, text in enumerate(texts)]
+    rows = [{**row, "tags": None, "subj_idx": None} for row in rows]
+    data = made("grammaticality", [BARE, *rows])
+    assert data.left_out["train"] == 1
+    assert entries(data) == {"the", "keys", "near", "it", "are", "is", "here"}
+    posed = GRAMMATICALITY.pose(data.table("train"), 0)
+    ids = data.prefixes["train"].ids.tolist()
+    words = [word for text in posed.texts.to_pylist() for word in text.split()]
+    vocabulary = data.vocabulary.tokenizer.get_vocab()
+    assert ids == [vocabulary[word] for word in words]
+    assert data.prefixes["train"].targets.tolist() == posed.targets.tolist()
+    assert 0 < posed.targets.sum() < 9
+    assert data.prefixes["train"].labels.tolist() == [1] * 9
+
+
+def test_the_seed_of_the_order_leaves_the_questions_alone() -> None:
+    rows = [{**KEYS, "text": f"the keys near n{n} are here"} for n in range(40)]
+    first, again, other = (
+        made("grammaticality", rows, {}, **seeds).prefixes["test"].targets.tolist()
+        for seeds in ({"seed": 0}, {"seed": 1}, {"flip_seed": 1})
+    )
+    assert first == again
+    assert 10 < np.count_nonzero(np.array(first) != other) < 30
+
+
+def test_what_is_not_read_counts_as_it_does_in_number_prediction() -> None:
+    whole, noun = made("number", [KEYS, CAT]), made("inflection", [KEYS, CAT])
+    for split in SPLITS:
+        for name in ("labels", "intervening", "attractors"):
+            one, other = (getattr(data.prefixes[split], name) for data in (whole, noun))
+            assert one.tolist() == other.tolist()
+    assert noun.prefixes["train"].intervening.tolist() == [2, 0]
+    assert noun.prefixes["train"].lengths.tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(
+    ("task", "needs"),
+    [
+        ("inflection", "both forms of their verb"),
+        ("grammaticality", "both forms of their verb"),
+        ("nouns", "tags and a noun"),
+    ],
+)
+def test_a_split_on_which_nothing_can_be_asked_is_named(
+    task: TaskName, needs: str, split: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        made(task, [KEYS, CAT], {split: [BARE, BARE]})
+    assert str(caught.value) == (
+        f"given, {split}: expected items with {needs}, which the task '{task}' needs, got none of 2"
+    )
+
+
+def test_the_source_is_read_once() -> None:
+    data = made("inflection", [KEYS, BARE])
+    prefixes = data.prefixes
+    data.source = Given([], {})
+    data.setup("test")
+    assert data.prefixes is prefixes
+    assert data.left_out["train"] == 1
