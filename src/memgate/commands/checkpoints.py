@@ -114,6 +114,16 @@ class Checkpoint:
         name = self.path.absolute().parents[1].name
         return name if re.fullmatch(r"[0-9a-f]{32}", name) else None
 
+    def epochs_of_fit(self) -> int:
+        """Return the epochs of the whole fit, where its last checkpoint is still beside this one.
+
+        Raises:
+            InputError: That checkpoint is damaged.
+        """
+        beside = self.path.with_name("last.ckpt")
+        state = _read(beside) if beside.is_file() else self.state
+        return int(state["epoch"]) + 1
+
     def require_epochs_left(self, max_epochs: int | None) -> None:
         """See that a fit has something left to do, or its run would end and register again.
 
@@ -149,11 +159,15 @@ def find(given: str | None, run_name: str) -> Checkpoint | None:
         path = found[-1]
     if not path.is_file():
         raise InputError(f"{path}: expected a checkpoint, found no file")
+    return Checkpoint(path, _read(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         missing = NEEDED - state.keys()
     except Exception as error:  # errors of zip, pickle and torch: all mean the same
         raise InputError(f"{path}: expected a checkpoint, got a damaged or other file") from error
     if missing:
         raise InputError(f"{path}: expected a checkpoint of memgate, got one without {missing}")
-    return Checkpoint(path, state)
+    return state

@@ -147,7 +147,7 @@ def _score(args: Sequence[str], stage: str) -> None:
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
     run = cli.trainer.validate if stage == "val" else cli.trainer.test
     run(cli.model, cli.datamodule, checkpoint.path, verbose=False, weights_only=True)
-    baselines = fit_baselines(cli, checkpoint.state["epoch"] + 1)
+    baselines = fit_baselines(cli, checkpoint.epochs_of_fit())
     table, left_out = _accuracy(cli, stage, baselines)
     print_accuracy(table)
     for line in left_out:
@@ -176,7 +176,7 @@ def _accuracy(
 def _not_posed(data: AgreementData, split: str, shown: str) -> list[str]:
     count, n = data.left_out[split], data.left_out[split] + len(data.splits[split])
     task = data.task
-    return [f"{shown}: {count} of {n} items left out of {task.name} (no {task.needs})"][: count > 0]
+    return [f"{shown}: {count} of {n} items left out, without {task.needs}"][: count > 0]
 
 
 def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
