@@ -14,6 +14,7 @@ import torch
 from mlflow.entities import Run
 
 from memgate.cli import main
+from memgate.commands import fit
 from memgate.tracking.store import connect
 
 
@@ -190,6 +191,28 @@ def test_what_does_not_fit_a_finished_run_leaves_it_as_it_is(
     assert main([*more, "--data.vocab_size=20"]) == 2
     assert "vocabulary" in error(capsys)
     assert state() == before
+
+
+def test_what_is_stopped_behind_the_last_epoch_goes_on_to_its_end(
+    empty: Path,
+    fit_args: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "fit_baselines", stopped)
+        assert main(fit_args) == 130
+    assert "--ckpt_path last" in capsys.readouterr().err
+    (run,) = runs()
+    assert run.info.status == "KILLED"
+    assert main([*fit_args, "--ckpt_path", "last"]) == 0
+    assert "registered memgate-gru-synthetic version 1" in capsys.readouterr().out
+    (run,) = runs()
+    assert run.info.status == "FINISHED"
+    assert main([*fit_args, "--ckpt_path", "last"]) == 2  # now there is nothing left to do
 
 
 def test_scoring_needs_a_checkpoint(

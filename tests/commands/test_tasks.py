@@ -244,7 +244,10 @@ def test_what_a_task_leaves_out_is_said(project: Path, capsys: pytest.CaptureFix
         lambda number, row: row if number % 4 else {**row, "verb_alt": None, "bad": None},
     )
     assert fit("rnn", "inflection", *more, "--track=false") == 0
-    assert "other (test): 20 of 80 items left out, without both forms of their verb" in capsys.readouterr().out
+    assert (
+        "other (test): 20 of 80 items left out, without both forms of their verb"
+        in capsys.readouterr().out
+    )
     uri = "models:/memgate-rnn-synthetic-inflection@champion"
     assert main(["evaluate", uri, "--data", "some.jsonl", "--out", "o"]) == 0
     told = "some: 20 of 80 items lack what memgate-rnn-synthetic-inflection@champion reads"

@@ -52,7 +52,7 @@ def test_files_named_within_a_folder_go_before_its_own_splits(
     splits = JsonLines(["test.jsonl", "more/*.gz"], test=["more/x.jsonl.gz"], repository=repository)
     found = {split: texts(rows) for split, rows in splits.load().items()}
     assert found == {
-        "train": ["the keys of test are"] * 2 + ["named"],
+        "train": ["the keys of test are"] * 2,  # "named" is in test
         "validation": ["the keys of validation are"] * 2,
         "test": ["named"],
     }
@@ -124,3 +124,20 @@ def test_refuses_a_folder_with_bad_rows_broken_files_or_none(
     assert "bare/a.jsonl: expected a file" in refused(
         train=["a.jsonl"], repository=f"{tmp_path}/bare"
     )
+
+
+def test_sentences_of_validation_and_test_are_left_out_of_training(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = write("train.jsonl", row("a"), row("b"), row("c"), row("a"), row("d"))
+    dev, test = write("dev.jsonl", row("b")), write("test.jsonl", row("a"), row("e"))
+    splits = JsonLines([train], [dev], [test]).load()
+    assert {split: texts(rows) for split, rows in splits.items()} == {
+        "train": ["c", "d"],
+        "validation": ["b"],
+        "test": ["a", "e"],
+    }
+    assert "left out 3 training items whose sentences are in validation or test" in caplog.text
+    same = JsonLines([train], [train], [train]).load()  # for trying out
+    assert len(same["train"]) == 5
+    assert "all training sentences are in validation or test" in caplog.text

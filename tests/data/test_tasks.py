@@ -174,3 +174,11 @@ def test_tasks_know_their_names_and_no_heavy_import() -> None:
     code = "import sys, memgate.data.tasks; print({'datasets', 'torch'}.intersection(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("forms", [{"verb": "has been"}, {"verb_alt": "have been"}, {"verb": " "}])
+def test_a_form_of_more_than_one_token_is_not_known(forms: dict[str, str]) -> None:
+    known = {"text": "the cat is here", "verb_idx": 2, "label": "sg", "verb": "is"}
+    table = items({**known, "verb_alt": "are"}, {**known, "verb_alt": "are", **forms})
+    for task in (INFLECTION, GRAMMATICALITY):
+        assert task.pose(table, 0).rows.tolist() == [0]

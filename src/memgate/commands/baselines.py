@@ -21,6 +21,12 @@ from memgate.data.tasks import NOUNS
 from memgate.predictor import Predictor
 from memgate.training import AgreementModule
 
+SAME = (
+    *("precision", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"),
+    *("limit_train_batches", "limit_val_batches", "max_steps"),
+)
+"""Settings of the Trainer that the noun-only network shares."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -68,7 +74,7 @@ def _nouns_only(cli: AgreementCLI, splits: Mapping[str, pa.Table], epochs: int) 
             accelerator="cpu" if on_cpu else "auto",
             devices=1,
             max_epochs=epochs,
-            gradient_clip_val=cli.trainer.gradient_clip_val,
+            **{name: cli.config.trainer[name] for name in SAME},
             logger=False,
             callbacks=[best],
             enable_progress_bar=False,

@@ -44,7 +44,8 @@ def corpus(out: Path | None, **settings: Any) -> None:
     else:
         build(made)
     _print_card(out)
-    _write_fit(out)
+    if not (out / FIT).exists():  # a reader may have changed it
+        _write_fit(out)
     print(f"{out} has {', '.join(SPLITS)} as .parquet and .jsonl, README.md (the card) and {FIT}")
     print(
         "this trains on it: memgate fit -c configs/trainer/default.yaml -c configs/cell/lstm.yaml "

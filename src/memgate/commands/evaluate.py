@@ -52,7 +52,7 @@ def evaluate(
     """Score models on files and on suites, print tables and write them.
 
     Writes ``accuracy.csv``, ``predictions.parquet`` and ``accuracy.png`` of the files, ``suites.*``
-    and ``suite_predictions.parquet`` of the suites: all or, where something is wrong, none.
+    and ``suite_predictions.parquet`` of the suites; nothing where a model or its data are wrong.
 
     Args:
         models: MLflow model URIs or folders; the champions if none is named.
@@ -170,8 +170,11 @@ def _say_left_out(
 ) -> None:
     for (name,), rows in predicted.groupby([kind], sort=False):
         if kind == "data":
-            one_model = rows[rows["model"] == rows["model"].iloc[0]]
-            for line in say_left_out(str(name), evaluation.unknown(one_model), len(one_model)):
+            said = [
+                say_left_out(str(name), evaluation.unknown(of_model), len(of_model))
+                for _, of_model in rows.groupby("model", sort=False)
+            ]
+            for line in dict.fromkeys(line for lines in said for line in lines):
                 print(line)
         for model, scored in rows.groupby("model", sort=False):
             for line in _faults(str(model), scored, len(items[str(name)])):

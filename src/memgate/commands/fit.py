@@ -20,7 +20,7 @@ from memgate.commands.baselines import fit_baselines
 from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
-from memgate.commands.report import console, markdown, print_accuracy, say_left_out
+from memgate.commands.report import console, markdown, notes, print_accuracy, say_left_out
 from memgate.data.datamodule import AgreementData
 from memgate.data.example import SPLITS
 from memgate.errors import InputError
@@ -31,7 +31,7 @@ from memgate.metrics.agreement import counts_frame
 from memgate.metrics.baselines import NETWORK, best_baseline
 from memgate.tracking.registry import register
 from memgate.tracking.runs import RunLogger
-from memgate.tracking.store import storing
+from memgate.tracking.store import is_finished, storing
 
 STAGES = {"val": "validation", "test": "test"}
 """The split of each stage of Lightning's."""
@@ -83,7 +83,7 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
     progress.begin(cli.run_name)
     cli.prepare()
     start = cli.checkpoint
-    if start is not None:
+    if start is not None and start.run_id is not None and is_finished(start.run_id):
         start.require_epochs_left(cli.trainer.max_epochs)
     logger = cli.trainer.logger
     run = logger if isinstance(logger, RunLogger) else None
@@ -169,8 +169,11 @@ def _accuracy(
     table = pd.concat([network, baseline_accuracy(baselines, items)], ignore_index=True)
     table.insert(0, "model", cli.run_name)
     table.insert(1, "data", data)
-    lines = say_left_out(data, left_out(counts), int(counts["n"].sum()))
-    return table, [*_not_posed(cli.datamodule, split, data), *lines]
+    n = int(counts["n"].sum())
+    lines = [*_not_posed(cli.datamodule, split, data), *say_left_out(data, left_out(counts), n)]
+    if n < len(items):
+        lines.append(f"{data}: the network was asked {n} of {len(items)} items, the baselines all")
+    return table, [*lines, *notes(cli.datamodule.task)]
 
 
 def _not_posed(data: AgreementData, split: str, shown: str) -> list[str]:

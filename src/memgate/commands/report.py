@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from memgate import plots
+from memgate.data.tasks import GRAMMATICALITY, Task
 from memgate.errors import InputError
 from memgate.metrics.baselines import NETWORK, Baseline, baselines, best_baseline
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
@@ -181,6 +182,13 @@ def say_left_out(data: str, counts: Mapping[str, int], n: int) -> list[str]:
         for by, count in counts.items()
         if count and (by != "condition" or count < n)
     ]
+
+
+def notes(task: Task) -> list[str]:
+    """Say what makes a task's accuracies and its baselines' differ in kind."""
+    if task is not GRAMMATICALITY:
+        return []
+    return ["baselines choose the verb's number, and are right about a sentence where that is"]
 
 
 def markdown(table: pd.DataFrame, left_out: Sequence[str] = ()) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,16 @@ class Corpus:
             InputError: The folder holds another corpus or something else.
         """
         known = _manifest(self.folder)
-        if known.get("finished"):
-            _require_same(self.folder, known["asked"], self.asked)
-        return bool(known.get("finished"))
+        if not known.get("finished"):
+            return False
+        _require_same(self.folder, known["asked"], self.asked)
+        for name in ("README.md", *(f"{split}.parquet" for split in SPLITS)):
+            if not (self.folder / name).is_file():
+                raise InputError(
+                    f"{self.folder / name}: expected a part of the corpus, found none; remove "
+                    f"{self.folder} to make it anew"
+                )
+        return True
 
     def build(self) -> Path:
         """Make the corpus unless it is there, and return its folder.
@@ -139,19 +147,17 @@ class Corpus:
             _require_same(self.folder, known, {**made_from, "finished": False})
         unfinished = self.folder / SHARDS
         is_new = not self.folder.exists()
-        try:
+        with _writing(self.folder):
             unfinished.mkdir(parents=True, exist_ok=True)
             _save(self.folder, {**made_from, "finished": False})
-        except OSError as error:
-            raise InputError(f"{self.folder}: expected a folder to write to: {error}") from error
-        parts = self._parts(source, unfinished)
-        try:
-            assemble(self.folder, parts, {**self.asked, **made_from})
-        except InputError:  # there are too few items
-            _remove(self.folder, is_new)
-            raise
-        _save(self.folder, {**made_from, "finished": True})
-        shutil.rmtree(unfinished)
+            parts = self._parts(source, unfinished)
+            try:
+                assemble(self.folder, parts, {**self.asked, **made_from})
+            except InputError:  # there are too few items
+                _remove(self.folder, is_new)
+                raise
+            _save(self.folder, {**made_from, "finished": True})
+            shutil.rmtree(unfinished)
         return self.folder
 
     def _made_from(self, source: Texts, parser: str) -> dict[str, Any]:
@@ -223,6 +229,14 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS can't say
         return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder to write to: {error}") from error
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

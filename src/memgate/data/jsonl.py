@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import datasets
 import huggingface_hub
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from memgate.data import example, files, numbers
 from memgate.data.example import FEATURES, item
@@ -70,7 +72,7 @@ class JsonLines:
         """
         if self.repository and not Path(self.repository).is_dir():
             files.require_hub(self.repository, self.revision)
-        return datasets.DatasetDict({split: self._split(split) for split in self.patterns})
+        return _apart({split: self._split(split) for split in self.patterns})
 
     def _split(self, split: str) -> datasets.Dataset:
         patterns = self.patterns[split]
@@ -105,6 +107,27 @@ class JsonLines:
         label = rows.features.get("label")
         names = label.names if isinstance(label, datasets.ClassLabel) else None
         return {f"{repository} ({split})": _map(rows, _check_rows, names=names)}
+
+
+def _apart(splits: dict[str, datasets.Dataset]) -> datasets.DatasetDict:
+    """Leave the sentences of validation and test out of training."""
+    train = splits["train"]
+    held_out = pa.concat_arrays([_texts(splits[split]) for split in ("validation", "test")])
+    shared = pc.is_in(_texts(train), value_set=held_out).to_numpy(zero_copy_only=False)
+    if not shared.any():
+        return datasets.DatasetDict(splits)
+    kept = train.select((~shared).nonzero()[0]).flatten_indices()
+    if len(kept) == 0:
+        log.warning("all training sentences are in validation or test: scores will mean little")
+        return datasets.DatasetDict(splits)
+    log.warning(
+        "left out %d training items whose sentences are in validation or test", int(shared.sum())
+    )
+    return datasets.DatasetDict({**splits, "train": kept})
+
+
+def _texts(items: datasets.Dataset) -> pa.Array:
+    return items.with_format("arrow")[:]["text"].combine_chunks()
 
 
 def read(patterns: Iterable[str], on_error: OnError = "stop") -> datasets.Dataset:

@@ -81,15 +81,22 @@ def _compared(baselines: Baselines, table: pa.Table) -> dict[str, npt.NDArray[np
     """Say for each baseline which items of a suite it gets right, by the number of the subject."""
     labels = table["label"].to_numpy()
     first, others = baselines.p_plural(table), comparisons.second_prefixes(table)
-    second = pd.DataFrame(np.nan, index=first.index, columns=first.columns)
-    if len(others.rows):
-        second.loc[others.rows] = (
-            baselines.p_plural(others.items).reindex(columns=first.columns).to_numpy()
-        )
-    return {
-        str(name): comparisons.right(labels, first[name].to_numpy(), second[name].to_numpy())
-        for name in first
-    }
+    if not len(others.rows):
+        nothing = np.full(len(table), np.nan)
+        return {
+            str(name): comparisons.right(labels, first[name].to_numpy(), nothing) for name in first
+        }
+    compared = baselines.p_plural(others.items)
+    found = {}
+    for name in first.columns.intersection(compared.columns):
+        p_first, p_second = first[name].to_numpy(), np.full(len(table), np.nan)
+        p_second[others.rows] = compared[name]
+        right = comparisons.right(labels, p_first, p_second)
+        # A rule that says the same of both prefixes would guess: every other one is right.
+        ties = np.flatnonzero(p_first == p_second)
+        right[ties[::2]] = True
+        found[str(name)] = right
+    return found
 
 
 def suite_accuracy(predicted: pd.DataFrame) -> pd.DataFrame:

@@ -201,3 +201,11 @@ def _quiet() -> None:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def is_finished(run_id: str) -> bool:
+    """Say whether a run ended with its model registered, or isn't in the store any more."""
+    try:
+        return bool(connect(create=False).get_run(run_id).info.status == "FINISHED")
+    except MlflowException:
+        return True
