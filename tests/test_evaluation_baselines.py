@@ -185,7 +185,7 @@ def test_suites_compare_what_baselines_say_of_two_prefixes() -> None:
     table = suite_accuracy(found.assign(model="m", suite="s"))
     assert table[["system", "condition", "n", "correct", "questions"]].to_numpy().tolist() == [
         ["network", "one", 3, 2, 2],
-        ["network", "two", 3, 0, 3],
+        ["network", "two", 3, 2, 3],
         ["majority", "one", 3, 2, 2],
         ["majority", "two", 3, 2, 3],
         ["first_noun", "one", 3, 2, 2],

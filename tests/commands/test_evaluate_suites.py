@@ -102,7 +102,7 @@ def test_a_pair_that_is_read_alike_is_told(
     assert evaluate(GRU, "--suite", "blimp") == 0
     printed = capsys.readouterr().out
     model = "memgate-gru-synthetic@champion"
-    assert f"blimp: 1 pairs that {model} reads alike, which counts as wrong" in printed
+    assert f"blimp: 1 pairs that {model} reads alike, half of them counted as right" in printed
     assert f"blimp: 2 items without a word that {model} knows, read as <unk>" in printed
 
 
@@ -128,7 +128,7 @@ def test_suites_and_files_and_champions_at_once(
         ["c original", 40, 20]
     ]
     printed = capsys.readouterr().out
-    assert "(n): distinct questions, fewer than items; intervals count them" in printed
+    assert "(n): items that a model reads alike count once in its interval" in printed
     assert "wrote scores/accuracy.csv" in printed
 
 

@@ -72,7 +72,7 @@ def test_every_condition_has_n_accuracy_interval_chance_and_all_baselines(
         assert lines[place].removeprefix(f" {condition}").split()[0] == "100"
         assert numbers(lines[place]) == ["90.0", "50.0", "77.0", "60.0", "50.0", "20.0"]
         assert lines[place + 1].split() == ["82.6–94.5"]  # R: binom.wilson(90, 100)
-    assert not [line for line in lines if "distinct questions" in line or "no room" in line]
+    assert not [line for line in lines if "count once" in line or "no room" in line]
 
 
 def test_where_not_all_fits_networks_and_the_best_baseline_do(
@@ -118,7 +118,7 @@ def test_fewer_questions_than_items_are_said(
     lines = printed(table, 130, monkeypatch, capsys)
     (place,) = (i for i, line in enumerate(lines) if line.startswith(" nounpp SP "))
     assert lines[place + 1].split() == ["(20)", "82.6–94.5"]
-    note = "(n): distinct questions, fewer than items; intervals count them"
+    note = "(n): items that a model reads alike count once in its interval"
     assert [i for i, line in enumerate(lines) if line == note] == [place + 2]  # not in the other
 
 

@@ -29,14 +29,14 @@ ONE = float("nan")
         ("pl", 0.4, ONE, False),
         ("sg", 0.4, ONE, True),
         ("sg", 0.6, ONE, False),
-        ("pl", 0.5, ONE, False),  # a tie is wrong, whatever the label
+        ("pl", 0.5, ONE, False),  # ½ is wrong, whatever the label
         ("sg", 0.5, ONE, False),
         ("pl", 0.4, 0.3, True),  # P(pl | good) = 0.4 > P(pl | bad) = 0.3, though both say singular
         ("pl", 0.8, 0.9, False),
         ("sg", 0.8, 0.9, True),  # P(sg | good) = 0.2 > P(sg | bad) = 0.1
         ("sg", 0.4, 0.3, False),
-        ("pl", 0.7, 0.7, False),
-        ("sg", 0.7, 0.7, False),
+        ("pl", 0.7, 0.7, True),  # a guess: of equal ones the first is right, the second wrong
+        ("sg", 0.7, 0.7, True),
         ("sg", 1e-20, 2e-20, True),  # 1 - p would be 1 on both sides
     ],
 )
@@ -61,8 +61,9 @@ def test_the_numbers_may_change_places(rows: list[tuple[bool, float, float | Non
     two = ~np.isnan(bad)
     swapped = right(labels[two], bad[two], good[two])  # the other prefix would be the right one
     ties = good[two] == bad[two]
-    np.testing.assert_array_equal(swapped | found[two], ~ties)
-    assert not (swapped & found[two]).any()
+    np.testing.assert_array_equal((swapped | found[two])[~ties], True)
+    assert not (swapped & found[two])[~ties].any()
+    assert found[two][ties].tolist() == [place % 2 == 0 for place in range(ties.sum())]
 
 
 def items(*rows: dict[str, Any]) -> pa.Table:
@@ -172,7 +173,7 @@ def test_a_second_prefix_is_an_item_of_which_less_is_known() -> None:
 @pytest.mark.parametrize(
     ("suite", "n", "two_prefixes", "inflected", "judged"),
     [
-        ("blimp", 5000, 2000, 3000, 5000),  # of the verbs of two prefixes one form is known
+        ("blimp", 5000, 2000, 2977, 5000),  # of the verbs of two prefixes one form is known
         ("marvin_linzen", 10100, 0, 10100, 10100),
         ("colorless_green", 200, 0, 200, 200),
         ("lakretz", 9600, 0, 9600, 9600),

@@ -127,7 +127,7 @@ def test_n_stands_beside_and_questions_where_they_are_fewer(table: pd.DataFrame)
     figure = suite_figure(table)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["n 600 (20)", "n 600", "n 600"]
-    assert "distinct questions" in figure.get_supxlabel()
+    assert "count once" in figure.get_supxlabel()
     assert "distinct" not in suite_figure(table[table["suite"] != "lakretz"]).get_supxlabel()
 
 

@@ -12,9 +12,10 @@ import torch
 
 from memgate import evaluation
 from memgate.baselines import Baselines
-from memgate.commands.report import print_accuracy, say_left_out, write_accuracy
+from memgate.commands.report import notes, print_accuracy, say_left_out, write_accuracy
 from memgate.commands.suite_report import print_suites, write_suites
 from memgate.data import files, jsonl, suites
+from memgate.data.tasks import GRAMMATICALITY
 from memgate.errors import InputError
 from memgate.predictor import BATCH_SIZE, Predictor
 from memgate.tracking import registry
@@ -192,7 +193,9 @@ def _faults(model: str, scored: pd.DataFrame, n: int) -> list[str]:
     if "p_right_second" in scored:
         ties = int((scored["p_right"] == scored["p_right_second"]).sum())
         if ties:
-            lines.append(f"{ties} pairs that {model} reads alike, which counts as wrong")
+            lines.append(f"{ties} pairs that {model} reads alike, half of them counted as right")
+    if set(scored["answer"]) <= set(GRAMMATICALITY.answers):
+        lines += notes(GRAMMATICALITY)
     unknown = float(scored["unknown"].mean())
     if unknown > FOREIGN:
         lines.append(f"{model} doesn't know {100 * unknown:.0f}% of the words (<unk>)")

@@ -46,7 +46,7 @@ def print_suites(table: pd.DataFrame) -> None:
             out.print(f"[dim]* best baseline: {escape(best.name)}, {share}[/dim]")
         _print_parts(out, networks, best, others)
         if (networks["questions"] < networks["n"]).any():
-            out.print("[dim](n): distinct questions, fewer than items; intervals count them[/dim]")
+            out.print("[dim](n): items that a model reads alike count once in its interval[/dim]")
 
 
 def write_suites(table: pd.DataFrame, out: Path, predicted: pd.DataFrame) -> None:
@@ -109,11 +109,12 @@ def _grid(
     by_model = [table.set_index("condition") for table in tables.values()]
     by_baseline = [one.rows.set_index("condition") for one in shown]
     for condition, rows in networks.groupby("condition", sort=False):
-        n, questions = (int(rows[name].max()) for name in ("n", "questions"))
+        n, fewest, most = rows["n"].max(), rows["questions"].min(), rows["questions"].max()
+        spread = f"{fewest}" if fewest == most else f"{fewest}–{most}"
         name = str(condition)
         grid.add_row(
             escape(name),
-            f"{n}\n[dim]({questions})[/dim]" if questions < n else f"{n}",
+            f"{n}\n[dim]({spread})[/dim]" if fewest < n else f"{n}",
             *(with_interval(own, name) for own in by_model),
             f"[dim]{100 * rows['chance'].iloc[0]:.1f}[/dim]",
             *(f"[dim]{bare(own, name)}[/dim]" for own in by_baseline),

@@ -35,8 +35,9 @@ def right(
     """Say which items a classifier gets right.
 
     One prefix: P(label | prefix) > ½. Two prefixes before the same verb (BLiMP's ``*_2``):
-    P(label | prefix) > P(label | prefix_bad), whatever both are. Two sentences likewise. Equal is
-    wrong, as in BLiMP, also where neither prefix has a word that the classifier knows.
+    P(label | prefix) > P(label | prefix_bad), whatever both are. Two sentences likewise. Where both
+    are equal, as where neither has a word that the classifier knows, it would guess: the first such
+    item is right, the second wrong, and so on. ½ itself is wrong.
 
     Args:
         targets: N right answers, 0 or 1.
@@ -49,6 +50,7 @@ def right(
     other = np.where(np.isnan(p_second), 0.5, p_second)
     toward = np.where(targets == 1, p_first - other, other - p_first)
     found: npt.NDArray[np.bool_] = toward > 0
+    found[np.flatnonzero(p_first == p_second)[::2]] = True
     return found
 
 

@@ -91,11 +91,7 @@ def _compared(baselines: Baselines, table: pa.Table) -> dict[str, npt.NDArray[np
     for name in first.columns.intersection(compared.columns):
         p_first, p_second = first[name].to_numpy(), np.full(len(table), np.nan)
         p_second[others.rows] = compared[name]
-        right = comparisons.right(labels, p_first, p_second)
-        # A rule that says the same of both prefixes would guess: every other one is right.
-        ties = np.flatnonzero(p_first == p_second)
-        right[ties[::2]] = True
-        found[str(name)] = right
+        found[str(name)] = comparisons.right(labels, p_first, p_second)
     return found
 
 

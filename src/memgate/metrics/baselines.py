@@ -75,7 +75,7 @@ def baselines(rows: pd.DataFrame) -> list[Baseline]:
             same.setdefault(_figures(own), []).append(str(model))
         for owners in same.values():
             n, correct = (int(total) for total in totals.loc[[(owners[0], system)]].to_numpy()[0])
-            most = int(asked[owners].max())
+            most = int(asked.max())  # of all models: one of another task may be asked fewer
             called = name if len(owners) == len(models) else f"{name} ({_listed(owners)})"
             called += "" if n == most else f", {n} of {most} items"
             own = rows[(rows["system"] == system) & (rows["model"] == owners[0])]

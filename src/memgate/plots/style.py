@@ -21,6 +21,8 @@ INK, GREY, GRID = "#222222", "#5c5c5c", "#dddddd"
 CELLS = {"rnn": ("#D55E00", "o"), "gru": ("#009E73", "s"), "lstm": ("#0072B2", "^")}
 OTHER = ("#CC79A7", "D")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+FILLS = ("full", "left", "bottom")
+"""How much of a marker is filled: points have no dashes to tell models of one cell apart."""
 DOTTED: dict[str, Any] = {"color": GREY, "linewidth": 1.2, "linestyle": ":"}
 BASELINES = ("X", "P", "v", "*", "<", "p", ">", "h")
 """Markers of baselines; none of them is a cell's."""
@@ -50,6 +52,8 @@ def network_styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
             "marker": marker,
             "markersize": 6.5,
             "markerfacecolor": "white" if hollow else color,
+            "fillstyle": FILLS[place // 2 % len(FILLS)],
+            "markerfacecoloralt": "white",
             "linewidth": 2.0,
             "linestyle": DASHES[place % len(DASHES)],
         }

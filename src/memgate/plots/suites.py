@@ -127,13 +127,15 @@ def _counts(networks: pd.DataFrame, conditions: Sequence[str]) -> list[str]:
     """Write n of each condition, and in brackets its distinct questions where they are fewer."""
     counts = []
     for condition in conditions:
-        n, questions = networks.loc[networks["condition"] == condition, ["n", "questions"]].max()
-        counts.append(f"n {n:,}" + (f" ({questions:,})" if questions < n else ""))
+        rows = networks[networks["condition"] == condition]
+        n, fewest, most = rows["n"].max(), rows["questions"].min(), rows["questions"].max()
+        spread = f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}"
+        counts.append(f"n {n:,}" + (f" ({spread})" if fewest < n else ""))
     return counts
 
 
 def _note(networks: pd.DataFrame) -> str:
     note = "bars: 95% intervals (Wilson)"
     if (networks["questions"] < networks["n"]).any():
-        note += "; they count distinct questions, in brackets where fewer than items"
+        note += "; items that a model reads alike count once in them (in brackets, if fewer)"
     return note
