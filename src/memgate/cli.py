@@ -20,7 +20,9 @@ CONFIGURED = {
 
 SUITES = ("blimp", "marvin_linzen", "colorless_green", "lakretz", "linzen")
 CELLS = ("rnn", "gru", "lstm")
+GATED = ("gru", "lstm")
 DATA = ("synthetic", "wikipedia", "corpus")
+ROLES = ("before", "subject", "attractor", "noun", "other", "verb")
 
 WHICH = ("command", "what")
 """What says which command an invocation is, and isn't an argument of it."""
@@ -68,6 +70,16 @@ def _plain(args: argparse.Namespace) -> None:
         from memgate.commands.evaluate import evaluate
 
         evaluate(args.models, args.data, args.suite, args.out, args.on_error, args.batch_size)
+    elif args.command == "oracle":
+        from memgate.commands.oracle import run_oracle
+
+        run_oracle(args.cell, args.data, args.configs)
+    elif args.command == "gates":
+        from memgate.commands.gates import gates
+
+        gates(args.model, args.data, args.out)
+    elif args.command == "intervene":
+        _intervene(args)
     elif args.command == "corpus":
         _corpus(args)
     elif args.command == "ui":
@@ -78,6 +90,13 @@ def _plain(args: argparse.Namespace) -> None:
         from memgate.commands.generate import generate
 
         generate(args.out, args.items, args.seed, args.max_intervening, args.max_attractors)
+
+
+def _intervene(args: argparse.Namespace) -> None:
+    from memgate.commands.intervene import intervene
+
+    settings = {key: value for key, value in vars(args).items() if key not in WHICH}
+    intervene(**settings)
 
 
 def _corpus(args: argparse.Namespace) -> None:
@@ -99,7 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     for name, what in CONFIGURED.items():
         commands.add_parser(name, help=what, add_help=False)
+    _add_oracle(commands)
     _add_evaluate(commands)
+    _add_gates(commands)
+    _add_intervene(commands)
     _add_generate(commands)
     _add_corpus(commands)
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs and models")
@@ -121,6 +143,16 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         default=Path("out/train"),
         help="folder of the closing table (out/train)",
+    )
+
+
+def _add_oracle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "set weights by hand (write at the first noun, then keep), test, track and register"
+    oracle = commands.add_parser("oracle", help=what, description=what)
+    oracle.add_argument("--cell", choices=GATED, required=True, help="the cell")
+    oracle.add_argument("--data", choices=DATA, required=True, help="vocabulary and tests")
+    oracle.add_argument(
+        "--configs", type=Path, default=Path("configs"), help="folder of the configurations"
     )
 
 
@@ -151,6 +183,40 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     evaluate.add_argument(
         "--batch-size", type=int, default=1024, help="prefixes computed at once (1024)"
     )
+
+
+def _add_gates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "read every gate of a model over items: statistics, effects, profile"
+    gates = commands.add_parser("gates", help=what, description=what)
+    gates.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
+    gates.add_argument(
+        "--data", nargs="+", required=True, metavar="FILE", help="agreement JSONL, files or globs"
+    )
+    gates.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+
+
+def _add_intervene(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "clamp a model's gates, cut its paths, and score what it still gets right"
+    intervene = commands.add_parser("intervene", help=what, description=what)
+    intervene.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
+    intervene.add_argument(
+        "--data", nargs="+", required=True, metavar="FILE", help="agreement JSONL, files or globs"
+    )
+    intervene.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    intervene.add_argument(
+        "--units", default="all", help="all, number (those that carry it) or 0:3,0:5 (all)"
+    )
+    intervene.add_argument(
+        "--roles",
+        nargs="+",
+        default=ROLES[2:5],
+        metavar="ROLE",
+        choices=ROLES,
+        help=f"words at which, among {', '.join(ROLES)} (those between subject and verb)",
+    )
+    intervene.add_argument("--steps", type=int, default=11, help="doses from 0 to 1 (11)")
+    intervene.add_argument("--items", type=int, default=2000, help="drawn, at most (2000)")
+    intervene.add_argument("--seed", type=int, default=0, help="seed of what is drawn (0)")
 
 
 def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

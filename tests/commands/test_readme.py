@@ -49,7 +49,7 @@ LONG = [command for command in COMMANDS if "corpus --" in command or "wikipedia"
 
 def test_the_commands_work(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = [command for command in COMMANDS if command not in (*REAL, *LONG)]
-    assert len(short) >= 3
+    assert len(short) >= 5
     for command in short:
         assert main(shlex.split(command)[1:]) == 0, command
     assert Path("out/mine/accuracy.csv").is_file()

@@ -100,7 +100,7 @@ def test_tables_and_figures_are_there(trained: Path) -> None:
             sums = table[table["by"] == by].groupby("system")["n"].sum()
             assert len(sums) == 7  # the network and six baselines
             assert (sums == 200).all()
-        for figure in ("accuracy", "gates"):
+        for figure in ("accuracy", "gates", "profile"):
             png = artifact(run, f"figures/{figure}.png").read_bytes()
             assert png.startswith(b"\x89PNG")
         gates = pd.read_parquet(artifact(run, "tables/gate_statistics.parquet"))

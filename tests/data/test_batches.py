@@ -13,8 +13,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
+from memgate.data.batches import NO_PLACE, Batch, ExactLengthBatches, Prefixes
 from memgate.data.example import FEATURES
+from memgate.data.roles import ROLES
 from memgate.data.tasks import NUMBER
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
@@ -36,6 +37,8 @@ def prefixes(lengths: list[int]) -> Prefixes:
         labels=torch.arange(count) % 2,
         intervening=torch.arange(count) + 1000,
         attractors=torch.arange(count) + 2000,
+        roles=torch.tensor(ids, dtype=torch.int64).remainder(6).to(torch.int8),
+        subjects=torch.arange(count) % 4 - 1,
     )
 
 
@@ -266,6 +269,21 @@ def test_a_table_of_items_becomes_their_prefixes() -> None:
     assert encoded.attractors.tolist() == [1, -1, -1, -1]
 
 
+def test_roles_and_places_of_a_batch_are_those_of_its_words() -> None:
+    table = datasets.Dataset.from_list(rows(), features=FEATURES).with_format("arrow")[:]
+    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.pose(table, 0))
+    for batch in ExactLengthBatches(encoded, 1):
+        (row,) = batch.rows.tolist()
+        start, length = int(encoded.starts[row]), int(encoded.lengths[row])
+        assert encoded.roles_of(batch).tolist() == [encoded.roles[start : start + length].tolist()]
+        subject = int(encoded.subjects[row])
+        places = [t - subject if subject >= 0 else NO_PLACE for t in range(length)]
+        assert encoded.after_subject(batch).tolist() == [places]
+    known = [ROLES[code] if code >= 0 else None for code in encoded.roles.tolist()]
+    assert known[:5] == ["before", "subject", "other", "other", "attractor"]
+    assert known[5:] == [None, None, "subject", "subject", None]  # no subject; no tags between
+
+
 def test_a_selection_of_items_is_read_in_its_own_order() -> None:
     chosen = datasets.Dataset.from_list(rows(), features=FEATURES).select([3, 0])
     table = chosen.with_format("arrow")[:]
@@ -285,7 +303,16 @@ def test_of_sentences_alone_the_rest_is_unknown() -> None:
 def test_moving_to_a_device_changes_nothing_else() -> None:
     encoded = Prefixes.encode(VOCABULARY, pa.array(["the keys", "cabinet"]))
     moved = encoded.to(torch.device("meta"))
-    for name in ("ids", "starts", "targets", "labels", "intervening", "attractors"):
+    for name in (
+        "ids",
+        "starts",
+        "roles",
+        "subjects",
+        "targets",
+        "labels",
+        "intervening",
+        "attractors",
+    ):
         assert getattr(moved, name).device.type == "meta"
     assert torch.equal(encoded.to(torch.device("cpu")).ids, encoded.ids)
     assert moved.lengths is encoded.lengths

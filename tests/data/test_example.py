@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgate.data.example import FEATURES, Item, item, roles
+from memgate.data.example import FEATURES, Item, item
 from memgate.data.numbers import Label
+from memgate.data.roles import roles
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")

@@ -10,10 +10,11 @@ import datasets
 import pytest
 from scipy.stats import chi2_contingency
 
-from memgate.data.example import FEATURES, item, roles
+from memgate.data.example import FEATURES, item
 from memgate.data.grammar import Grammar
 from memgate.data.lexicon import terminals
 from memgate.data.numbers import LABELS, NOUN_NUMBER, VERB_NUMBER
+from memgate.data.roles import roles
 from memgate.errors import InputError
 
 Row = Mapping[str, Any]

@@ -34,7 +34,7 @@ def read(posed: Posed) -> list[tuple[int, str, str | None, int]]:
 
     found = []
     for row, text, tags, length, target in zip(
-        posed.rows, posed.texts.to_pylist(), posed.tags.to_pylist(), *posed[3:], strict=True
+        posed.rows, posed.texts.to_pylist(), posed.tags.to_pylist(), *posed[3:5], strict=True
     ):
         assert 1 <= length <= len(text.split(" "))
         assert tags is None or len(tags.split(" ")) == len(text.split(" "))

@@ -1,28 +1,21 @@
-"""Gate statistics against NumPy on every gate at once, and by the laws of sums."""
+"""The state of the pass: constant in size, added up over processes; what is read in blocks."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from memgate.errors import InputError
-from memgate.gates.statistics import BLOCK, DTYPES, GateStatistics, gate_statistics, gate_table
+from memgate.gates.statistics import BLOCK, GateStatistics, gate_statistics
+from memgate.gates.tables import GATE_DTYPES, GateTables, gate_table
+from memgate.gates.words import ROLE_NAMES, Words, unknown_words
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import Trajectory, replay
 
 COUNTED = ["layer", "gate", "reading", "unit", "n", "below_0.1", "above_0.9"]
-ROWS: dict[Cell, list[tuple[str, str | None]]] = {
-    "rnn": [],
-    "gru": [("reset", None), ("update", "keep"), ("update", "write")],
-    "lstm": [("input", "write"), ("forget", "keep"), ("output", None)],
-}
 
 
 def build(cell: Cell, num_layers: int = 1, hidden_size: int = 3) -> Classifier:
@@ -34,27 +27,11 @@ def build(cell: Cell, num_layers: int = 1, hidden_size: int = 3) -> Classifier:
     return classifier
 
 
-def trajectory(**gates: Tensor) -> Trajectory:
-    any_gate = next(iter(gates.values()))
-    return Trajectory(hidden=any_gate, cell=None, candidate=any_gate, gates=gates)
-
-
-def by_numpy(classifier: Classifier, batches: list[Tensor]) -> list[list[object]]:
-    """The table from every gate at every word at once."""
-    net = classifier.recurrence
-    with torch.no_grad():
-        read = [replay(net, classifier.embedding(batch)) for batch in batches]
-    rows: list[list[object]] = []
-    for layer, (gate, reading) in itertools.product(range(net.num_layers), ROWS[classifier.cell]):
-        words = np.concatenate([r[layer].gates[gate].flatten(0, 1).numpy() for r in read])
-        if (gate, reading) == ("update", "write"):
-            words = 1 - words
-        for unit, values in enumerate(words.T):
-            shares = [np.mean(values < 0.1), np.mean(values > 0.9)]
-            rows.append(
-                [layer, gate, reading, unit, len(values), values.mean(), values.std(), *shares]
-            )
-    return rows
+def of_gru(values: Tensor) -> tuple[list[Trajectory], Words]:
+    """A GRU whose gates stand at given values, of words of which nothing is known."""
+    gates = {"reset": values, "update": values}
+    layers = [Trajectory(hidden=values, cell=None, candidate=values, gates=gates)]
+    return layers, unknown_words(torch.zeros(values.shape[:2], dtype=torch.int64))
 
 
 def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -62,40 +39,6 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found[COUNTED], expected[COUNTED], check_exact=True)
     np.testing.assert_allclose(found["mean"], expected["mean"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(found["sd"], expected["sd"], rtol=0, atol=1e-7)
-
-
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_the_table_is_that_of_all_gates_at_once(cell: Cell, num_layers: int) -> None:
-    torch.manual_seed(0)
-    classifier = build(cell, num_layers)
-    batches = [torch.randint(13, (batch, time)) for batch, time in [(40, 1), (7, 9), (1, 30)]]
-    table = gate_statistics(classifier, batches)
-    expected = pd.DataFrame(by_numpy(classifier, batches), columns=list(DTYPES)).astype(DTYPES)
-    assert_same(table, expected)
-    assert set(table["n"]) == {40 + 63 + 30}
-    for share in ("below_0.1", "above_0.9"):
-        assert table[share].between(0.05, 0.95).any(), "the case should reach both ends"
-
-
-@settings(deadline=None)  # an example takes milliseconds, on busy cores now and then more
-@given(data=st.data(), cell=st.sampled_from(sorted(ROWS)), num_layers=st.integers(1, 2))
-def test_no_split_of_the_data_changes_the_table(
-    data: st.DataObject, cell: Cell, num_layers: int
-) -> None:
-    torch.manual_seed(data.draw(st.integers(0, 2**32)))
-    classifier = build(cell, num_layers)
-    shapes = data.draw(
-        st.lists(st.tuples(st.integers(1, 8), st.integers(1, 5)), min_size=1, max_size=4)
-    )
-    batches = [torch.randint(13, shape) for shape in shapes]
-    parts = [
-        part
-        for batch in batches
-        for part in torch.split(batch, data.draw(st.integers(1, len(batch))))
-    ]
-    shuffled = data.draw(st.permutations(parts))
-    assert_same(gate_statistics(classifier, shuffled), gate_statistics(classifier, batches))
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -108,23 +51,57 @@ def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
     assert_same(gate_statistics(classifier, [batch]), gate_statistics(classifier, apart))
 
 
-def test_processes_add_up() -> None:
+def random_words(batch: int, time: int) -> Words:
+    shape = batch * time
+    signs = 2 * torch.randint(2, (shape,)) - 1
+    return Words(torch.randint(len(ROLE_NAMES), (shape,)), signs, torch.randint(100, (3, shape)))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_processes_add_up(cell: Cell) -> None:
     torch.manual_seed(0)
-    net = build("gru", num_layers=2).recurrence
-    blocks = [torch.randn(batch, 4, 2, dtype=torch.float64) for batch in (1, 5, 3)]
-    whole, one, other = (GateStatistics(net) for _ in range(3))
+    classifier = build(cell, num_layers=2)
+    blocks = [
+        (
+            replay(classifier.recurrence, torch.randn(batch, 4, 2, dtype=torch.float64)),
+            random_words(batch, 4),
+        )
+        for batch in (1, 5, 3)
+    ]
+    whole, one, other = (GateStatistics(classifier, [(1, 2)]) for _ in range(3))
     for block in blocks:
-        whole.update(replay(net, block))
-    one.update(replay(net, blocks[0]))
+        whole.update(*block)
+    one.update(*blocks[0])
     for block in blocks[1:]:
-        other.update(replay(net, block))
+        other.update(*block)
     one.merge_state(other)
-    assert_same(one.compute(), whole.compute())
+    for name in one.metric_state:
+        torch.testing.assert_close(getattr(one, name), getattr(whole, name), rtol=0, atol=1e-12)
     whole.reset()
-    other.reset()
-    other.update(replay(net, blocks[2]))
-    whole.update(replay(net, blocks[2]))
-    assert_same(whole.compute(), other.compute())
+    assert not any(torch.any(getattr(whole, name)) for name in whole.metric_state)
+
+
+def held(statistics: GateStatistics) -> int:
+    """Bytes of every tensor that the object holds, states or not."""
+    tensors = [getattr(statistics, name) for name in statistics.metric_state]
+    tensors += [*statistics.buffers()]
+    tensors += [value for value in vars(statistics).values() if isinstance(value, Tensor)]
+    return sum(int(tensor.numel() * tensor.element_size()) for tensor in tensors)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_memory_does_not_grow_with_the_corpus(cell: Cell) -> None:
+    torch.manual_seed(0)
+    classifier = build(cell)
+    statistics = GateStatistics(classifier)
+    sizes = []
+    for _ in range(2):
+        for _ in range(5):
+            inputs = torch.randn(8, 6, 2, dtype=torch.float64)
+            statistics.update(replay(classifier.recurrence, inputs), random_words(8, 6))
+        sizes.append(held(statistics))
+    assert sizes[0] == sizes[1]
+    assert statistics.n.sum() == 2 * 5 * 48
 
 
 def test_readings_of_a_constant_gru_by_hand() -> None:
@@ -149,82 +126,59 @@ def test_readings_of_a_constant_gru_by_hand() -> None:
         table.to_dict("records"), expected, strict=True
     ):
         assert (row["layer"], row["gate"], row["unit"], row["n"]) == (0, gate, unit, 12)
+        assert row["role"] == "all"
         assert pd.isna(row["reading"]) if reading is None else row["reading"] == reading
         assert (row["below_0.1"], row["above_0.9"]) == (below, above)
         assert row["mean"] == pytest.approx(mean, abs=1e-7)
+        assert row["q05"] == pytest.approx(mean, abs=0.0101)
         assert row["sd"] == pytest.approx(0, abs=1e-7)
-
-
-def test_the_ends_are_strict() -> None:
-    net = Classifier(13, "gru", 2, 1).recurrence
-    values = torch.tensor([0.1, 0.9, 0.0999, 0.9001, 0.5], dtype=torch.float64).view(5, 1, 1)
-    statistics = GateStatistics(net)
-    statistics.update([trajectory(reset=values, update=values)])
-    table = statistics.compute()
-    assert table["below_0.1"].tolist() == [0.2, 0.2, 0.2]
-    assert table["above_0.9"].tolist() == [0.2, 0.2, 0.2]
 
 
 def test_float32_gates_are_summed_in_float64() -> None:
     """A float32 sum of 2^20 values near 0.9 is off by more than 1e-8."""
     torch.manual_seed(0)
     values = 0.9 + 1e-3 * torch.randn(2**10, 2**10, 1)
-    statistics = GateStatistics(Classifier(13, "gru", 2, 1).recurrence)
-    statistics.update([trajectory(reset=values, update=values)])
-    table = statistics.compute()
+    statistics = GateStatistics(Classifier(13, "gru", 2, 1))
+    statistics.update(*of_gru(values))
+    table = statistics.compute().statistics
+    table = table[table["role"] == "all"]
     exact = values.double().numpy()
     np.testing.assert_allclose(table["mean"][:2], exact.mean(), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(table["mean"][2], (1 - exact).mean(), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(table["sd"], exact.std(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(table["mean"].iloc[2], (1 - exact).mean(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(table["sd"], exact.std(), rtol=0, atol=1e-9)
 
 
-def test_a_gate_that_never_moves_has_no_spread() -> None:
-    """Where rounding leaves the variance below zero, too."""
-    values = torch.linspace(0.01, 0.99, 99, dtype=torch.float64).expand(1, 7, 99)
-    statistics = GateStatistics(Classifier(13, "gru", 2, 99).recurrence)
-    statistics.update([trajectory(reset=values, update=values)])
-    assert statistics.compute()["sd"].between(0, 3e-8).all()
-
-
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_an_rnn_has_an_empty_table_with_the_same_columns(num_layers: int) -> None:
-    torch.manual_seed(0)
-    batches = [torch.randint(13, (2, 3))]
-    table = gate_statistics(build("rnn", num_layers), batches)
-    assert len(table) == 0
-    assert table.dtypes.equals(gate_statistics(build("gru"), batches).dtypes)
-    assert list(table.columns) == list(DTYPES)
-
-
-def test_reading_leaves_the_classifier_and_the_trajectories_as_they_were() -> None:
-    torch.manual_seed(0)
-    classifier = Classifier(13, "gru", 2, 3, num_layers=2, dropout=0.5).double().train()
-    weights = {name: value.clone() for name, value in classifier.state_dict().items()}
-    batch = torch.randint(13, (4, 5))
-    first, second = (gate_statistics(classifier, [batch]) for _ in range(2))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)  # so no dropout either
-    assert classifier.training
-    assert all(torch.equal(weights[name], value) for name, value in classifier.state_dict().items())
-
-    layers = replay(classifier.recurrence, classifier.embedding(batch).detach())
-    gates = [{name: gate.clone() for name, gate in layer.gates.items()} for layer in layers]
-    GateStatistics(classifier.recurrence).update(layers)
-    for layer, kept in zip(layers, gates, strict=True):
-        assert all(torch.equal(layer.gates[name], gate) for name, gate in kept.items())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gate_that_never_moves_has_no_spread(dtype: torch.dtype) -> None:
+    """Where rounding leaves the variance below zero, too; and the trajectory is left alone."""
+    values = torch.linspace(0.01, 0.99, 99, dtype=dtype).expand(1, 7, 99).contiguous()
+    kept = values.clone()
+    statistics = GateStatistics(Classifier(13, "gru", 2, 99))
+    statistics.update(*of_gru(values))
+    tables: GateTables = statistics.compute()
+    assert tables.statistics["sd"].between(0, 3e-8).all()
+    assert torch.equal(values, kept)
 
 
 def test_shares_of_nothing_are_null() -> None:
-    sums = torch.zeros(1, 2, 1, dtype=torch.float64)
-    table = gate_table(("reset", "update"), 0, sums, sums, sums.long(), sums.long())
+    n = torch.zeros(len(ROLE_NAMES), dtype=torch.int64)
+    sums = torch.zeros(1, 2, 2, len(n), 1, dtype=torch.float64)
+    histogram = torch.zeros(1, 2, len(n), 100, 1, dtype=torch.int64)
+    table = gate_table(("reset", "update"), n, sums, histogram)
     assert table["n"].tolist() == [0, 0, 0]
-    assert table[["mean", "sd", "below_0.1", "above_0.9"]].isna().all(axis=None)
+    assert table[["mean", "sd", "q50", "below_0.1", "above_0.9"]].isna().all(axis=None)
+
+
+def test_an_rnn_has_an_empty_table_with_the_same_columns() -> None:
+    table = gate_statistics(build("rnn"), [torch.randint(13, (2, 3))])
+    assert len(table) == 0
+    assert table.dtypes.astype(str).to_dict() == GATE_DTYPES
 
 
 def test_refuses_trajectories_of_another_depth() -> None:
-    statistics = GateStatistics(Classifier(13, "gru", 2, 1, num_layers=2).recurrence)
-    half = torch.full((1, 1, 1), 0.5)
+    statistics = GateStatistics(Classifier(13, "gru", 2, 1, num_layers=2))
     with pytest.raises(InputError, match="expected 2 layers, got 1"):
-        statistics.update([trajectory(reset=half, update=half)])
+        statistics.update(*of_gru(torch.full((1, 1, 1), 0.5)))
 
 
 def test_refuses_no_batches_and_empty_prefixes() -> None:

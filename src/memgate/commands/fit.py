@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from memgate.data.datamodule import AgreementData
 from memgate.data.example import SPLITS
 from memgate.errors import InputError
 from memgate.evaluation import baseline_accuracy
-from memgate.gates.statistics import gate_statistics
+from memgate.gates.reading import gate_tables
+from memgate.gates.tables import GateTables
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
 from memgate.metrics.baselines import NETWORK, best_baseline
@@ -61,6 +62,11 @@ def fit(args: Sequence[str]) -> None:
     """
     with FitProgress(1, console()) as progress:
         fitted = run_fit(args, progress)
+    show(fitted)
+
+
+def show(fitted: Fitted) -> None:
+    """Print the accuracy, what its tables leave out, and what was registered."""
     print_accuracy(fitted.table)
     for line in fitted.left_out:
         print(line)
@@ -90,17 +96,34 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
     with _advised(args, last), run or nullcontext():
         if run is not None:
             with storing():
-                _log_setting(cli, run)
+                log_setting(cli, run, _training(cli))
         _fit_and_test(cli, best)
         progress.say("fitting the baselines")
         baselines = fit_baselines(cli, cli.trainer.current_epoch)
-        table, left_out = _accuracy(cli, "test", baselines)
-        fitted = Fitted(table, left_out, None)
-        gates = _gates(cli)
-        if run is not None and cli.trainer.is_global_zero:
-            score = float(best.best_model_score or 0.0)
-            fitted = _store(cli, run, fitted, baselines, gates, score)
+        fitted = conclude(cli, run, baselines, float(best.best_model_score or 0.0))
     progress.end()
+    return fitted
+
+
+def conclude(
+    cli: AgreementCLI, run: RunLogger | None, baselines: Baselines, val_accuracy: float
+) -> Fitted:
+    """Tabulate what was tested, read the gates and, in a tracked run, store and register.
+
+    Args:
+        cli: Its network was tested.
+        run: The run, or None where nothing is tracked.
+        baselines: Those of the training split.
+        val_accuracy: In [0, 1]; what the champion is chosen by.
+
+    Raises:
+        InputError: Nothing was tested, or the store can't be used.
+    """
+    table, left_out = _accuracy(cli, "test", baselines)
+    fitted = Fitted(table, left_out, None)
+    gates = _gates(cli)
+    if run is not None and cli.trainer.is_global_zero:
+        fitted = _store(cli, run, fitted, baselines, gates, val_accuracy)
     return fitted
 
 
@@ -182,38 +205,43 @@ def _not_posed(data: AgreementData, split: str, shown: str) -> list[str]:
     return [f"{shown}: {count} of {n} items left out, without {task.needs}"][: count > 0]
 
 
-def _log_setting(cli: AgreementCLI, run: RunLogger) -> None:
-    """Log what the run was asked to do: configuration, main settings, data with digests."""
+def log_setting(cli: AgreementCLI, run: RunLogger, how: Mapping[str, object]) -> None:
+    """Log what the run was asked to do: configuration, main settings, data with digests.
+
+    Args:
+        cli: Its data are prepared.
+        run: Where to.
+        how: Settings of how the weights come about, by name.
+    """
     config = yaml.safe_load(cli.parser.dump(cli.config))
     run.log_dict(config, "config.yaml")
-    optimizer = cli.model.configure_optimizers()
-    run.log_hyperparams(
-        {
-            **cli.model.architecture,
-            "data": cli.datamodule.name,
-            "task": cli.datamodule.task.name,
-            "seed": cli.datamodule.seed,
-            "batch_size": cli.datamodule.batch_size,
-            "vocab_size": len(cli.datamodule.vocabulary),
-            "max_epochs": cli.trainer.max_epochs,
-            "precision": cli.trainer.precision,
-            "gradient_clip_val": cli.trainer.gradient_clip_val,
-            "optimizer": type(optimizer).__name__,
-            "learning_rate": optimizer.defaults["lr"],
-        }
-    )
+    data = cli.datamodule
+    about = {"data": data.name, "task": data.task.name, "vocab_size": len(data.vocabulary)}
+    run.log_hyperparams({**cli.model.architecture, **about, **how})
     source = yaml.safe_dump(config["data"]["source"], sort_keys=False)
     for split in SPLITS:
-        run.log_dataset(cli.datamodule.splits[split], cli.datamodule.name, split, source)
+        run.log_dataset(data.splits[split], data.name, split, source)
 
 
-def _gates(cli: AgreementCLI) -> pd.DataFrame:
+def _training(cli: AgreementCLI) -> dict[str, object]:
+    optimizer = cli.model.configure_optimizers()
+    return {
+        "seed": cli.datamodule.seed,
+        "batch_size": cli.datamodule.batch_size,
+        "max_epochs": cli.trainer.max_epochs,
+        "precision": cli.trainer.precision,
+        "gradient_clip_val": cli.trainer.gradient_clip_val,
+        "optimizer": type(optimizer).__name__,
+        "learning_rate": optimizer.defaults["lr"],
+    }
+
+
+def _gates(cli: AgreementCLI) -> GateTables:
     """Read the gates over the test split; every process reads its share, and all get the sums."""
     device = cli.trainer.strategy.root_device
     # Apple's GPUs can't add up in double precision.
     classifier = cli.model.classifier.to("cpu" if device.type == "mps" else device)
-    batches = cli.datamodule.test_dataloader()
-    return gate_statistics(classifier, (batch.inputs for batch in batches))
+    return gate_tables(classifier, cli.datamodule.test_dataloader())
 
 
 def _store(
@@ -221,7 +249,7 @@ def _store(
     run: RunLogger,
     fitted: Fitted,
     baselines: Baselines,
-    gates: pd.DataFrame,
+    gates: GateTables,
     val_accuracy: float,
 ) -> Fitted:
     """Log tables and figures and register the model; if that fails, the result is printed."""
@@ -233,8 +261,12 @@ def _store(
         with storing():
             run.log_table(table, "tables/accuracy.csv")
             run.log_figure(plots.accuracy_figure(table), "figures/accuracy.png")
-            run.log_table(gates, "tables/gate_statistics.parquet")
-            run.log_figure(plots.gate_figure(gates), "figures/gates.png")
+            run.log_table(gates.statistics, "tables/gate_statistics.parquet")
+            run.log_table(gates.effects, "tables/effects.parquet")
+            run.log_table(gates.profile, "tables/profile.parquet")
+            every = gates.statistics[gates.statistics["role"] == "all"]
+            run.log_figure(plots.gate_figure(every), "figures/gates.png")
+            run.log_figure(plots.profile_figure(gates.profile), "figures/profile.png")
             run.describe(description)
             version = register(
                 str(run.version), predictor, name, scores, cli.tags, description, baselines

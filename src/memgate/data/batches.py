@@ -13,12 +13,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from memgate.data.roles import NO_ROLE, role_codes
 from memgate.data.tasks import Posed
 from memgate.data.vocabulary import Index, Vocabulary, prefix_words
 from memgate.errors import InputError
 
 UNKNOWN_COUNT = -1
 """Stands for null in the integer columns of `Prefixes`."""
+
+NO_PLACE = -(2**15)
+"""Stands for null where places count from the subject."""
 
 
 class Batch(NamedTuple):
@@ -60,6 +64,10 @@ class Prefixes:
     """Words strictly between subject and verb, -1 where unknown."""
     attractors: Int[Tensor, " items"]
     """Attractors, -1 where unknown."""
+    roles: Int[Tensor, " tokens"]
+    """Role of each word, its place in `memgate.data.roles.ROLES`, -1 where unknown; int8."""
+    subjects: Int[Tensor, " items"]
+    """Place of the head of the subject, -1 where unknown."""
 
     @classmethod
     def encode(
@@ -85,11 +93,24 @@ class Prefixes:
         empty = np.flatnonzero(pc.equal(texts, "").to_numpy(zero_copy_only=False))
         if len(empty):
             raise InputError(f"row {empty[0]}: expected at least one word, got an empty sentence")
-        words, word_tags, lengths = prefix_words(texts, tags, lengths)
-        ids = vocabulary.encode(words, word_tags)
-        starts = torch.from_numpy(np.cumsum(lengths) - lengths)
-        unknown = torch.full((len(texts),), UNKNOWN_COUNT)
-        return cls(torch.from_numpy(ids), starts, lengths, unknown, unknown, unknown, unknown)
+        return cls._of(vocabulary, *prefix_words(texts, tags, lengths))
+
+    @classmethod
+    def _of(cls, vocabulary: Vocabulary, words: pa.Array, tags: pa.Array, lengths: Index) -> Self:
+        """Look up flat words; of the items nothing is known."""
+        ids = torch.from_numpy(vocabulary.encode(words, tags))
+        unknown = torch.full((len(lengths),), UNKNOWN_COUNT)
+        return cls(
+            ids,
+            starts=torch.from_numpy(np.cumsum(lengths) - lengths),
+            lengths=lengths,
+            targets=unknown,
+            labels=unknown,
+            intervening=unknown,
+            attractors=unknown,
+            roles=torch.full((len(ids),), NO_ROLE, dtype=torch.int8),
+            subjects=unknown,
+        )
 
     @classmethod
     def from_table(cls, vocabulary: Vocabulary, table: pa.Table, posed: Posed) -> Self:
@@ -105,12 +126,19 @@ class Prefixes:
         """
         verb_idx, subj_idx = _integers(table["verb_idx"]), _integers(table["subj_idx"])
         intervening = np.where(subj_idx < 0, UNKNOWN_COUNT, verb_idx - subj_idx - 1)
+        labels = _integers(table["label"])
+        if len(table) == 0:
+            raise InputError("expected at least one item, got none")
+        words, tags, lengths = prefix_words(posed.texts, posed.tags, posed.lengths)
+        subjects = subj_idx if posed.aligned else np.full_like(subj_idx, UNKNOWN_COUNT)
         return replace(
-            cls.encode(vocabulary, posed.texts, posed.tags, posed.lengths),
+            cls._of(vocabulary, words, tags, lengths),
             targets=torch.from_numpy(posed.targets),
-            labels=torch.from_numpy(_integers(table["label"])),
+            labels=torch.from_numpy(labels),
             intervening=torch.from_numpy(intervening),
             attractors=torch.from_numpy(_integers(table["n_attractors"])),
+            roles=torch.from_numpy(role_codes(tags, lengths, subjects, verb_idx, labels)),
+            subjects=torch.from_numpy(subjects),
         )
 
     def __len__(self) -> int:
@@ -120,7 +148,16 @@ class Prefixes:
         """Return the same prefixes on a device."""
         moved = {
             name: getattr(self, name).to(device)
-            for name in ("ids", "starts", "targets", "labels", "intervening", "attractors")
+            for name in (
+                "ids",
+                "starts",
+                "targets",
+                "labels",
+                "intervening",
+                "attractors",
+                "roles",
+                "subjects",
+            )
         }
         return replace(self, **moved)
 
@@ -136,6 +173,17 @@ class Prefixes:
             self.attractors[rows],
             rows,
         )
+
+    def roles_of(self, batch: Batch) -> Int[Tensor, "batch time"]:
+        """Return the role of each word, as in `roles`; training has no use for it."""
+        time = torch.arange(batch.inputs.shape[1], device=self.roles.device)
+        return self.roles[self.starts[batch.rows].unsqueeze(1) + time]
+
+    def after_subject(self, batch: Batch) -> Int[Tensor, "batch time"]:
+        """Return how far each word stands behind the subject, or `NO_PLACE`; negative before it."""
+        time = torch.arange(batch.inputs.shape[1], device=self.roles.device)
+        subjects = self.subjects[batch.rows].unsqueeze(1)
+        return torch.where(subjects < 0, NO_PLACE, time - subjects)
 
 
 def _integers(column: pa.ChunkedArray) -> Index:

@@ -1,4 +1,4 @@
-"""One agreement item: its schema, its checks, the roles of its words; and what a source is."""
+"""One agreement item: its schema and its checks; and what a source is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Literal, Protocol, TypedDict
 
 import datasets
 
-from memgate.data.numbers import LABELS, NOUN_NUMBER, SUBJECT_NUMBER, VERB_NUMBER, Label
+from memgate.data.numbers import LABELS, SUBJECT_NUMBER, VERB_NUMBER, Label
+from memgate.data.roles import roles
 from memgate.errors import InputError
 
 Split = Literal["train", "validation", "test"]
-Role = Literal["before", "subject", "attractor", "noun", "other"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -65,33 +65,6 @@ class Source(Protocol):
             InputError: The items are missing, empty or damaged.
         """
         ...
-
-
-def roles(tags: Sequence[str], subj_idx: int, verb_idx: int, label: Label) -> list[Role]:
-    """Say what each word of a prefix is for the dependency.
-
-    Args:
-        tags: PTB tags, at least `verb_idx` of them.
-        subj_idx: Place of the head of the subject.
-        verb_idx: Place of the agreeing verb; the prefix has this many words.
-        label: Number of the subject.
-
-    Returns:
-        One role for each of the `verb_idx` words.
-
-    >>> roles("DT NNS TO DT NN VBP".split(), subj_idx=1, verb_idx=5, label="pl")
-    ['before', 'subject', 'other', 'other', 'attractor']
-    """
-
-    def role(place: int) -> Role:
-        if place <= subj_idx:
-            return "subject" if place == subj_idx else "before"
-        number = NOUN_NUMBER.get(tags[place])
-        if number is None:
-            return "other"
-        return "noun" if number == label else "attractor"
-
-    return [role(place) for place in range(verb_idx)]
 
 
 def item(row: Mapping[str, Any]) -> Item:

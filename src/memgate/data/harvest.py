@@ -15,7 +15,8 @@ from memgate.data.dependencies import (
     Tree,
     agreements,
 )
-from memgate.data.example import Item, roles
+from memgate.data.example import Item
+from memgate.data.roles import roles
 from memgate.data.shares import places
 
 

@@ -30,6 +30,7 @@ class Posed(NamedTuple):
         tags: PTB tags of the texts in the same form, null where unknown.
         lengths: Tokens that are read, at least 1.
         targets: The right answer, 0 or 1.
+        aligned: Whether word t of a text is in the place of word t of its item.
     """
 
     rows: Index
@@ -37,6 +38,7 @@ class Posed(NamedTuple):
     tags: pa.Array
     lengths: Index
     targets: Index
+    aligned: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _nouns(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001
         if nouns:
             words, tags = (list(part) for part in zip(*nouns, strict=True))
             made.append(_Made.of(place, words, tags, LABELS.index(row.label)))
-    return _posed(made)
+    return _posed(made)._replace(aligned=False)
 
 
 class _Made(NamedTuple):

@@ -6,7 +6,9 @@ h is known, over all words at once; `remember` carries the memory, elementwise, 
 
 Each quantity goes through `compute` at the moment it is made, and what comes back is used from
 there on: whoever walks the words decides where a quantity is stored and whether it is edited. A
-pre-activation has no name and never leaves this file.
+pre-activation has no name and never leaves this file. One summand of one has: ``recall``, what the
+words before bring to the candidate. So an edit can cut that path (Levy et al. 2018 train LSTMs
+without it); `Trajectory` doesn't keep it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from torch import Tensor, nn
 from memgate.errors import InputError
 
 Recurrence = nn.RNN | nn.GRU | nn.LSTM
-Quantity = Literal["reset", "update", "input", "forget", "output", "candidate", "cell", "hidden"]
+Quantity = Literal[
+    "reset", "update", "input", "forget", "output", "recall", "candidate", "cell", "hidden"
+]
 Reading = Literal["keep", "write"]
 State = Float[Tensor, "*words units"]
 Parts = Float[Tensor, "*words parts"]
@@ -98,7 +102,8 @@ class RNN:
 
     def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
         """Return the candidate."""
-        return {"candidate": compute("candidate", torch.tanh, inputs + recurrent)}
+        recall = compute("recall", _same, recurrent)
+        return {"candidate": compute("candidate", _tanh_of_sum, inputs, recall)}
 
     def remember(
         self, step: Mapping[Quantity, State], _memory: State, compute: Compute, /
@@ -127,7 +132,8 @@ class GRU:
         h_reset, h_update, h_candidate = recurrent.chunk(3, dim=-1)
         reset = compute("reset", torch.sigmoid, x_reset + h_reset)
         update = compute("update", torch.sigmoid, x_update + h_update)
-        candidate = compute("candidate", torch.tanh, x_candidate + reset * h_candidate)
+        recall = compute("recall", torch.mul, reset, h_candidate)
+        candidate = compute("candidate", _tanh_of_sum, x_candidate, recall)
         return {"reset": reset, "update": update, "candidate": candidate}
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
@@ -151,12 +157,18 @@ class LSTM:
 
     def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
         """Return i, f, o and g."""
-        enter, forget, candidate, output = (inputs + recurrent).chunk(4, dim=-1)
+        enter, forget, _, output = (inputs + recurrent).chunk(4, dim=-1)
+        units = enter.shape[-1]
+        x_candidate, h_candidate = (
+            side.narrow(-1, 2 * units, units) for side in (inputs, recurrent)
+        )
         return {
             "input": compute("input", torch.sigmoid, enter),
             "forget": compute("forget", torch.sigmoid, forget),
             "output": compute("output", torch.sigmoid, output),
-            "candidate": compute("candidate", torch.tanh, candidate),
+            "candidate": compute(
+                "candidate", _tanh_of_sum, x_candidate, compute("recall", _same, h_candidate)
+            ),
         }
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
@@ -191,3 +203,7 @@ def cell_of(net: Recurrence) -> Cell:
 
 def _same(value: State, *, out: State | None = None) -> State:
     return value if out is None else out.copy_(value)
+
+
+def _tanh_of_sum(one: State, other: State, *, out: State | None = None) -> State:
+    return torch.tanh(one + other) if out is None else torch.add(one, other, out=out).tanh_()

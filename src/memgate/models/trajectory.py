@@ -64,7 +64,7 @@ class Edit(Protocol):
         Layers come in order, and within a layer the words in order.
 
         Args:
-            name: A gate, ``candidate``, ``cell`` or ``hidden``.
+            name: A gate, ``recall``, ``candidate``, ``cell`` or ``hidden``.
             value: The quantity for each sentence of the batch.
             layer: From 0.
             time: Index of the word, from 0.
@@ -177,6 +177,8 @@ class _Record:
     def __call__(
         self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
     ) -> Tensor:
+        if name == "recall" and self._edit is None:
+            return function(*operands)  # no trajectory keeps it
         if name not in self.made:
             self.made[name] = self._like.new_empty(self._times, *self._like.shape)
         value = self.made[name][self.time]

@@ -1,0 +1,186 @@
+"""`memgate intervene`: what a network gets right while its gates are clamped, its paths cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from memgate import plots
+from memgate.commands.report import console, write_all
+from memgate.data import jsonl
+from memgate.data.batches import Prefixes
+from memgate.data.roles import Role
+from memgate.errors import InputError
+from memgate.evaluation.items import read
+from memgate.gates.answers import known_roles
+from memgate.gates.doses import dose_response
+from memgate.gates.sites import BETWEEN
+from memgate.gates.units import NUMBER_UNITS, Unit, check, saved_units
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.predictor import Predictor
+from memgate.tracking import registry
+
+NAMES = {
+    "none": "no edit",
+    "own": "{quantity} at its own value",
+    "mean": "{quantity} at its mean",
+    "resample": "{quantity} of another item",
+    "clamp": "{quantity} {to:g}",
+    "hold": "write 0 and keep 1",
+    "cut": "{quantity} cut",
+}
+"""How the printed table names each change."""
+
+BELOW = (
+    "In brackets the 95% interval; random: mean and range over sets of as many other units.\n"
+    "recall: the candidate's recurrent part. cut: replaced by its mean over these words."
+)
+
+
+def intervene(
+    model: str,
+    data: Sequence[str],
+    out: Path,
+    units: str = "all",
+    roles: Sequence[Role] = BETWEEN,
+    steps: int = 11,
+    items: int = 2000,
+    seed: int = 0,
+) -> None:
+    """Clamp the gates of a model by dose, cut its paths, and tabulate what it still gets right.
+
+    Writes ``interventions.csv`` and ``interventions.png``, both or none.
+
+    Args:
+        model: MLflow model URI or folder.
+        data: Files of agreement JSONL, or globs, read as one.
+        out: Folder of the results; made where it is missing.
+        units: ``all``; ``number`` (those found to carry it); or, with commas between,
+            ``LAYER:UNIT``, in a model of one layer just ``UNIT``.
+        roles: The words at which; by default those between subject and verb.
+        steps: Doses from 0 to 1.
+        items: How many are drawn, at most.
+        seed: Of the items, the random sets of units and the resampling.
+
+    Raises:
+        InputError: The model, a file or an option can't be used.
+    """
+    datasets.disable_progress_bars()
+    torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
+    folder = registry.model_folder(model)
+    predictor = Predictor.load(folder)
+    chosen = _units(units, predictor, folder, model)
+    prefixes = _draw(predictor, data, items, seed)
+    found = dose_response(predictor, prefixes, chosen, tuple(roles), steps, seed=seed)
+    found.insert(0, "model", model.removeprefix("models:/"))
+    _write(found, out)
+    print(f"\n{len(prefixes)} items, changed at {', '.join(roles)}; units: {units}")
+    _print(found)
+    print(f"wrote {out}/interventions.csv, {out}/interventions.png")
+
+
+def _write(found: pd.DataFrame, out: Path) -> None:
+    files: dict[str, Callable[[Path], object]] = {
+        "interventions.csv": partial(found.to_csv, index=False),
+        "interventions.png": partial(plots.save, plots.intervention_figure(found)),
+    }
+    write_all(out, files)
+
+
+def _units(
+    text: str, predictor: Predictor, folder: Path, model: str
+) -> tuple[tuple[int, int], ...] | None:
+    """Read ``--units``."""
+    if text == "all":
+        return None
+    if text == "number":
+        units = saved_units(folder)
+        if not units:
+            raise InputError(f"--units number: expected {NUMBER_UNITS} with units beside {model}")
+    else:
+        layer = "0:" if predictor.classifier.recurrence.num_layers == 1 else ""
+        parts = [part.strip() for part in text.split(",")]
+        units = [Unit.parse(part if ":" in part else layer + part) for part in parts]
+    check(units, predictor, model)
+    return tuple(dict.fromkeys((each.layer, each.unit) for each in units))
+
+
+def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> Prefixes:
+    """Draw items whose roles are known, and say how many there are without."""
+    if items < 1:
+        raise InputError(f"--items: expected at least 1, got {items}")
+    table = jsonl.read(data).with_format("arrow")[:]
+    task = predictor.task
+    posed, prefixes = read(predictor, table, task.pose(table, 0))
+    # Untagged items are left out whole: else only those without words between would stay.
+    tagged = posed["tags"].is_valid().to_numpy()
+    known = np.flatnonzero(known_roles(prefixes) & tagged)
+    if len(known) == 0:
+        raise InputError(
+            f"expected items with subj_idx and tags, read in their places, got none of "
+            f"{len(table)} (a model of {task.name} reads {task.reads})"
+        )
+    drawn = np.sort(np.random.default_rng(seed).permutation(known)[:items])
+    sample = posed.take(drawn)
+    _, prefixes = read(predictor, sample, task.pose(sample, 0))
+    if len(known) < len(table):
+        left_out = f"{len(table) - len(known)} of {len(table)} items left out"
+        print(f"{left_out} (they lack subj_idx, tags or {task.needs})")
+    return prefixes
+
+
+def _print(found: pd.DataFrame) -> None:
+    out = console()
+    out.print(f"{found['model'].iloc[0]}: accuracy in %", markup=False)
+    strata = [("overall", "all")]
+    strata += [("intervening", name) for name in INTERVENING.names]
+    strata += [("attractors", name) for name in ATTRACTORS.names]
+    grid = Table(box=SIMPLE_HEAD, show_edge=False)
+    grid.add_column("", overflow="fold")
+    for by, stratum in strata:
+        words = {"overall": "", "intervening": "\nwords", "attractors": "\nattr."}[by]
+        grid.add_column(stratum + words, justify="right")
+    for name, rows in _rows(found):
+        mean = rows.groupby(["by", "stratum"])["accuracy"].mean()
+        cells = [f"{100 * mean[key]:.1f}" if key in mean.index else "–" for key in strata]
+        grid.add_row(escape(name), f"{cells[0]} {_interval(rows)}", *cells[1:])
+    out.print(grid)
+    out.print(f"[dim]{BELOW}[/dim]")
+    if not (found["edit"] == "clamp").any():
+        out.print("an RNN has no gates to clamp: only its recurrent path was cut")
+
+
+def _interval(rows: pd.DataFrame) -> str:
+    """Write the 95% interval of the accuracy on all items; of random sets their range."""
+    overall = rows[rows["by"] == "overall"]
+    ends = overall[["low", "high"]] if len(overall) == 1 else overall[["accuracy", "accuracy"]]
+    low, high = ends.iloc[:, 0].min(), ends.iloc[:, 1].max()
+    return f"({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _rows(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Name the changes that are printed: all but the doses between first, middle and last."""
+    doses = sorted(found.loc[found["quantity"] == "write", "to"].dropna().unique())
+    shown = {doses[0], doses[len(doses) // 2], doses[-1]} if doses else set()
+    kinds = set(found["units"])
+    keys = ["edit", "quantity", "to", "units"]
+    rows = []
+    for (edit, quantity, to, units), part in found.groupby(keys, sort=False, dropna=False):
+        if edit == "clamp" and quantity == "write" and to not in shown:
+            continue
+        name = NAMES[str(edit)].format(quantity=quantity, to=to)
+        note = part["note"].iloc[0]
+        name += "" if pd.isna(note) else f" ({note})"
+        if units == "random" or (edit == "cut" and units == "all" and "chosen" in kinds):
+            name += f", {units}"
+        rows.append((name, part))
+    return rows

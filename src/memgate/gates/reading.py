@@ -1,0 +1,81 @@
+"""One pass over prefixes that reads every gate: `read_gates`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import torch
+
+from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.errors import InputError
+from memgate.gates.statistics import GateStatistics, blocks
+from memgate.gates.tables import GateTables
+from memgate.gates.words import words_of
+from memgate.models.classifier import Classifier
+from memgate.models.trajectory import trajectories
+from memgate.predictor import BATCH_SIZE, Predictor
+
+
+def read_gates(
+    predictor: Predictor,
+    table: pa.Table,
+    units: Iterable[tuple[int, int]] = (),
+    batch_size: int = BATCH_SIZE,
+) -> GateTables:
+    """Read every gate of a model over agreement items.
+
+    Args:
+        predictor: A classifier with its vocabulary and task.
+        table: Items with the columns of `memgate.data.example.FEATURES`.
+        units: The number units, each as (layer, unit), both from 0; none if they aren't known.
+        batch_size: Prefixes read at once; the tables don't depend on it.
+
+    Raises:
+        InputError: The task can't be posed on any item, or the model lacks a unit.
+    """
+    task = predictor.task
+    posed = task.pose(table, 0)
+    if len(posed.rows) == 0:
+        raise InputError(
+            f"expected items with {task.needs} (a model of {task.name} reads it), got none of "
+            f"{len(table)}"
+        )
+    prefixes = Prefixes.from_table(predictor.vocabulary, table.take(posed.rows), posed)
+    return gate_tables(predictor.classifier, ExactLengthBatches(prefixes, batch_size), units)
+
+
+@torch.inference_mode()
+def gate_tables(
+    classifier: Classifier, batches: ExactLengthBatches, units: Iterable[tuple[int, int]] = ()
+) -> GateTables:
+    """Read every gate of a classifier over the prefixes of a loader.
+
+    Where several processes have a share of the prefixes each, all of them get the tables of all.
+
+    Args:
+        classifier: Its dropout is not applied. The pass runs on its device.
+        batches: Prefixes encoded with its vocabulary, whose labels and targets are known.
+        units: As for `read_gates`.
+
+    Returns:
+        Tables that don't depend on how the prefixes are batched: counts not at all, sums to 1e-12.
+        The network itself computes a float32 gate to about 1e-7, and that much a gate may differ
+        between batches of other sizes.
+
+    Raises:
+        InputError: The model lacks a unit.
+    """
+    device = classifier.embedding.weight.device
+    statistics = GateStatistics(classifier, units).to(device)
+    prefixes = batches.prefixes.to(device)
+    for batch in batches:
+        length = batch.inputs.shape[1]
+        for rows in blocks(batch.rows.to(device), length * classifier.recurrence.hidden_size):
+            block = prefixes.batch(rows, length)
+            layers = trajectories(classifier.recurrence, classifier.embedding(block.inputs))
+            logits = classifier.readout(layers[-1].hidden[:, -1]).squeeze(-1)
+            right = (logits > 0) == (block.targets == 1)
+            statistics.update(layers, words_of(prefixes, block, right))
+    tables: GateTables = statistics.compute()
+    return tables

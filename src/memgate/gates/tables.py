@@ -1,0 +1,194 @@
+"""From sums over words to tidy tables of gates and effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from memgate.gates.histograms import LEVELS, quantiles, shares
+from memgate.gates.words import ROLE_NAMES
+from memgate.models.cells import READINGS, Reading
+
+QUANTILES = tuple(f"q{round(100 * level):02}" for level in LEVELS)
+
+GATE_DTYPES = {
+    "layer": "int64",
+    "gate": "string",
+    "reading": "string",
+    "unit": "int64",
+    "role": "string",
+    "n": "int64",
+    "mean": "float64",
+    "sd": "float64",
+    **dict.fromkeys(QUANTILES, "float64"),
+    "below_0.1": "float64",
+    "above_0.9": "float64",
+}
+"""The columns of the table of `gate_table`, also of one without rows."""
+
+EFFECT_DTYPES = {
+    "layer": "int64",
+    "effect": "string",
+    "unit": "int64",
+    "role": "string",
+    "n": "int64",
+    "mean": "float64",
+    "mean_abs": "float64",
+    "sd": "float64",
+}
+"""The columns of the table of `effect_table`."""
+
+ALL = "all"
+"""The role that stands for all words together, those of unknown role too."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+class GateTables(NamedTuple):
+    """What one pass over prefixes gives."""
+
+    statistics: pd.DataFrame
+    """Where the gates of each unit stand at each role: the table of `gate_table`."""
+    effects: pd.DataFrame
+    """What each role changes in each unit: the table of `effect_table`."""
+    profile: pd.DataFrame
+    """Averages over units, by role and by place: `memgate.gates.profile.profile_table`."""
+
+
+def gate_table(
+    gates: Sequence[str],
+    n: Int64[Tensor, " roles"],
+    sums: Float64[Tensor, "layers gates 2 roles units"],
+    histogram: Int64[Tensor, "layers gates roles bins units"],
+) -> pd.DataFrame:
+    """Turn sums and histograms of gates into one row a layer, gate, reading, role and unit.
+
+    A reading that is 1 - gate turns the histogram round. As the spread comes from sums alone, it is
+    exact to about 1e-8, less than the step of a float32 below 1 (6e-8).
+
+    Args:
+        gates: torch's names, in the order of the second dimension of the sums.
+        n: Words of each of `ROLE_NAMES`.
+        sums: Of each gate, and of its square.
+        histogram: Its values, counted in the bins of `memgate.gates.histograms`.
+
+    Returns:
+        ``layer`` and ``unit`` count from 0; ``gate`` is torch's name; ``reading`` is ``keep``,
+        ``write`` or null, and the GRU's update gate has a row for each of the two; ``role`` of the
+        words, ``all`` for all of them, and else only roles that occur; ``n`` words. Over them, of
+        the reading where there is one, else of the gate: ``mean``; ``sd`` (the population's:
+        divided by n); the quantiles ``q05`` to ``q95``, off by less than 0.01; the shares
+        ``below_0.1`` and ``above_0.9``. Empty for an RNN.
+    """
+    words = _with_all(n.cpu().numpy(), axis=0)
+    total = _with_all(sums.cpu().numpy(), axis=-2)
+    counts = _with_all(histogram.cpu().numpy(), axis=-3)
+    parts: list[pd.DataFrame] = []
+    for layer in range(len(total)):
+        for row, gate in enumerate(gates):
+            for reading, complement in _readings(gate):
+                values = _of_gate(words, total[layer, row], counts[layer, row], complement)
+                keys = {"layer": layer, "gate": gate, "reading": reading}
+                parts.append(_rows(keys, words, values))
+    return _joined(parts, GATE_DTYPES)
+
+
+def _of_gate(
+    words: npt.NDArray[np.int64],
+    sums: Numbers,
+    histogram: npt.NDArray[np.int64],
+    complement: bool,
+) -> dict[str, Numbers]:
+    """Return the numbers of one gate or of its complement, each (roles, units)."""
+    n = np.where(words == 0, np.nan, words)[:, None]  # shares of nothing are null
+    mean, square = sums / n
+    sd = np.sqrt((square - mean**2).clip(0))  # rounding can leave -1e-17
+    own = histogram[:, ::-1] if complement else histogram
+    low, high = shares(own)
+    levels = np.moveaxis(quantiles(own), -1, 0)
+    return {
+        "mean": 1 - mean if complement else mean,
+        "sd": sd,
+        **dict(zip(QUANTILES, levels, strict=True)),
+        "below_0.1": low / n,
+        "above_0.9": high / n,
+    }
+
+
+def effect_table(
+    names: Sequence[str],
+    n: Int64[Tensor, " roles"],
+    sums: Float64[Tensor, "layers effects 3 roles units"],
+    signed: Float64[Tensor, "roles units"],
+    readout: Float64[Tensor, " units"],
+) -> pd.DataFrame:
+    """Turn sums of effects into one row a layer, effect, role and unit.
+
+    Args:
+        names: The effects in the order of the second dimension of the sums.
+        n: Words of each of `ROLE_NAMES`.
+        sums: Of each effect, of its absolute value and of its square.
+        signed: Sum of the change of the last layer's hidden state, less where the right answer is
+            the task's first.
+        readout: Its weight for each unit.
+
+    Returns:
+        ``layer`` and ``unit`` count from 0; ``effect`` is one of those of `memgate.gates.effects`,
+        ``evidence`` for the last layer only; ``role`` and ``n`` as in `gate_table`; over the words
+        ``mean``, ``mean_abs`` (mean of the absolute value) and ``sd`` (the population's).
+    """
+    words = _with_all(n.cpu().numpy(), axis=0)
+    total = _with_all(sums.cpu().numpy(), axis=-2)
+    weight = readout.cpu().numpy()
+    _, absolute, squares = total[-1, -1]
+    toward = _with_all(signed.cpu().numpy(), axis=-2) * weight
+    evidence = np.stack([toward, absolute * np.abs(weight), squares * weight**2])
+    parts: list[pd.DataFrame] = []
+    for layer, of_layer in enumerate(total):
+        own = dict(zip(names, of_layer, strict=True))
+        if layer == len(total) - 1:
+            own["evidence"] = evidence
+        for name, (plain, size, square) in own.items():
+            of = np.where(words == 0, np.nan, words)[:, None]
+            sd = np.sqrt((square / of - (plain / of) ** 2).clip(0))
+            values = {"mean": plain / of, "mean_abs": size / of, "sd": sd}
+            parts.append(_rows({"layer": layer, "effect": name}, words, values))
+    return _joined(parts, EFFECT_DTYPES)
+
+
+def _with_all(sums: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    """Put the sum over all words before those by role."""
+    return np.concatenate([sums.sum(axis, keepdims=True), sums], axis)
+
+
+def _rows(
+    keys: dict[str, Any], words: npt.NDArray[np.int64], values: dict[str, Numbers]
+) -> pd.DataFrame:
+    """Return the rows of all units for each role that occurs, all words first."""
+    names = np.array([ALL, *ROLE_NAMES])
+    shown = (words > 0) | (names == ALL)
+    units = next(iter(values.values())).shape[1]
+    return pd.DataFrame(
+        {
+            **keys,
+            "unit": np.tile(np.arange(units), shown.sum()),
+            "role": names[shown].repeat(units),
+            "n": words[shown].repeat(units),
+            **{name: of_roles[shown].ravel() for name, of_roles in values.items()},
+        }
+    )
+
+
+def _joined(parts: Sequence[pd.DataFrame], dtypes: dict[str, str]) -> pd.DataFrame:
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return table.reindex(columns=list(dtypes)).astype(dtypes)
+
+
+def _readings(gate: str) -> list[tuple[Reading | None, bool]]:
+    return [*READINGS[gate].items()] or [(None, False)]

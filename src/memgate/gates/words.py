@@ -1,0 +1,92 @@
+"""What is known of each word of a block: its role, its places, and whether the answer was right."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from memgate.data.batches import Batch, Prefixes
+from memgate.data.roles import ROLES
+
+ROLE_NAMES: tuple[str, ...] = (*ROLES, "unknown")
+"""Groups of words: each role, and last the words without a known one."""
+
+FROM_SUBJECT = tuple(range(-3, 21))
+"""Places behind the subject (0) that a profile shows; below 0 before it, above 0 up to the verb."""
+
+TO_VERB = tuple(range(-5, 0))
+"""Places before the verb that a profile shows; -1 is the last word. Words behind the subject only,
+so that the subject itself isn't mixed in."""
+
+STRATA: tuple[tuple[str, str], ...] = (
+    *(("role", role) for role in ROLES),
+    *(("from_subject", str(place)) for place in FROM_SUBJECT),
+    *(("to_verb", str(place)) for place in TO_VERB),
+)
+"""What a profile tells apart: by, and stratum. A word is in at most one of each kind of three."""
+
+CELLS = 4 * len(STRATA) + 1
+"""Strata × (singular, plural) × (wrong, right), and last what belongs to none."""
+
+
+class Words(NamedTuple):
+    """What is known of each word, first words of all prefixes first, as in `effects.flat`."""
+
+    groups: Int[Tensor, " words"]
+    """Place in `ROLE_NAMES`."""
+    signs: Int[Tensor, " words"]
+    """1 where the right answer is the task's second, such as plural; -1 where its first; else 0."""
+    cells: Int[Tensor, "3 words"]
+    """The word's cells of the profile: by role, by place from the subject, by place to the verb."""
+
+
+def unknown_words(inputs: Int[Tensor, "batch time"]) -> Words:
+    """Return words of which nothing is known."""
+    nothing = torch.full((inputs.numel(),), -1, device=inputs.device)
+    return Words(
+        nothing + len(ROLE_NAMES), torch.zeros_like(nothing), (nothing + CELLS).expand(3, -1)
+    )
+
+
+def words_of(prefixes: Prefixes, batch: Batch, right: Bool[Tensor, " batch"]) -> Words:
+    """Look up what is known of the words of a block.
+
+    Args:
+        prefixes: Where the block comes from.
+        batch: The block.
+        right: Whether each prefix was answered rightly.
+    """
+    roles = prefixes.roles_of(batch).long()
+    place = prefixes.after_subject(batch)
+    to_verb = place - batch.intervening.unsqueeze(1) - 1
+    between = (place > 0) & (to_verb < 0)
+    strata = torch.stack(
+        [
+            roles,
+            _strata(place, FROM_SUBJECT, (place <= 0) | between, start=len(ROLES)),
+            _strata(to_verb, TO_VERB, between, start=len(ROLES) + len(FROM_SUBJECT)),
+        ]
+    )
+    side = (2 * batch.labels + right).unsqueeze(1)
+    known = (strata >= 0) & (batch.labels >= 0).unsqueeze(1)
+    cells = torch.where(known, 4 * strata + side, CELLS - 1)
+    signs = torch.where(batch.targets < 0, 0, 2 * batch.targets - 1).unsqueeze(1).expand_as(roles)
+    return Words(
+        torch.where(roles < 0, len(ROLES), roles).T.flatten(),
+        signs.T.flatten(),
+        cells.transpose(1, 2).flatten(1),
+    )
+
+
+def _strata(
+    place: Int[Tensor, "batch time"],
+    shown: tuple[int, ...],
+    where: Bool[Tensor, "batch time"],
+    start: int,
+) -> Int[Tensor, "batch time"]:
+    """Return the stratum of each place, -1 for one that isn't shown or not known."""
+    inside = where & (place >= shown[0]) & (place <= shown[-1])
+    return torch.where(inside, place - shown[0] + start, -1)

@@ -1,0 +1,59 @@
+"""Histograms against NumPy on the values themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memgate.gates.histograms import BINS, LEVELS, count, quantiles, shares
+
+
+@given(seed=st.integers(0, 2**32 - 1), words=st.integers(1, 80), spread=st.sampled_from([0.1, 5]))
+def test_counts_shares_and_quantiles_are_those_of_the_values(
+    seed: int, words: int, spread: float
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.sigmoid(spread * torch.randn(words, 3, generator=generator)).double()
+    groups = torch.randint(4, (words,), generator=generator)
+    histogram = count(values, groups, 4).numpy()
+    below, above = shares(histogram)
+    found = quantiles(histogram)
+    for group in range(4):
+        for unit in range(3):
+            own = values[groups == group, unit].numpy()
+            expected, _ = np.histogram(own, BINS, (0, 1))
+            np.testing.assert_array_equal(histogram[group, :, unit], expected)
+            assert below[group, unit] == (own < 0.1).sum()
+            assert above[group, unit] == (own > 0.9).sum()
+            if len(own) == 0:
+                assert np.isnan(found[group, unit]).all()
+                continue
+            exact = np.quantile(own, LEVELS, method="inverted_cdf")
+            np.testing.assert_allclose(found[group, unit], exact, rtol=0, atol=1 / BINS)
+            assert (np.diff(found[group, unit]) >= 0).all()
+
+
+def test_both_ends_are_in_a_bin() -> None:
+    values = torch.tensor([[0.0], [1.0], [1.0]])
+    histogram = count(values, torch.zeros(3, dtype=torch.int64), 1)
+    assert histogram[0, [0, -1], 0].tolist() == [1, 2]
+    assert histogram.sum() == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ends_of_the_shares_are_edges_of_bins(dtype: torch.dtype) -> None:
+    step = 1e-6
+    values = torch.tensor([[0.1 - step], [0.1 + step], [0.5], [0.9 - step], [0.9 + step]]).to(dtype)
+    low, high = shares(count(values, torch.zeros(5, dtype=torch.int64), 1).numpy())
+    assert (low.item(), high.item()) == (1, 1)
+
+
+def test_a_histogram_turned_round_is_that_of_the_complement() -> None:
+    torch.manual_seed(0)
+    values = torch.rand(50, 2, dtype=torch.float64)
+    group = torch.zeros(50, dtype=torch.int64)
+    turned = count(1 - values, group, 1)
+    torch.testing.assert_close(count(values, group, 1).flip(1), turned, rtol=0, atol=0)

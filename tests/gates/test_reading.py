@@ -1,0 +1,347 @@
+"""The tables of one pass, against pandas on every word by itself, and by the laws of sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.data.example import FEATURES
+from memgate.data.roles import roles
+from memgate.data.tasks import NUMBER, TASKS
+from memgate.data.vocabulary import Vocabulary
+from memgate.errors import InputError
+from memgate.gates.profile import DTYPES, pooled
+from memgate.gates.reading import gate_tables, read_gates
+from memgate.gates.tables import EFFECT_DTYPES, GATE_DTYPES, QUANTILES, GateTables
+from memgate.models.classifier import Cell, Classifier
+from memgate.models.trajectory import replay
+from memgate.predictor import Predictor
+
+WORDS = ["the", "a", "keys", "key", "dogs", "dog", "of", "in", "that", "see"]
+TAGS = ["DT", "DT", "NNS", "NN", "NNS", "NN", "IN", "IN", "WDT", "VBP"]
+CELLS: list[Cell] = ["rnn", "gru", "lstm"]
+UNITS = [(0, 1), (0, 2)]
+READINGS = {"update": ["keep", "write"], "input": ["write"], "forget": ["keep"]}
+
+
+def predictor(cell: Cell, num_layers: int = 1, hidden_size: int = 3) -> Predictor:
+    """In double, with gates that reach both ends."""
+    torch.manual_seed(num_layers)
+    vocabulary = Vocabulary.from_words(WORDS)
+    classifier = Classifier(len(vocabulary), cell, 2, hidden_size, num_layers).double().eval()
+    with torch.no_grad():
+        for weight in classifier.recurrence.parameters():
+            weight.normal_(std=2)
+    return Predictor(classifier, vocabulary)
+
+
+def items(n: int, seed: int = 0, longest: int = 9) -> pa.Table:
+    """Items of any words; of a third of them the tags, of a tenth the subject isn't known."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        length = int(rng.integers(2, longest + 1))
+        picked = rng.integers(len(WORDS), size=length)
+        rows.append(
+            {
+                **dict.fromkeys(FEATURES),
+                "text": " ".join(WORDS[i] for i in picked),
+                "tags": None if rng.random() < 0.33 else " ".join(TAGS[i] for i in picked),
+                "verb_idx": length,
+                "subj_idx": None if rng.random() < 0.1 else int(rng.integers(length)),
+                "label": int(rng.integers(2)),
+            }
+        )
+    return datasets.Dataset.from_list(rows, FEATURES).with_format("arrow")[:]
+
+
+def every_word(model: Predictor, table: pa.Table) -> pd.DataFrame:
+    """One row a word, layer and unit: all that the tables sum, one prefix at a time."""
+    frames: list[pd.DataFrame] = []
+    weight = model.classifier.readout.weight.detach().numpy()[0]
+    for row in table.to_pylist():
+        words, label = row["text"].split(), row["label"]
+        ids = torch.from_numpy(model.vocabulary.encode(pa.array(words))).long()[None]
+        with torch.no_grad():
+            right = (model.classifier(ids).item() > 0) == (label == 1)
+            layers = replay(model.classifier.recurrence, model.classifier.embedding(ids))
+        subject = row["subj_idx"]
+        found: list[str | None] = [None] * len(words)
+        if subject is not None:
+            tags = row["tags"].split() if row["tags"] else [""] * len(words)
+            name = ("sg", "pl")[label]
+            found = [*roles(tags, subject, len(words), name)]  # type: ignore[arg-type]
+            if not row["tags"]:
+                found[subject + 1 :] = [None] * (len(words) - subject - 1)
+        for layer, read in enumerate(layers):
+            hidden = read.hidden[0].numpy()
+            values = {gate: each[0].numpy() for gate, each in read.gates.items()}
+            memory = hidden if read.cell is None else read.cell[0].numpy()
+            before = np.vstack([0 * memory[:1], memory[:-1]])
+            values["change"] = memory - before
+            if read.cell is not None:
+                values["gained"] = values["input"] * read.candidate[0].numpy()
+                values["lost"] = (1 - values["forget"]) * before
+                values["hidden"] = np.diff(hidden, axis=0, prepend=0 * hidden[:1])
+            if layer == len(layers) - 1:
+                change = np.diff(hidden, axis=0, prepend=0 * hidden[:1])
+                values["evidence"] = change * weight * (2 * label - 1)
+            times, units = (grid.ravel() for grid in np.indices(hidden.shape))
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "item": len(frames),
+                        "layer": layer,
+                        "unit": units,
+                        "time": times,
+                        "role": np.array(found, dtype=object)[times],
+                        "place": np.nan if subject is None else times - (subject or 0),
+                        "to_verb": times - len(words),
+                        "number": ("sg", "pl")[label],
+                        "answer": ("wrong", "right")[right],
+                        **{gate: each.ravel() for gate, each in values.items()},
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_gates_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
+    model, table = predictor(cell, num_layers), items(60)
+    words = every_word(model, table)
+    found = read_gates(model, table, batch_size=7).statistics
+    roles_seen = {"all", "before", "subject", "attractor", "noun", "other", "unknown"}
+    assert set(found["role"]) == roles_seen
+    kinds = 3
+    assert len(found) == num_layers * kinds * 3 * len(roles_seen)
+    for row in found.to_dict("records"):
+        own = words[(words["layer"] == row["layer"]) & (words["unit"] == row["unit"])]
+        if row["role"] == "unknown":
+            own = own[own["role"].isna()]
+        elif row["role"] != "all":
+            own = own[own["role"] == row["role"]]
+        values = own[row["gate"]].to_numpy()
+        if (row["gate"], row["reading"]) == ("update", "write"):
+            values = 1 - values
+        assert row["n"] == len(values)
+        assert row["mean"] == pytest.approx(values.mean(), abs=1e-12)
+        assert row["sd"] == pytest.approx(values.std(), abs=1e-7)
+        assert row["below_0.1"] == np.mean(values < 0.1)
+        assert row["above_0.9"] == np.mean(values > 0.9)
+        for name in QUANTILES:
+            rank = np.ceil(int(name[1:]) * len(values) / 100)  # in integers: exact
+            exact = np.sort(values)[int(rank) - 1]
+            assert row[name] == pytest.approx(exact, abs=0.01)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_effects_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
+    model, table = predictor(cell, num_layers), items(60)
+    words = every_word(model, table)
+    found = read_gates(model, table, batch_size=7).effects
+    names = ["gained", "lost", "change", "hidden"] if cell == "lstm" else ["change"]
+    assert set(found["effect"]) == {*names, "evidence"}
+    assert set(found.loc[found["effect"] == "evidence", "layer"]) == {num_layers - 1}
+    for row in found[found["role"] != "unknown"].to_dict("records"):
+        own = words[(words["layer"] == row["layer"]) & (words["unit"] == row["unit"])]
+        values = own.loc[(row["role"] == "all") | (own["role"] == row["role"]), row["effect"]]
+        assert row["n"] == len(values)
+        assert row["mean"] == pytest.approx(values.mean(), abs=1e-12)
+        assert row["mean_abs"] == pytest.approx(values.abs().mean(), abs=1e-12)
+        assert row["sd"] == pytest.approx(values.std(ddof=0), abs=1e-7)
+
+
+def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    """The profile from every word."""
+    words = words.assign(change=words["change"].abs())
+    last = words["layer"].max()
+    read = {"effect": "change", "evidence": "evidence"}
+    if cell == "lstm":
+        read |= {"write": "input", "keep": "forget"}
+    elif cell == "gru":
+        read |= {"write": "write", "keep": "update"}
+        words["write"] = 1 - words["update"]
+    per_word = ["item", "layer", "time", "role", "place", "to_verb", "number", "answer"]
+    parts = []
+    for units, chosen in (("all", range(99)), ("number units", [unit for _, unit in UNITS])):
+        own = words[words["unit"].isin(chosen)]
+        if units != "all":
+            own = own[own["layer"] == 0]
+        for reading, column in read.items():
+            how = "sum" if reading == "evidence" else "mean"
+            mine = own[own["layer"] == last] if reading == "evidence" else own
+            if mine.empty:
+                continue
+            each = mine.groupby(per_word, dropna=False)[column].agg(how).reset_index()
+            between = each["place"].gt(0)
+            for by, where, stratum in (
+                ("role", each["role"].notna(), each["role"]),
+                ("from_subject", each["place"].between(-3, 20), each["place"]),
+                ("to_verb", between & each["to_verb"].ge(-5), each["to_verb"]),
+            ):
+                named = stratum[where] if by == "role" else stratum[where].astype(int).astype(str)
+                group = each[where].assign(stratum=named, by=by, reading=reading, units=units)
+                keys = ["layer", "reading", "units", "by", "stratum", "number", "answer"]
+                grouped = group.groupby(keys)[column]
+                parts.append(grouped.agg(n="size", mean="mean", sd=lambda v: v.std(ddof=0)))
+    table: pd.DataFrame = pd.concat(parts).reset_index()[list(DTYPES)]
+    return table.astype(DTYPES)
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values([*table.columns[:7]]).reset_index(drop=True)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_the_profile_is_that_of_every_word(cell: Cell, num_layers: int) -> None:
+    model, table = predictor(cell, num_layers), items(60, longest=25)
+    expected = profile_by_pandas(every_word(model, table), cell)
+    found = read_gates(model, table, UNITS, batch_size=7).profile
+    assert set(found["answer"]) == {"right", "wrong"}
+    pd.testing.assert_frame_equal(in_order(found), in_order(expected), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_evidence_adds_up_to_the_logit(cell: Cell) -> None:
+    """Over all words and units: logit less bias, signed towards the right answer."""
+    model, table = predictor(cell), items(40)
+    tables = read_gates(model, table)
+    posed = NUMBER.pose(table, 0)
+    prefixes = Prefixes.from_table(model.vocabulary, table, posed)
+    p = model.probability(prefixes)
+    logits = np.log(p / (1 - p)) - model.classifier.readout.bias.item()
+    signed = float((logits * (2 * posed.targets - 1)).sum())
+    rows = tables.effects[(tables.effects["effect"] == "evidence")]
+    rows = rows[rows["role"] == "all"]
+    assert float((rows["mean"] * rows["n"]).sum()) == pytest.approx(signed, abs=1e-9)
+
+
+def test_pooling_is_counting_together() -> None:
+    model, table = predictor("lstm"), items(60)
+    profile = read_gates(model, table, UNITS).profile
+    words = every_word(model, table).assign(answer="any", number="any")
+    expected = profile_by_pandas(words, "lstm").drop(columns=["answer", "number"])
+    found = pooled(profile, "answer", "number")[list(expected.columns)]
+    keys = ["layer", "reading", "units", "by", "stratum"]
+    one, other = (t.sort_values(keys).reset_index(drop=True) for t in (found, expected))
+    pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-7)
+
+
+def assert_same(one: GateTables, other: GateTables) -> None:
+    """Integers and shares are identical, sums to 1e-12; a root turns 1e-16 into 1e-8."""
+    for left, right in zip(one, other, strict=True):
+        rooted = [name for name in ("sd",) if name in left]
+        summed = [name for name in ("mean", "mean_abs") if name in left]
+        exact = left.columns.difference([*rooted, *summed])
+        pd.testing.assert_frame_equal(left[exact], right[exact], check_exact=True)
+        np.testing.assert_allclose(left[summed], right[summed], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(left[rooted], right[rooted], rtol=0, atol=1e-7)
+
+
+TABLE = items(80)
+
+
+@settings(max_examples=12)
+@given(
+    cell=st.sampled_from(CELLS),
+    num_layers=st.integers(1, 2),
+    batch_size=st.integers(1, 30),
+    order=st.permutations(range(12)),
+    seed=st.integers(0, 1000),
+)
+def test_no_split_of_the_data_changes_the_tables(
+    cell: Cell, num_layers: int, batch_size: int, order: list[int], seed: int
+) -> None:
+    model = predictor(cell, num_layers)
+    n = 12 + seed % 60
+    rows = [*order, *range(12, n)]
+    whole = read_gates(model, TABLE.slice(0, n), UNITS)
+    parts = read_gates(model, TABLE.take(rows), UNITS, batch_size)
+    assert_same(whole, parts)
+    prefixes = Prefixes.from_table(
+        model.vocabulary, TABLE.slice(0, n), NUMBER.pose(TABLE.slice(0, n), 0)
+    )
+    shuffled = ExactLengthBatches(prefixes, batch_size, shuffle=True, seed=seed)
+    assert_same(whole, gate_tables(model.classifier, shuffled, UNITS))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_in_single_precision_the_tables_differ_by_what_the_network_does(cell: Cell) -> None:
+    model = predictor(cell, hidden_size=16)
+    model.classifier.float()
+    table = items(300)
+    whole, parts = (read_gates(model, table, UNITS, size) for size in (1024, 3))
+    for one, other in zip(whole, parts, strict=True):
+        assert one["n"].tolist() == other["n"].tolist()
+        np.testing.assert_allclose(one["mean"], other["mean"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_an_rnn_has_effects_but_no_gates(num_layers: int) -> None:
+    tables = read_gates(predictor("rnn", num_layers), items(20))
+    assert len(tables.statistics) == 0
+    assert tables.statistics.dtypes.astype(str).to_dict() == GATE_DTYPES
+    assert tables.effects.dtypes.astype(str).to_dict() == EFFECT_DTYPES
+    assert tables.profile.dtypes.astype(str).to_dict() == DTYPES
+    assert set(tables.profile["reading"]) == {"effect", "evidence"}
+
+
+def test_number_units_stand_beside_all_only_where_they_are_given() -> None:
+    model, table = predictor("gru", num_layers=2), items(20)
+    assert set(read_gates(model, table).profile["units"]) == {"all"}
+    both = read_gates(model, table, [(1, 0)]).profile
+    assert set(both.loc[both["layer"] == 0, "units"]) == {"all"}
+    assert set(both.loc[both["layer"] == 1, "units"]) == {"all", "number units"}
+
+
+def test_dropout_is_off_and_the_model_stays_as_it_was() -> None:
+    model = predictor("gru")
+    classifier = Classifier(len(model.vocabulary), "gru", 2, 3, 2, dropout=0.5).double().train()
+    model = Predictor(classifier, model.vocabulary)
+    weights = {name: value.clone() for name, value in classifier.state_dict().items()}
+    first, second = (read_gates(model, items(20), UNITS) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert classifier.training
+    assert all(torch.equal(weights[name], value) for name, value in classifier.state_dict().items())
+
+
+@pytest.mark.parametrize("unit", [(0, 3), (1, 0), (-1, 0)])
+def test_refuses_units_that_the_model_lacks(unit: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=r"units: expected \(layer, unit\) below \(1, 3\), got"):
+        read_gates(predictor("gru"), items(5), [unit])
+
+
+def test_refuses_items_without_what_the_task_needs() -> None:
+    model = predictor("gru")
+    other = Predictor(model.classifier, model.vocabulary, TASKS["inflection"])
+    with pytest.raises(InputError, match=r"expected items with both forms of their verb .* of 5"):
+        read_gates(other, items(5))
+
+
+@pytest.mark.parametrize("task", ["inflection", "grammaticality", "nouns"])
+def test_other_tasks_are_read_too(task: Any) -> None:
+    table = items(30)
+    forms = {"verb": "see", "verb_alt": "sees"}
+    for name, form in forms.items():
+        column = pa.array([form] * len(table), pa.string())
+        table = table.set_column(table.column_names.index(name), name, column)
+    model = predictor("gru")
+    tables = read_gates(Predictor(model.classifier, model.vocabulary, TASKS[task]), table)
+    seen = set(tables.statistics["role"])
+    assert ("verb" in seen) == (task != "nouns")
+    assert ("subject" in seen) == (task != "nouns")
+    assert len(tables.profile) == 0 if task == "nouns" else len(tables.profile) > 0

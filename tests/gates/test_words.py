@@ -1,0 +1,95 @@
+"""Roles, places and cells of words, in a sentence done by hand."""
+
+from __future__ import annotations
+
+import datasets
+import pytest
+import torch
+
+from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
+from memgate.data.example import FEATURES, item
+from memgate.data.tasks import TASKS, TaskName
+from memgate.data.vocabulary import Vocabulary
+from memgate.gates.words import CELLS, ROLE_NAMES, STRATA, unknown_words, words_of
+
+ROW = {
+    "text": "now the keys to the cabinet in halls are here",
+    "tags": "RB DT NNS TO DT NN IN NNS VBP RB",
+    "verb_idx": 8,
+    "subj_idx": 2,
+    "label": "pl",
+    "verb": "are",
+    "verb_alt": "is",
+}
+
+
+def read(row: dict[str, object], task: TaskName = "number") -> tuple[Prefixes, Batch]:
+    table = datasets.Dataset.from_list([dict(item(row))], FEATURES).with_format("arrow")[:]
+    vocabulary = Vocabulary.from_words(["the"])
+    prefixes = Prefixes.from_table(vocabulary, table, TASKS[task].pose(table, 0))
+    return prefixes, next(iter(ExactLengthBatches(prefixes)))
+
+
+def strata(kind: torch.Tensor) -> list[str | None]:
+    return [None if cell == CELLS - 1 else STRATA[cell // 4][1] for cell in kind.tolist()]
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_a_sentence_by_hand(right: bool) -> None:
+    prefixes, batch = read(ROW)
+    words = words_of(prefixes, batch, torch.tensor([right]))
+    roles = ["before", "before", "subject", "other", "other", "attractor", "other", "noun"]
+    assert [ROLE_NAMES[group] for group in words.groups] == roles
+    assert words.signs.tolist() == [1] * 8
+    assert strata(words.cells[0]) == roles
+    assert strata(words.cells[1]) == ["-2", "-1", "0", "1", "2", "3", "4", "5"]
+    assert strata(words.cells[2]) == [None, None, None, "-5", "-4", "-3", "-2", "-1"]
+    assert set((words.cells[1] % 4).tolist()) == {2 + right}  # plural
+
+
+def test_a_sentence_read_whole_ends_its_places_at_the_verb() -> None:
+    prefixes, batch = read(ROW, "grammaticality")
+    words = words_of(prefixes, batch, torch.tensor([True]))
+    assert [ROLE_NAMES[group] for group in words.groups[8:]] == ["verb", "unknown"]
+    assert strata(words.cells[0])[8:] == ["verb", None]
+    assert strata(words.cells[1])[7:] == ["5", None, None]
+    assert strata(words.cells[2])[7:] == ["-1", None, None]
+    sign = 2 * int(prefixes.targets[0]) - 1
+    assert words.signs.tolist() == [sign] * 10
+
+
+@pytest.mark.parametrize("missing", ["tags", "subj_idx"])
+def test_what_is_not_known_is_in_no_cell(missing: str) -> None:
+    prefixes, batch = read({name: value for name, value in ROW.items() if name != missing})
+    words = words_of(prefixes, batch, torch.tensor([True]))
+    known = ["before", "before", "subject"] if missing == "tags" else []
+    names = [ROLE_NAMES[group] for group in words.groups]
+    assert names == known + ["unknown"] * (8 - len(known))
+    assert strata(words.cells[0]) == known + [None] * (8 - len(known))
+    if missing == "subj_idx":
+        assert set(words.cells.flatten().tolist()) == {CELLS - 1}
+    else:  # a place needs no tag
+        assert strata(words.cells[1])[3:] == ["1", "2", "3", "4", "5"]
+
+
+def test_words_lie_first_words_first() -> None:
+    rows = [ROW, {**ROW, "text": "then a dog of the towns in rain is wet", "label": "sg"}]
+    rows[1] |= {"tags": "RB DT NN IN DT NNS IN NN VBZ JJ", "verb": "is", "verb_alt": "are"}
+    table = datasets.Dataset.from_list([dict(item(row)) for row in rows], FEATURES)
+    arrow = table.with_format("arrow")[:]
+    prefixes = Prefixes.from_table(
+        Vocabulary.from_words(["the"]), arrow, TASKS["number"].pose(arrow, 0)
+    )
+    batch = next(iter(ExactLengthBatches(prefixes)))
+    words = words_of(prefixes, batch, torch.tensor([True, False]))
+    assert words.signs.tolist() == [1, -1] * 8
+    assert (words.cells[0] % 4).tolist() == [3, 0] * 8
+    assert [ROLE_NAMES[g] for g in words.groups[-4:]] == ["other", "other", "noun", "noun"]
+
+
+def test_words_of_which_nothing_is_known() -> None:
+    words = unknown_words(torch.zeros(2, 3, dtype=torch.int64))
+    assert {ROLE_NAMES[group] for group in words.groups} == {"unknown"}
+    assert words.cells.shape == (3, 6)
+    assert set(words.cells.flatten().tolist()) == {CELLS - 1}
+    assert not words.signs.any()
