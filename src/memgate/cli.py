@@ -74,6 +74,10 @@ def _plain(args: argparse.Namespace) -> None:
         from memgate.commands.oracle import run_oracle
 
         run_oracle(args.cell, args.data, args.configs)
+    elif args.command == "explain":
+        from memgate.commands.explain import run_explain
+
+        run_explain(args.given, args.units, args.subject, args.out, args.as_json)
     elif args.command == "gates":
         from memgate.commands.gates import gates
 
@@ -120,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=what, add_help=False)
     _add_oracle(commands)
     _add_evaluate(commands)
+    _add_explain(commands)
     _add_gates(commands)
     _add_intervene(commands)
     _add_generate(commands)
@@ -183,6 +188,28 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     evaluate.add_argument(
         "--batch-size", type=int, default=1024, help="prefixes computed at once (1024)"
     )
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "show what the gates do at each word of a sentence, and the answer after it"
+    explain = commands.add_parser("explain", help=what, description=what)
+    explain.add_argument(
+        "given",
+        nargs="+",
+        metavar="MODEL... SENTENCE",
+        help="models:/NAME@ALIAS, runs:/…/model or folders; then sentences, each in quotes, words "
+        "and commas apart ('cat ' is one of one word); a rare word may be its tag, such as NNS",
+    )
+    explain.add_argument(
+        "--units", metavar="L:U,…", help="layer:unit, from 0 (the model's number units)"
+    )
+    explain.add_argument(
+        "--subject",
+        metavar="PLACE",
+        help="the subject's place, from 0 (with commas: one a sentence), or auto: the first noun",
+    )
+    explain.add_argument("--out", type=Path, metavar="FILE", help="write a page, ….html")
+    explain.add_argument("--json", dest="as_json", action="store_true", help="print the numbers")
 
 
 def _add_gates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
