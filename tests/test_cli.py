@@ -32,7 +32,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    for command in ("train", "fit", "validate", "test", "evaluate", "explain", "gates", "ui"):
+    for command in ("train", "fit", "validate", "test", "evaluate", "explain", "gates", "oracle"):
         assert f"    {command} " in printed
 
 

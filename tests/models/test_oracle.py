@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_the_answer_is_the_number_of_the_first_noun(cell: str, read: list[int]) 
 @both
 @given(words)
 def test_it_writes_at_the_first_noun_and_keeps_from_there_on(cell: str, read: list[int]) -> None:
-    model = MODELS[cell].double()
+    model = copy.deepcopy(MODELS[cell]).double()
     inputs = model.embedding(torch.tensor([read]))
     (layer,) = unroll(model.recurrence, inputs)
     (again,) = replay(model.recurrence, inputs)
@@ -57,6 +58,19 @@ def test_it_writes_at_the_first_noun_and_keeps_from_there_on(cell: str, read: li
         torch.testing.assert_close(
             memory[first:], torch.full_like(memory[first:], expected), rtol=0, atol=1e-2
         )
+
+
+@both
+def test_the_longest_subject_of_the_grammar_outlasts_80_nouns_of_the_other_number(
+    cell: GatedCell,
+) -> None:
+    model = oracle(cell, 3, [SINGULAR], [PLURAL]).double()
+    read = torch.tensor([[PLURAL] + 80 * [SINGULAR], [SINGULAR] + 80 * [PLURAL]])
+    (layer,) = unroll(model.recurrence, model.embedding(read))
+    number = (layer.hidden if layer.cell is None else layer.cell)[:, -1, 0]
+    leak = 80 * 2 * torch.sigmoid(torch.tensor(-10.0)).item()  # 0.007, as the docstring says
+    expected = (1 - leak) * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    torch.testing.assert_close(number, expected, rtol=0, atol=1e-3)
 
 
 @both
