@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -32,8 +33,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    for command in ("train", "fit", "validate", "test", "evaluate", "explain", "gates", "oracle"):
-        assert f"    {command} " in printed
+    commands = "train fit validate test evaluate generate corpus explain gates intervene oracle ui"
+    for command in commands.split():
+        assert re.search(rf"^    {command}\b", printed, re.MULTILINE), command
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
