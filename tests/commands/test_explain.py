@@ -1,79 +1,336 @@
-"""`memgate explain`: terminal, JSON and page say the same; what is refused leaves nothing."""
+"""`memgate explain`: in the terminal, as JSON, as a page, and what it refuses."""
 
 from __future__ import annotations
 
-import html.parser
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
+from rich.cells import cell_len
 
-import memgate
+from memgate.baselines import Baselines
 from memgate.cli import main
+from memgate.data.regression import LastWords
+from memgate.data.tagger import Tagger
+from memgate.data.tasks import INFLECTION, NUMBER, Task
+from memgate.data.vocabulary import Vocabulary
+from memgate.models.classifier import Cell, Classifier
+from memgate.predictor import Predictor
 
-GRU, LSTM, RNN = (f"models:/memgate-{cell}-synthetic@champion" for cell in ("gru", "lstm", "rnn"))
-SENTENCE = "the cat , which the dogs <b> see"
-
-
-def test_json_has_the_models_own_answers(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", GRU, LSTM, RNN, SENTENCE, "--json"]) == 0
-    text = capsys.readouterr().out
-    found = json.loads(text)
-    words = SENTENCE.split()
-    for uri in (GRU, LSTM, RNN):
-        model = memgate.load(uri)
-        last = model.predict([SENTENCE])[0]
-        assert any(
-            np.isclose(number, last, atol=1e-5) for number in numbers(found) if number is not None
-        ), uri
-    assert all(f'"{word}"' in text for word in words)
+TAGS = {"the": "DT", "a": "DT", "cat": "NN", "cats": "NNS", "keys": "NNS", "cabinet": "NN"}
+WORDS = [*TAGS, "to", ",", "which", "already", "ate", "bunch", "of", "is"]
+SENTENCE = "the cat , which already ate a bunch of food ,"
+GRU = "gru"
 
 
-def numbers(tree: object) -> list[float]:
-    """All numbers in a JSON tree."""
-    if isinstance(tree, dict):
-        return [number for value in tree.values() for number in numbers(value)]
-    if isinstance(tree, list):
-        return [number for value in tree for number in numbers(value)]
-    return [float(tree)] if isinstance(tree, int | float) and not isinstance(tree, bool) else []
+def save(name: str, cell: Cell, layers: int = 1, task: Task = NUMBER) -> Predictor:
+    torch.manual_seed(3)
+    vocabulary = Vocabulary.from_words(WORDS, ["NNS"])
+    classifier = Classifier(len(vocabulary), cell, 4, 6, layers).eval()
+    predictor = Predictor(classifier, vocabulary, task)
+    predictor.save(Path(name))
+    return predictor
 
 
-def test_the_page_stands_alone(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = Path("out/page.html")
-    assert main(["explain", GRU, LSTM, SENTENCE, "the dogs", "--out", str(out)]) == 0
-    page = out.read_text(encoding="utf-8")
-    html.parser.HTMLParser().feed(page)
-    assert len(page.encode()) < 300_000
-    assert not any(mark in page for mark in ("<script", "http://", "https://", "@import"))
-    assert "&lt;b&gt;" in page
-    assert "<b> see" not in page
-    assert "P(plural)" in page
-    printed = capsys.readouterr().out
-    assert "write" in printed
-    assert "P(plural)" in printed
-    assert max(map(len, printed.splitlines())) <= 130
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: models ``gru``, ``lstm`` of two layers, and ``rnn``; no store."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "FORCE_COLOR", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    save("gru", "gru")
+    save("lstm", "lstm", layers=2)
+    save("rnn", "rnn")
+    return tmp_path
+
+
+@pytest.fixture
+def tagged(folder: Path) -> Path:
+    """As `folder`, and the GRU has baselines beside it, whose tagger knows the nouns."""
+    tagger = Tagger(pa.array(list(TAGS)), pa.array(list(TAGS.values())))
+    nothing = LastWords(pa.array([], pa.string()), np.zeros(0), 0.0)
+    Baselines("sg", tagger, nothing, None).save(folder / "gru/baselines")
+    return folder
+
+
+def explain(*args: str) -> int:
+    return main(["explain", *args])
+
+
+def numbers(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert explain(*args, "--json") == 0
+    models: dict[str, Any] = json.loads(capsys.readouterr().out)["models"]
+    return models
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("memgate: error: ")
+    return line
+
+
+def test_json_has_the_models_words_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    found = numbers(capsys, "gru", "rnn", SENTENCE, "the keys", "--units", "0:3,0:5")
+    assert list(found) == ["gru", "rnn"]
+    assert [one["sentence"] for one in found["gru"]["sentences"]] == [SENTENCE, "the keys"]
+    words = found["gru"]["sentences"][0]["words"]
+    assert [word["text"] for word in words] == SENTENCE.split(" ")
+    assert words[9]["text"] == "food"
+    assert words[9]["read"] == "<unk>"
+    prefixes = [" ".join(SENTENCE.split(" ")[: n + 1]) for n in range(len(words))]
+    expected = Predictor.load(Path("gru")).predict(prefixes)
+    assert [word["p"] for word in words] == pytest.approx(list(expected), abs=1e-6)
+    for word in words:
+        assert list(word["units"]) == ["0:3", "0:5"]
+        for unit in word["units"].values():
+            assert unit["write"] + unit["keep"] == pytest.approx(1, abs=1e-6)
+            assert isinstance(unit["effect"], float)
+    unit = found["rnn"]["sentences"][1]["words"][1]["units"]["0:3"]
+    assert (unit["write"], unit["keep"]) == (None, None)
+    assert isinstance(unit["pull"], float)
+
+
+def test_the_terminal_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
+    found = numbers(capsys, "gru", "the keys", "--units", "0:3")["gru"]["sentences"][0]["words"]
+    assert explain("gru", "the keys", "--units", "0:3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    write = next(line for line in lines if line.startswith("0:3    write"))
+    shown = [float(number) for number in re.findall(r"\d\.\d\d", write)]
+    expected = [word["units"]["0:3"]["write"] for word in found]
+    assert shown == pytest.approx(expected, abs=0.00501)
+    p = next(line for line in lines if line.startswith("P(plural)"))
+    assert [float(number) for number in p.split()[1:]] == pytest.approx(
+        [word["p"] for word in found], abs=0.00501
+    )
+    text = " ".join(" ".join(lines).split())
+    assert "GRU, 1 × 6 units; shown: as asked" in text
+    assert "torch's z keeps" in text
+    assert "Ng's Γu writes" in text
+
+
+@pytest.mark.parametrize("columns", [80, 30, 10])
+def test_a_long_sentence_is_cut_between_words(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    long = " ".join([SENTENCE, "of 日本語 cats", *WORDS, *WORDS])
+    assert explain("gru", "lstm", long) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cell_len, lines)) <= columns
+    if columns < 80:  # longer words are cut
+        return
+    heads = [line for line in lines if line.startswith(" " * 17) and line.strip()]
+    shown = " ".join(heads).replace(" (<unk>)", "").split()
+    assert shown == long.split() * 2
+
+
+def test_shades_are_colours_or_else_blocks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert explain("gru", SENTENCE) == 0
+    plain = capsys.readouterr().out
+    assert "\x1b" not in plain
+    assert re.search("[░▒▓█]", plain)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert explain("gru", SENTENCE) == 0
+    coloured = capsys.readouterr().out
+    assert re.search(r"\x1b\[[0-9;]*48;5;\d+m", coloured)
+    assert not re.search("[░▒▓█]", coloured)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert explain("gru", SENTENCE) == 0
+    assert re.search("[░▒▓█]", capsys.readouterr().out)
+
+
+def test_markup_and_control_characters_are_only_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("gru", "the [red]cat \x1b[31mkeys") == 0
+    out = capsys.readouterr().out
+    assert "[red]cat (<unk>)" in out
+    assert "\x1b" not in out
+
+
+def test_unknown_words_are_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("gru", "The cat, NNS") == 0
+    out = capsys.readouterr().out
+    assert "cat, (<unk>)" in out
+    assert "The (" not in out
+    assert "NNS (" not in out
+    assert "commas stand apart" in out
+
+
+def test_an_rnn_and_a_lower_layer_show_what_they_have(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("rnn", "the cat", "--units", "0:1") == 0
+    out = capsys.readouterr().out
+    assert "0:1    state" in out
+    assert "       pull" in out
+    assert "write" not in out.split("an RNN has no gates")[0]
+    assert explain("lstm", "the cat", "--units", "0:1") == 0
+    below = capsys.readouterr().out
+    assert "0:1    write" in below
+    assert "evidence" not in below
+
+
+def test_number_units_are_shown_if_a_model_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown() -> tuple[list[str], str]:
+        found = numbers(capsys, "gru", "the cat")["gru"]
+        return list(found["sentences"][0]["words"][0]["units"]), found["units"]
+
+    units, chosen = shown()
+    assert len(units) == 3
+    assert chosen == (
+        "3 with the largest |readout weight × change over the sentence| (no number units are named)"
+    )
+    Path("gru/number_units.json").write_text('{"units": [[0, 4], [0, 1]]}')
+    assert shown() == (["0:4", "0:1"], "its 2 number units")
+    every = [[0, unit % 6] for unit in (5, 4, 3, 2, 1, 0, 5)]
+    Path("gru/number_units.json").write_text(json.dumps({"units": every}))
+    assert shown()[1] == "the first 6 of its 7 number units"
+    Path("gru/number_units.json").write_text('{"units": []}')
+    assert shown() == (units, chosen)
+
+
+def roles(capsys: pytest.CaptureFixture[str], *args: str) -> list[list[str | None]]:
+    (model,) = numbers(capsys, *args).values()
+    return [[word["role"] for word in one["words"]] for one in model["sentences"]]
+
+
+def test_roles_are_shown_where_they_are_asked_for(
+    tagged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = ("gru", "the keys to the cabinet", "a cat")
+    assert roles(capsys, *two) == [[None] * 5, [None] * 2]
+    tags = ["before", "subject", None, "other", "attractor"]  # the tagger doesn't know "to"
+    assert roles(capsys, *two, "--subject", "auto") == [tags, ["before", "subject"]]
+    assert roles(capsys, *two, "--subject", "1") == [tags, ["before", "subject"]]
+    assert roles(capsys, *two, "--subject", "1,0")[1] == ["subject", None]
+    assert roles(capsys, "rnn", two[1], "--subject", "1") == [["before", "subject", *[None] * 3]]
+    assert explain(*two, "--subject", "auto") == 0
+    assert "subject" in capsys.readouterr().out
+
+
+def test_a_verb_that_is_read_is_marked(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save("gru", "gru", task=INFLECTION)
+    assert roles(capsys, "gru", "the keys is", "--subject", "auto") == [
+        ["before", "subject", "verb"]
+    ]
+
+
+def test_the_page_is_written_and_the_rest_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("gru", "lstm", SENTENCE, "--out", "new/page.html") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "wrote new/page.html"
+    text = Path("new/page.html").read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert text.endswith("</html>\n")
+    assert [path.name for path in Path("new").iterdir()] == ["page.html"]
+    assert explain("gru", SENTENCE, "--out", "two.html", "--json") == 0
+    out, err = capsys.readouterr()
+    assert list(json.loads(out)) == ["models"]
+    assert err == "wrote two.html\n"
+
+
+def test_a_page_that_is_too_large_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    every = ",".join(f"0:{unit}" for unit in range(6))
+    long = " ".join(WORDS * 80)
+    assert explain("gru", long, "--units", every, "--out", "large.html", "--json") == 0
+    assert re.search(r"large.html, \d+ kB; fewer sentences or --units", capsys.readouterr().err)
+
+
+def test_sentences_are_told_from_models(capsys: pytest.CaptureFixture[str]) -> None:
+    save("my models/gru", "gru")
+    found = numbers(capsys, "my models/gru", "the  cat", "the cat ", "cat ")
+    assert list(found) == ["my models/gru"]
+    assert [one["sentence"] for one in found["my models/gru"]["sentences"]] == ["the cat", "cat"]
+    assert explain("gru", "the cat " * 400) == 0  # too long for the name of a file
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("args", "told"),
     [
-        (["the cat sees"], "expected a MODEL"),
-        ([GRU], "sentence"),
-        ([GRU, "qqq zzz xxx"], "at least one word of the vocabulary"),
-        ([GRU, "the cat", "--units", "0:99"], "units"),
-        ([GRU, "the cat", "--units", "x"], "units: expected layer:unit"),
-        ([GRU, "the cat", "--subject", "7"], "subject"),
-        (["models:/memgate-none@champion", "the cat"], "memgate-none"),
+        (["nowhere", SENTENCE], "nowhere: expected a model URI or a folder"),
+        (
+            ["models:/memgate-gru-x@champion", SENTENCE],
+            "mlruns/mlflow.db: expected an MLflow store",
+        ),
+        (["empty", SENTENCE], "tokenizer.json: expected"),
+        (["gru", ""], "gru: sentence: expected words separated by spaces, got none"),
+        (["gru", " \n "], "gru: sentence: expected words separated by spaces, got none"),
+        (["gru", SENTENCE, "zrk frrp"], "gru: sentence: expected at least one word of the voc"),
+        (["gru", "cat"], "expected a sentence, words in quotes with spaces between, got 'gru cat'"),
+        (["the cat"], "expected a MODEL before the sentence"),
+        (["gru", SENTENCE, "--units", "0:6"], "units: expected layers 0 to 0 and units 0 to 5 of"),
+        (["gru", "lstm", SENTENCE, "--units", "1:2"], "units 0 to 5 of gru, got 1:2"),
+        (["gru", SENTENCE, "--units", "3"], "units: expected layer:unit, such as 0:3, got '3'"),
+        (["gru", SENTENCE, "--units", ""], "units: expected layer:unit"),
+        (["gru", SENTENCE, "--subject", "11"], "subject: expected a word from 0 to 10"),
+        (["gru", SENTENCE, "--subject", "cat"], "--subject: expected auto, or a word's place"),
+        (["gru", SENTENCE, "--subject", "1,2"], "one or 1, got '1,2'"),
+        (["gru", SENTENCE, "--out", "empty"], "empty: expected a file to write to"),
+        (["gru", SENTENCE, "--out", "gru/config.json/x.html"], "expected a file to write to"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_faults_are_one_line_and_nothing_is_written(
-    trained: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_input_is_one_line_and_writes_nothing(
+    args: list[str], told: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explain", *arguments, "--out", "out/page.html"]) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert line.startswith("memgate: error: ")
-    assert told in line
-    assert not captured.out
-    assert not Path("out/page.html").exists()
+    Path("empty").mkdir()
+    before = sorted(folder.rglob("*"))
+    out = [] if "--out" in args else ["--out", "page.html"]
+    assert explain(*args, *out) == 2
+    assert told in error(capsys)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_registered_model_is_explained_as_its_folder(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = "models:/memgate-gru-synthetic@champion"
+    (found,) = numbers(capsys, uri, SENTENCE, "--subject", "auto").items()
+    assert found[0] == "memgate-gru-synthetic@champion"
+    (beside,) = (path.parent for path in Path("mlruns").rglob("baselines") if gated(path.parent))
+    (again,) = numbers(capsys, str(beside), SENTENCE, "--subject", "auto").values()
+    assert found[1] == again
+    assert again["sentences"][0]["words"][1]["role"] == "subject"
+    name = Path("memgate-gru-synthetic@champion")
+    save(str(name), "gru")
+    assert explain(uri, str(name), SENTENCE) == 2
+    assert "expected models of different names" in error(capsys)
+
+
+def gated(folder: Path) -> bool:
+    return bool(json.loads((folder / "config.json").read_text())["cell"] == "gru")
+
+
+def test_damaged_number_units_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("gru/number_units.json").write_text('{"units": [[0, 9]]}')
+    assert explain("gru", SENTENCE) == 2
+    assert "units 0 to 5 of gru, got 0:9" in error(capsys)
+    Path("gru/number_units.json").write_text("{")
+    assert explain("gru", SENTENCE) == 2
+    assert "number_units.json: expected pairs of layer and unit" in error(capsys)
+
+
+def test_a_folder_is_explained_without_what_is_slow_to_import() -> None:
+    code = (
+        "import sys; from memgate.cli import main; "
+        "assert main(sys.argv[1:]) == 0; "
+        "slow = {'mlflow', 'lightning', 'datasets', 'matplotlib', 'sklearn', 'scipy'}; "
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "explain", "gru", SENTENCE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "[]\n"

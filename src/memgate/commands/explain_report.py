@@ -39,10 +39,10 @@ def print_explanations(explanations: Sequence[Explanation]) -> None:
     for each in explanations:
         if each.sentence != sentence:
             sentence = each.sentence
-            console.print(Text(f"\n{sentence}", "bold"))
+            console.print(Text(f"\n{_plain(sentence)}", "bold"))
         layers, size = each.size
         about = f"{each.cell.upper()}, {layers} × {size} units; shown: {each.chosen}"
-        console.print(Text.assemble("\n", (each.model, "bold underline"), f"  {about}\n"))
+        console.print(Text.assemble("\n", (_plain(each.model), "bold underline"), f"  {about}\n"))
         for part in _parts(each, console.width - NAMES):
             for line in _lines(each, part, coloured):
                 console.print(line, no_wrap=True, crop=True)
@@ -132,12 +132,20 @@ def signed(value: float) -> str:
 def _shade(name: str, value: float) -> Style:
     """Return the colour between white, 0, and the reading's, 1, with letters that can be read."""
     red, green, blue = (round(255 + value * (end - 255)) for end in SHADES[name])
-    ink = "white" if value > 0.5 else "black"
+    ink = "white" if value > 0.68 else "black"  # 4.2 to 1 at least
     return Style(color=ink, bgcolor=f"rgb({red},{green},{blue})")
 
 
 def _right(text: str, width: int) -> str:
     """Put a text at the right end of its columns, cut where it is longer."""
+    text = _plain(text)
     if cell_len(text) >= width:
         text = set_cell_size(text, width - 2) + "…"
     return " " * (width - cell_len(text)) + text
+
+
+def _plain(text: str) -> str:
+    """Replace what would steer the terminal, such as an escape sequence within a word."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

@@ -30,34 +30,30 @@ def find_roles(
         One role a word, None where it isn't known; all None where no subject is found.
 
     Raises:
-        InputError: The sentence has no such place before the verb.
+        InputError: The subject's place isn't before the verb.
 
     >>> find_roles("the keys to the".split(), subject=1)
     ['before', 'subject', None, None]
     """
     end = len(words) if verb is None else verb
-    tags = [UNKNOWN_TAG] * len(words)
-    tags = tags if tagger is None else tagger.tag(pa.array(words, pa.string())).to_pylist()
-    if subject is None:
-        nouns = (place for place, tag in enumerate(tags[:end]) if tag in NOUN_NUMBER)
-        subject = next(nouns, None)
+    tags = [UNKNOWN_TAG] * len(words) if tagger is None else _tags(tagger, words)
+    nouns = (place for place in range(end) if tags[place] in NOUN_NUMBER)
+    subject = next(nouns, None) if subject is None else subject
     if subject is None:
         return [None] * len(words)
     if not 0 <= subject < end:
-        raise InputError(
-            f"subject: expected a word from 0 to {end - 1} of {' '.join(words)!r}, got {subject}"
-        )
-    found = [*_clear(tags, subject, end), *[None] * (len(words) - end)]
-    return found if verb is None else [*found[:verb], "verb", *found[verb + 1 :]]
-
-
-def _clear(tags: Sequence[str], subject: int, end: int) -> list[Role | None]:
-    """Return the roles of the words before the verb, None where tags don't tell them."""
+        what = f"a word from 0 to {end - 1} of {' '.join(words)!r}"
+        raise InputError(f"subject: expected {what}, got {subject}")
     label = SUBJECT_NUMBER.get(tags[subject])
+    unclear = {UNKNOWN_TAG} if label else {UNKNOWN_TAG, *NOUN_NUMBER}
+    found: list[Role | None] = [
+        None if place > subject and tags[place] in unclear else role
+        for place, role in enumerate(roles(tags, subject, end, label or "sg"))
+    ]
+    behind: list[Role | None] = ["verb", *[None] * len(words)]
+    return [*found, *behind[: len(words) - end]]
 
-    def is_clear(place: int) -> bool:
-        known = tags[place] != UNKNOWN_TAG and (label is not None or tags[place] not in NOUN_NUMBER)
-        return place <= subject or known
 
-    found = roles(tags, subject, end, label or "sg")
-    return [role if is_clear(place) else None for place, role in enumerate(found)]
+def _tags(tagger: Tagger, words: Sequence[str]) -> list[str]:
+    tags: list[str] = tagger.tag(pa.array(words, pa.string())).to_pylist()
+    return tags
