@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import lemminflect
-
 from memgate.data.numbers import NOUN_NUMBER, VERB_NUMBER, Label
 
 Target = Literal["main", "cop", "aux"]
@@ -232,6 +230,8 @@ def inflections(verb: str, tag: str) -> tuple[str, bool] | None:
     >>> inflections("is", "VBZ"), inflections("put", "VBP"), inflections("keies", "VBZ")
     (('are', False), ('puts', True), None)
     """
+    import lemminflect  # noqa: PLC0415  it loads spaCy where that is installed: 1.3 s
+
     for lemma in lemminflect.getLemma(verb, upos="VERB"):
         singular, plural, past = (
             lemminflect.getInflection(lemma, tag=kind, inflect_oov=False)
