@@ -16,12 +16,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.tasks import NUMBER, TASKS, Task
+from memgate.data.tasks import NUMBER, TASKS, Posed, Task
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import Classifier
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+
+BASELINES = "baselines"
+"""Folder of the baselines in a predictor's, where it has any."""
 
 BATCH_SIZE = 1024
 """Rows of a batch in prediction: 1,024 × 4 gates × 100 units in float32 are 1.6 MB, in cache."""
@@ -72,6 +75,31 @@ class Predictor:
                 f"({len(self.vocabulary)} entries), got {texts[row]!r}"
             )
         return self.probability(encoded)
+
+    def read(self, table: pa.Table, posed: Posed | None = None) -> tuple[pa.Table, Prefixes]:
+        """Return the items that the task can be posed on, and what is read of them.
+
+        Args:
+            table: Items with the columns of `memgate.data.example.FEATURES`.
+            posed: How it was posed on them; None for the task's own way, with seed 0.
+
+        Raises:
+            InputError: There is no such item, or none has a word of the vocabulary.
+        """
+        posed = self.task.pose(table, 0) if posed is None else posed
+        if len(posed.rows) == 0:
+            raise InputError(
+                f"expected items with {self.task.needs} (a model of {self.task.name} reads it), "
+                f"got none of {len(table)}"
+            )
+        items = table.take(posed.rows)
+        prefixes = Prefixes.from_table(self.vocabulary, items, posed)
+        if self.without_known_word(prefixes).all():
+            raise InputError(
+                f"expected items with words of the model's vocabulary ({len(self.vocabulary)} "
+                f"entries), got {len(prefixes)} items without any"
+            )
+        return items, prefixes
 
     def probability(
         self, prefixes: Prefixes, batch_size: int = BATCH_SIZE

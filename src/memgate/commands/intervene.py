@@ -20,7 +20,6 @@ from memgate.data import jsonl
 from memgate.data.batches import Prefixes
 from memgate.data.roles import Role
 from memgate.errors import InputError
-from memgate.evaluation.items import read
 from memgate.gates.answers import known_roles
 from memgate.gates.doses import dose_response
 from memgate.gates.sites import BETWEEN
@@ -120,7 +119,7 @@ def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> P
         raise InputError(f"--items: expected at least 1, got {items}")
     table = jsonl.read(data).with_format("arrow")[:]
     task = predictor.task
-    posed, prefixes = read(predictor, table, task.pose(table, 0))
+    posed, prefixes = predictor.read(table)
     # Untagged items are left out whole: else only those without words between would stay.
     tagged = posed["tags"].is_valid().to_numpy()
     known = np.flatnonzero(known_roles(prefixes) & tagged)
@@ -131,7 +130,7 @@ def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> P
         )
     drawn = np.sort(np.random.default_rng(seed).permutation(known)[:items])
     sample = posed.take(drawn)
-    _, prefixes = read(predictor, sample, task.pose(sample, 0))
+    _, prefixes = predictor.read(sample)
     if len(known) < len(table):
         left_out = f"{len(table) - len(known)} of {len(table)} items left out"
         print(f"{left_out} (they lack subj_idx, tags or {task.needs})")

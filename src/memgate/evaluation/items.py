@@ -13,8 +13,6 @@ import pyarrow as pa
 from memgate.baselines import Baselines
 from memgate.data.batches import Prefixes
 from memgate.data.numbers import LABELS
-from memgate.data.tasks import Posed
-from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.baselines import NAMES, NETWORK
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
@@ -46,35 +44,13 @@ def predictions(
         InputError: The task can't be posed on any item, or none has a word of the vocabulary.
     """
     table = items.with_format("arrow")[:]
-    table, prefixes = read(predictor, table, predictor.task.pose(table, 0))
+    table, prefixes = predictor.read(table)
     frame = answered(predictor, table, prefixes, predictor.probability(prefixes, batch_size))
     if baselines is None:
         return frame
     numbers = table["label"].to_numpy()
     plural = baselines.p_plural(table)
     return frame.assign(**{str(name): (plural[name] > 0.5) == (numbers == 1) for name in plural})
-
-
-def read(predictor: Predictor, table: pa.Table, posed: Posed) -> tuple[pa.Table, Prefixes]:
-    """Return the items that a task was posed on, and what is read of them.
-
-    Raises:
-        InputError: There is none, or none has a word of the vocabulary.
-    """
-    task = predictor.task
-    if len(posed.rows) == 0:
-        raise InputError(
-            f"expected items with {task.needs} (a model of {task.name} reads it), got none of "
-            f"{len(table)}"
-        )
-    items = table.take(posed.rows)
-    prefixes = Prefixes.from_table(predictor.vocabulary, items, posed)
-    if predictor.without_known_word(prefixes).all():
-        raise InputError(
-            f"expected items with words of the model's vocabulary ({len(predictor.vocabulary)} "
-            f"entries), got {len(prefixes)} items without any"
-        )
-    return items, prefixes
 
 
 def answered(

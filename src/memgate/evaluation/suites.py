@@ -12,7 +12,7 @@ from memgate.baselines import Baselines
 from memgate.data import comparisons
 from memgate.data.batches import Prefixes
 from memgate.data.tasks import Posed
-from memgate.evaluation.items import answered, read, systems
+from memgate.evaluation.items import answered, systems
 from memgate.metrics.accuracy import wilson
 from memgate.predictor import BATCH_SIZE, Predictor
 
@@ -43,7 +43,7 @@ def suite_predictions(
     """
     whole = items.with_format("arrow")[:]
     first, second = comparisons.compare(predictor.task, whole)
-    table, prefixes = read(predictor, whole, first)
+    table, prefixes = predictor.read(whole, first)
     p_first = predictor.probability(prefixes, batch_size)
     frame = answered(predictor, table, prefixes, p_first)
     p_second, texts = _read_second(predictor, whole, first, second, batch_size)
