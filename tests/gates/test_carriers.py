@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -126,6 +127,17 @@ def test_probes_see_the_number_at_every_word() -> None:
     assert last["weight"].tolist() == result.carriers["probe"].tolist()
 
 
+def test_the_direction_is_the_probe_s_at_the_last_word() -> None:
+    result = found(2)
+    direction = result.probe_direction
+    assert direction.shape == (1, 5)
+    assert np.abs(direction).argmax() == 2
+    last = result.weights[result.weights["place"] == "last"]
+    np.testing.assert_array_equal(direction[0], last["weight"] / last["sd"])
+    shuffled = replace(result, weights=result.weights.sample(frac=1, random_state=0))
+    np.testing.assert_array_equal(shuffled.probe_direction, direction)
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "number_units.json"
     for result in (found(1, 4), number_units(build([0, 1, 2], units=3), items())):
@@ -181,6 +193,8 @@ def test_layers_are_told_apart() -> None:
     assert (table["drop"] > 0.4).to_numpy().nonzero()[0].tolist() == [1, 3]
     assert table["readout"].isna().tolist() == [True] * 3 + [False] * 3
     assert result.probe["layer"].unique().tolist() == [0, 1]
+    assert np.abs(result.probe_direction).argmax(axis=1).tolist() == [1, 0]
+    assert (result.probe_direction[[0, 1], [1, 0]] > 0).all(), "+ is plural"
 
 
 def test_items_that_say_nothing_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import datasets
@@ -30,6 +31,8 @@ WORDS = ["the", "a", "keys", "key", "dogs", "dog", "of", "in", "that", "see"]
 TAGS = ["DT", "DT", "NNS", "NN", "NNS", "NN", "IN", "IN", "WDT", "VBP"]
 CELLS: list[Cell] = ["rnn", "gru", "lstm"]
 UNITS = [(0, 1), (0, 2)]
+PROBE = np.array([[0.5, -2.0, 0.1], [-1.0, 3.0, 0.7]])
+"""A direction in either layer."""
 READINGS = {"update": ["keep", "write"], "input": ["write"], "forget": ["keep"]}
 
 
@@ -64,15 +67,21 @@ def items(n: int, seed: int = 0, longest: int = 9) -> pa.Table:
     return datasets.Dataset.from_list(rows, FEATURES).with_format("arrow")[:]
 
 
-def every_word(model: Predictor, table: pa.Table) -> pd.DataFrame:
-    """One row a word, layer and unit: all that the tables sum, one prefix at a time."""
+def every_word(
+    model: Predictor, table: pa.Table, targets: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """One row a word, layer and unit: all that the tables sum, one prefix at a time.
+
+    `targets` are the right answers; those of number prediction by default.
+    """
     frames: list[pd.DataFrame] = []
     weight = model.classifier.readout.weight.detach().numpy()[0]
-    for row in table.to_pylist():
+    for place, row in enumerate(table.to_pylist()):
         words, label = row["text"].split(), row["label"]
+        target = label if targets is None else targets[place]
         ids = torch.from_numpy(model.vocabulary.encode(pa.array(words))).long()[None]
         with torch.no_grad():
-            right = (model.classifier(ids).item() > 0) == (label == 1)
+            right = (model.classifier(ids).item() > 0) == (target == 1)
             layers = replay(model.classifier.recurrence, model.classifier.embedding(ids))
         subject = row["subj_idx"]
         found: list[str | None] = [None] * len(words)
@@ -92,14 +101,15 @@ def every_word(model: Predictor, table: pa.Table) -> pd.DataFrame:
                 values["gained"] = values["input"] * read.candidate[0].numpy()
                 values["lost"] = (1 - values["forget"]) * before
                 values["hidden"] = np.diff(hidden, axis=0, prepend=0 * hidden[:1])
+            change = np.diff(hidden, axis=0, prepend=0 * hidden[:1])
+            values["probe"] = change * PROBE[layer] * (2 * label - 1)
             if layer == len(layers) - 1:
-                change = np.diff(hidden, axis=0, prepend=0 * hidden[:1])
-                values["evidence"] = change * weight * (2 * label - 1)
+                values["evidence"] = change * weight * (2 * target - 1)
             times, units = (grid.ravel() for grid in np.indices(hidden.shape))
             frames.append(
                 pd.DataFrame(
                     {
-                        "item": len(frames),
+                        "item": place,
                         "layer": layer,
                         "unit": units,
                         "time": times,
@@ -150,10 +160,11 @@ def test_gates_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
 def test_effects_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60)
     words = every_word(model, table)
-    found = read_gates(model, table, batch_size=7).effects
+    found = read_gates(model, table, batch_size=7, probe=PROBE[:num_layers]).effects
     names = ["gained", "lost", "change", "hidden"] if cell == "lstm" else ["change"]
-    assert set(found["effect"]) == {*names, "evidence"}
+    assert set(found["effect"]) == {*names, "evidence", "probe"}
     assert set(found.loc[found["effect"] == "evidence", "layer"]) == {num_layers - 1}
+    assert set(found.loc[found["effect"] == "probe", "layer"]) == {*range(num_layers)}
     for row in found[found["role"] != "unknown"].to_dict("records"):
         own = words[(words["layer"] == row["layer"]) & (words["unit"] == row["unit"])]
         values = own.loc[(row["role"] == "all") | (own["role"] == row["role"]), row["effect"]]
@@ -167,7 +178,7 @@ def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     """The profile from every word."""
     words = words.assign(change=words["change"].abs())
     last = words["layer"].max()
-    read = {"effect": "change", "evidence": "evidence"}
+    read = {"effect": "change", "evidence": "evidence", "probe": "probe"}
     if cell == "lstm":
         read |= {"write": "input", "keep": "forget"}
     elif cell == "gru":
@@ -180,7 +191,7 @@ def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
         if units != "all":
             own = own[own["layer"] == 0]
         for reading, column in read.items():
-            how = "sum" if reading == "evidence" else "mean"
+            how = "sum" if reading in ("evidence", "probe") else "mean"
             mine = own[own["layer"] == last] if reading == "evidence" else own
             if mine.empty:
                 continue
@@ -194,8 +205,10 @@ def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
                 named = stratum[where] if by == "role" else stratum[where].astype(int).astype(str)
                 group = each[where].assign(stratum=named, by=by, reading=reading, units=units)
                 keys = ["layer", "reading", "units", "by", "stratum", "number", "answer"]
-                grouped = group.groupby(keys)[column]
-                parts.append(grouped.agg(n="size", mean="mean", sd=lambda v: v.std(ddof=0)))
+                grouped = group.groupby(keys)
+                sizes = grouped.agg(n=("item", "size"), items=("item", "nunique"))
+                values = grouped[column].agg(mean="mean", sd=lambda v: v.std(ddof=0))
+                parts.append(sizes.join(values))
     table: pd.DataFrame = pd.concat(parts).reset_index()[list(DTYPES)]
     return table.astype(DTYPES)
 
@@ -209,8 +222,11 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 def test_the_profile_is_that_of_every_word(cell: Cell, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60, longest=25)
     expected = profile_by_pandas(every_word(model, table), cell)
-    found = read_gates(model, table, UNITS, batch_size=7).profile
+    found = read_gates(model, table, UNITS, batch_size=7, probe=PROBE[:num_layers]).profile
     assert set(found["answer"]) == {"right", "wrong"}
+    assert (found["items"] < found["n"]).any()
+    places = found[found["by"] != "role"]
+    assert places["items"].tolist() == places["n"].tolist()
     pd.testing.assert_frame_equal(in_order(found), in_order(expected), rtol=0, atol=1e-7)
 
 
@@ -231,7 +247,7 @@ def test_evidence_adds_up_to_the_logit(cell: Cell) -> None:
 
 def test_pooling_is_counting_together() -> None:
     model, table = predictor("lstm"), items(60)
-    profile = read_gates(model, table, UNITS).profile
+    profile = read_gates(model, table, UNITS, probe=PROBE[:1]).profile
     words = every_word(model, table).assign(answer="any", number="any")
     expected = profile_by_pandas(words, "lstm").drop(columns=["answer", "number"])
     found = pooled(profile, "answer", "number")[list(expected.columns)]
@@ -268,14 +284,107 @@ def test_no_split_of_the_data_changes_the_tables(
     model = predictor(cell, num_layers)
     n = 12 + seed % 60
     rows = [*order, *range(12, n)]
-    whole = read_gates(model, TABLE.slice(0, n), UNITS)
-    parts = read_gates(model, TABLE.take(rows), UNITS, batch_size)
+    probe = PROBE[:num_layers]
+    whole = read_gates(model, TABLE.slice(0, n), UNITS, probe=probe)
+    parts = read_gates(model, TABLE.take(rows), UNITS, batch_size, probe)
     assert_same(whole, parts)
     prefixes = Prefixes.from_table(
         model.vocabulary, TABLE.slice(0, n), NUMBER.pose(TABLE.slice(0, n), 0)
     )
     shuffled = ExactLengthBatches(prefixes, batch_size, shuffle=True, seed=seed)
-    assert_same(whole, gate_tables(model.classifier, shuffled, UNITS))
+    assert_same(whole, gate_tables(model.classifier, shuffled, UNITS, probe))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_corpus_twice_over_has_the_same_tables_and_twice_the_counts(cell: Cell) -> None:
+    model = predictor(cell, num_layers=2)
+    once = read_gates(model, TABLE, UNITS, probe=PROBE)
+    twice = read_gates(model, pa.concat_tables([TABLE, TABLE]), UNITS, 9, PROBE)
+    quantiles = list(QUANTILES)  # the rank of twice as many is another
+    for one, other in zip(once, twice, strict=True):
+        counts = [name for name in ("n", "items") if name in one]
+        assert (other[counts] == 2 * one[counts]).all(axis=None)
+        other[counts] //= 2
+        for name in quantiles:
+            if name in one:
+                del one[name], other[name]
+    assert_same(once, twice)
+
+
+def test_without_a_probe_the_tables_are_the_same_but_for_its_rows() -> None:
+    model = predictor("lstm", num_layers=2)
+    without = read_gates(model, TABLE, UNITS)
+    tables = read_gates(model, TABLE, UNITS, probe=PROBE)
+    probed = tables.effects["effect"] == "probe", tables.profile["reading"] == "probe"
+    assert all(rows.any() for rows in probed)
+    kept = tables.effects[~probed[0]], tables.profile[~probed[1]]
+    for one, other in zip(without, (tables.statistics, *kept), strict=True):
+        pd.testing.assert_frame_equal(one, other.reset_index(drop=True), check_exact=True)
+
+
+def test_along_the_readout_a_probe_says_what_evidence_says() -> None:
+    model = predictor("gru", num_layers=2)
+    readout = model.classifier.readout.weight.detach().numpy()
+    tables = read_gates(model, TABLE, [(1, 0)], probe=np.vstack([0 * readout, readout]))
+    for table, name in ((tables.effects, "effect"), (tables.profile, "reading")):
+        last = table[table["layer"] == 1].drop(columns="layer")
+        one, other = (
+            last[last[name] == each].drop(columns=name).reset_index(drop=True)
+            for each in ("evidence", "probe")
+        )
+        pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-12)
+        below = table[(table["layer"] == 0) & (table[name] == "probe")]
+        assert len(below) > 0
+        assert (below[["mean", "sd"]] == 0).all(axis=None)
+
+
+def test_a_probe_goes_by_the_number_where_evidence_goes_by_the_answer() -> None:
+    """Grammaticality asks something else: an ungrammatical sentence may have a singular subject."""
+    task, model = TASKS["grammaticality"], predictor("gru")
+    table = with_forms(items(60))
+    posed = task.pose(table, 0)
+    targets, labels = posed.targets.tolist(), table["label"].to_pylist()
+    assert 0.2 < np.mean(np.equal(targets, labels)) < 0.8
+    sentences = table.set_column(table.column_names.index("text"), "text", posed.texts)
+    sentences = sentences.set_column(  # roles aren't asked for
+        table.column_names.index("tags"), "tags", pa.nulls(len(table), pa.string())
+    )
+    words = every_word(model, sentences, targets)
+    found = read_gates(
+        Predictor(model.classifier, model.vocabulary, task), table, batch_size=7, probe=PROBE[:1]
+    ).effects
+    for effect in ("evidence", "probe"):
+        rows = found[(found["effect"] == effect) & (found["role"] == "all")]
+        expected = words.groupby("unit")[effect].mean()
+        np.testing.assert_allclose(rows["mean"], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", ["number", "inflection"])
+def test_where_the_answer_is_the_number_both_signs_are_one(task: Any) -> None:
+    table, model = with_forms(items(60)), predictor("gru")
+    assert TASKS[task].pose(table, 0).targets.tolist() == table["label"].to_pylist()
+    readout = model.classifier.readout.weight.detach().numpy()
+    own = Predictor(model.classifier, model.vocabulary, TASKS[task])
+    effects = read_gates(own, table, probe=readout).effects
+    one, other = (effects.loc[effects["effect"] == each, "mean"] for each in ("evidence", "probe"))
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+
+
+def with_forms(table: pa.Table) -> pa.Table:
+    """The items with a verb, of the number of their label, and its other form."""
+    labels = table["label"].to_pylist()
+    for name, forms in {"verb": ("sees", "see"), "verb_alt": ("see", "sees")}.items():
+        column = pa.array([forms[label] for label in labels], pa.string())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+@pytest.mark.parametrize(
+    "probe", [PROBE[:1], PROBE[:, :2], PROBE[0], np.where(PROBE > 2, np.nan, PROBE)]
+)
+def test_refuses_a_direction_that_does_not_fit(probe: Any) -> None:
+    with pytest.raises(InputError, match=r"probe: expected a finite direction of shape \(2, 3\)"):
+        read_gates(predictor("gru", num_layers=2), items(5), probe=probe)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

@@ -53,8 +53,9 @@ def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
 
 def random_words(batch: int, time: int) -> Words:
     shape = batch * time
-    signs = 2 * torch.randint(2, (shape,)) - 1
-    return Words(torch.randint(len(ROLE_NAMES), (shape,)), signs, torch.randint(100, (3, shape)))
+    signs, numbers = 2 * torch.randint(2, (2, shape)) - 1
+    groups = torch.randint(len(ROLE_NAMES), (shape,))
+    return Words(groups, signs, numbers, torch.randint(100, (3, shape)))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -68,7 +69,8 @@ def test_processes_add_up(cell: Cell) -> None:
         )
         for batch in (1, 5, 3)
     ]
-    whole, one, other = (GateStatistics(classifier, [(1, 2)]) for _ in range(3))
+    probe = np.array([[1.0, -2, 3], [0.5, 0, -1]])
+    whole, one, other = (GateStatistics(classifier, [(1, 2)], probe) for _ in range(3))
     for block in blocks:
         whole.update(*block)
     one.update(*blocks[0])
@@ -77,6 +79,7 @@ def test_processes_add_up(cell: Cell) -> None:
     one.merge_state(other)
     for name in one.metric_state:
         torch.testing.assert_close(getattr(one, name), getattr(whole, name), rtol=0, atol=1e-12)
+    assert all(torch.any(getattr(whole, name)) for name in ("numbered", "cell_items"))
     whole.reset()
     assert not any(torch.any(getattr(whole, name)) for name in whole.metric_state)
 
@@ -93,7 +96,7 @@ def held(statistics: GateStatistics) -> int:
 def test_memory_does_not_grow_with_the_corpus(cell: Cell) -> None:
     torch.manual_seed(0)
     classifier = build(cell)
-    statistics = GateStatistics(classifier)
+    statistics = GateStatistics(classifier, probe=np.array([[1.0, -2, 3]]))
     sizes = []
     for _ in range(2):
         for _ in range(5):

@@ -40,22 +40,25 @@ def test_a_sentence_by_hand(right: bool) -> None:
     words = words_of(prefixes, batch, torch.tensor([right]))
     roles = ["before", "before", "subject", "other", "other", "attractor", "other", "noun"]
     assert [ROLE_NAMES[group] for group in words.groups] == roles
-    assert words.signs.tolist() == [1] * 8
+    assert words.signs.tolist() == words.numbers.tolist() == [1] * 8
     assert strata(words.cells[0]) == roles
     assert strata(words.cells[1]) == ["-2", "-1", "0", "1", "2", "3", "4", "5"]
     assert strata(words.cells[2]) == [None, None, None, "-5", "-4", "-3", "-2", "-1"]
     assert set((words.cells[1] % 4).tolist()) == {2 + right}  # plural
 
 
-def test_a_sentence_read_whole_ends_its_places_at_the_verb() -> None:
-    prefixes, batch = read(ROW, "grammaticality")
+@pytest.mark.parametrize("text", [ROW["text"], "but the keys to the cabinet in halls are here"])
+def test_a_sentence_read_whole_ends_its_places_at_the_verb(text: str) -> None:
+    prefixes, batch = read({**ROW, "text": text}, "grammaticality")
     words = words_of(prefixes, batch, torch.tensor([True]))
     assert [ROLE_NAMES[group] for group in words.groups[8:]] == ["verb", "unknown"]
     assert strata(words.cells[0])[8:] == ["verb", None]
     assert strata(words.cells[1])[7:] == ["5", None, None]
     assert strata(words.cells[2])[7:] == ["-1", None, None]
     sign = 2 * int(prefixes.targets[0]) - 1
+    assert sign == (-1 if text == ROW["text"] else 1), "either answer is seen here"
     assert words.signs.tolist() == [sign] * 10
+    assert words.numbers.tolist() == [1] * 10, "of the subject, whatever is asked"
 
 
 @pytest.mark.parametrize("missing", ["tags", "subj_idx"])
@@ -82,7 +85,7 @@ def test_words_lie_first_words_first() -> None:
     )
     batch = next(iter(ExactLengthBatches(prefixes)))
     words = words_of(prefixes, batch, torch.tensor([True, False]))
-    assert words.signs.tolist() == [1, -1] * 8
+    assert words.signs.tolist() == words.numbers.tolist() == [1, -1] * 8
     assert (words.cells[0] % 4).tolist() == [3, 0] * 8
     assert [ROLE_NAMES[g] for g in words.groups[-4:]] == ["other", "other", "noun", "noun"]
 
@@ -93,3 +96,4 @@ def test_words_of_which_nothing_is_known() -> None:
     assert words.cells.shape == (3, 6)
     assert set(words.cells.flatten().tolist()) == {CELLS - 1}
     assert not words.signs.any()
+    assert not words.numbers.any()

@@ -19,14 +19,14 @@ from memgate.plots.profile import NUMBER, TITLES, VERB
 
 
 def profile(
-    readings: tuple[str, ...] = ("keep", "write", "effect", "evidence"),
+    readings: tuple[str, ...] = ("keep", "write", "effect", "evidence", "probe"),
     layers: int = 1,
     units: tuple[str, ...] = ("all", "number units"),
 ) -> pd.DataFrame:
     """Made-up numbers, other ones in every cell; no word of the role verb."""
     rng = np.random.default_rng(3)
     rows = [
-        (layer, reading, each, by, stratum, number, answer, int(rng.integers(1, 90)))
+        (layer, reading, each, by, stratum, number, answer, int(rng.integers(2, 90)))
         for layer in range(layers)
         for reading in readings
         for each in units
@@ -35,17 +35,18 @@ def profile(
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    table = pd.DataFrame(rows, columns=list(DTYPES)[:-2])
+    table = pd.DataFrame(rows, columns=list(DTYPES)[:-3])
     n = len(table)
-    return table.assign(mean=rng.random(n), sd=0.1 * rng.random(n)).astype(DTYPES)
+    table = table.assign(items=table["n"] // 2, mean=rng.random(n), sd=0.1 * rng.random(n))
+    return table.astype(DTYPES)
 
 
 def panels(table: pd.DataFrame) -> dict[str, tuple[Axes, Axes]]:
-    """The panels by role and by place of each reading."""
+    """The panels by role and by place of each reading; the last reading may stand alone."""
     axes = profile_figure(table).axes
     by_title = {each.get_title(loc="left"): place for place, each in enumerate(axes)}
     return {
-        reading: (axes[by_title[title]], axes[by_title[title] + 2])
+        reading: (axes[by_title[title]], axes[by_title[title] + (1 if reading == "probe" else 2)])
         for reading, title in TITLES.items()
         if title in by_title
     }
@@ -91,12 +92,27 @@ def test_write_stands_left_of_keep_and_effect_below() -> None:
 
 
 def test_bars_are_intervals_of_the_mean() -> None:
-    table = profile(("effect",), units=("all",)).assign(mean=0.5, sd=0.2, n=25)
+    table = profile(("effect",), units=("all",)).assign(mean=0.5, sd=0.2, n=90, items=25)
     (by_role, _) = panels(table)["effect"]
     segments = [each for bars in by_role.collections for each in bars.get_paths()]
     ends = np.array([np.asarray(path.vertices)[:, 1] for path in segments])
-    half = 1.96 * 0.2 / np.sqrt(50)  # right and wrong together
+    half = 1.96 * 0.2 / np.sqrt(49)  # right and wrong together: 50 items
     np.testing.assert_allclose(ends, [[0.5 - half, 0.5 + half]] * len(ends))
+
+
+def test_a_single_item_has_no_bar() -> None:
+    table = profile(("effect",), units=("all",))
+    (by_role, by_place) = panels(table[table["answer"] == "right"].assign(items=1))["effect"]
+    segments = [path.vertices for bars in by_role.collections for path in bars.get_paths()]
+    assert np.isnan(np.asarray(segments)[..., 1]).all()
+    assert all(np.isfinite(axes.get_ylim()).all() for axes in (by_role, by_place))
+
+
+def test_beside_an_odd_reading_stands_nothing() -> None:
+    figure = profile_figure(profile())
+    assert len(figure.axes) == 2 * 5
+    assert [axes.get_title(loc="left") for axes in figure.axes][-2:] == [TITLES["probe"], ""]
+    assert len(profile_figure(profile(("effect", "evidence"))).axes) == 4
 
 
 def test_an_rnn_has_effects_only() -> None:

@@ -97,6 +97,19 @@ class NumberUnits:
     probe: pd.DataFrame
     weights: pd.DataFrame
 
+    @property
+    def probe_direction(self) -> npt.NDArray[np.float64]:
+        """Direction of the probe at the last word, layers × units: log-odds of plural for 1.
+
+        Of the number of the subject, whatever the model's task asks.
+        """
+        last = self.weights[self.weights["place"] == LAST]
+        return (
+            last.assign(slope=last["weight"] / last["sd"])
+            .pivot_table(index="layer", columns="unit", values="slope")  # sorted by both
+            .to_numpy(dtype=np.float64)
+        )
+
     def save(self, path: Path) -> None:
         """Write JSON, numbers to 15 decimals."""
         tables = {
@@ -207,7 +220,7 @@ def _with_subject(predictor: Predictor, table: pa.Table) -> pa.Table:
 
 
 def _sample(predictor: Predictor, table: pa.Table) -> Sample:
-    prefixes = Prefixes.from_table(predictor.vocabulary, table, predictor.task.pose(table, 0))
+    _, prefixes = predictor.read(table)
     return Sample(table, prefixes.to(predictor.classifier.readout.weight.device))
 
 

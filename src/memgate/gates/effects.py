@@ -11,6 +11,10 @@ Memory m is the LSTM's cell c, for GRU and RNN the hidden state h; before the fi
   towards the right answer. Over all units of the last layer and all words of a prefix it adds up
   to the logit less the readout's bias. This is the change along the number direction; for a
   model that judges grammaticality along the direction of "ungrammatical".
+- ``probe``: p · (h_t - h_{t-1}) with the direction p of the linear probe at the last word
+  (`memgate.gates.carriers.NumberUnits.probe_direction`), in its log-odds, so in every layer. A
+  probe is of the subject's number whatever the task asks, so + is towards that number, not towards
+  the right answer: for grammaticality these are two questions, for the other tasks one.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.errors import InputError
+from memgate.data.batches import ExactLengthBatches
 from memgate.gates.statistics import GateStatistics, blocks
 from memgate.gates.tables import GateTables
 from memgate.gates.words import words_of
@@ -22,6 +23,7 @@ def read_gates(
     table: pa.Table,
     units: Iterable[tuple[int, int]] = (),
     batch_size: int = BATCH_SIZE,
+    probe: npt.NDArray[np.float64] | None = None,
 ) -> GateTables:
     """Read every gate of a model over agreement items.
 
@@ -30,24 +32,24 @@ def read_gates(
         table: Items with the columns of `memgate.data.example.FEATURES`.
         units: The number units, each as (layer, unit), both from 0; none if they aren't known.
         batch_size: Prefixes read at once; the tables don't depend on it.
+        probe: The direction of the number probe in each layer, layers × units, as
+            `memgate.gates.carriers.NumberUnits.probe_direction`: only with it has the table of
+            effects the effect ``probe`` and the profile the reading.
 
     Raises:
-        InputError: The task can't be posed on any item, or the model lacks a unit.
+        InputError: As `Predictor.read`; or the model lacks a unit, or the direction doesn't fit it.
     """
-    task = predictor.task
-    posed = task.pose(table, 0)
-    if len(posed.rows) == 0:
-        raise InputError(
-            f"expected items with {task.needs} (a model of {task.name} reads it), got none of "
-            f"{len(table)}"
-        )
-    prefixes = Prefixes.from_table(predictor.vocabulary, table.take(posed.rows), posed)
-    return gate_tables(predictor.classifier, ExactLengthBatches(prefixes, batch_size), units)
+    _, prefixes = predictor.read(table)
+    batches = ExactLengthBatches(prefixes, batch_size)
+    return gate_tables(predictor.classifier, batches, units, probe)
 
 
 @torch.inference_mode()
 def gate_tables(
-    classifier: Classifier, batches: ExactLengthBatches, units: Iterable[tuple[int, int]] = ()
+    classifier: Classifier,
+    batches: ExactLengthBatches,
+    units: Iterable[tuple[int, int]] = (),
+    probe: npt.NDArray[np.float64] | None = None,
 ) -> GateTables:
     """Read every gate of a classifier over the prefixes of a loader.
 
@@ -57,6 +59,7 @@ def gate_tables(
         classifier: Its dropout is not applied. The pass runs on its device.
         batches: Prefixes encoded with its vocabulary, whose labels and targets are known.
         units: As for `read_gates`.
+        probe: As for `read_gates`.
 
     Returns:
         Tables that don't depend on how the prefixes are batched: counts not at all, sums to 1e-12.
@@ -64,10 +67,10 @@ def gate_tables(
         between batches of other sizes.
 
     Raises:
-        InputError: The model lacks a unit.
+        InputError: The model lacks a unit, or the direction doesn't fit it.
     """
     device = classifier.embedding.weight.device
-    statistics = GateStatistics(classifier, units).to(device)
+    statistics = GateStatistics(classifier, units, probe).to(device)
     prefixes = batches.prefixes.to(device)
     for batch in batches:
         length = batch.inputs.shape[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from jaxtyping import Float, Float64, Int, Int64
@@ -18,11 +20,12 @@ from memgate.gates.profile import (
     UNITS,
     UnitSets,
     cell_counts,
+    cell_items,
     cell_sums,
     profile_table,
     readings_of,
 )
-from memgate.gates.tables import ALL, GateTables, effect_table, gate_table
+from memgate.gates.tables import GateTables, Toward, effect_table, gate_table
 from memgate.gates.words import CELLS, ROLE_NAMES, Words, unknown_words
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
@@ -50,10 +53,12 @@ class GateStatistics(Metric):
     Args:
         classifier: Whose gates will be counted: its kind, its sizes and its readout.
         units: The number units, each as (layer, unit), both from 0.
+        probe: The probe's direction in each layer, layers × units; None for tables without.
         kwargs: As `torchmetrics.Metric`.
 
     Raises:
-        InputError: The recurrence is of a kind that `cell_of` refuses, or lacks a unit.
+        InputError: The recurrence is of a kind that `cell_of` refuses, or lacks a unit, or the
+            direction doesn't fit it.
     """
 
     full_state_update = False
@@ -63,38 +68,46 @@ class GateStatistics(Metric):
     histogram: Int64[Tensor, "layers gates roles bins units"]
     effect_sums: Float64[Tensor, "layers effects 3 roles units"]
     signed: Float64[Tensor, "roles units"]
+    numbered: Float64[Tensor, "probes roles units"]
     readout: Float64[Tensor, " units"]
     cell_n: Int64[Tensor, " cells"]
+    cell_items: Int64[Tensor, " cells"]
     cell_sums: Float64[Tensor, "layers readings sets 2 cells"]
 
     def __init__(
-        self, classifier: Classifier, units: Iterable[tuple[int, int]] = (), **kwargs: Any
+        self,
+        classifier: Classifier,
+        units: Iterable[tuple[int, int]] = (),
+        probe: npt.NDArray[np.float64] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         net = classifier.recurrence
         self.gates: tuple[str, ...] = cell_of(net).gates
         self.effects = EFFECTS[net.mode]
-        self.sets = UnitSets(classifier, units)
+        self.sets = UnitSets(classifier, units, probe)
+        self.readings = readings_of(self.gates, probe is not None)
         readout = classifier.readout.weight.detach()[0].double()
         self.register_buffer("readout", readout.clone())
         layers, roles, size = net.num_layers, len(ROLE_NAMES), net.hidden_size
-        readings = len(readings_of(self.gates))
         for name, shape in {
             "gate_sums": (layers, len(self.gates), 2, roles, size),
             "effect_sums": (layers, len(self.effects), 3, roles, size),
             "signed": (roles, size),
-            "cell_sums": (layers, readings, len(UNITS), 2, CELLS),
+            "numbered": (len(self.sets.probe), roles, size),
+            "cell_sums": (layers, len(self.readings), len(UNITS), 2, CELLS),
         }.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         for name, shape in {
             "n": (roles,),
             "histogram": (layers, len(self.gates), roles, BINS, size),
             "cell_n": (CELLS,),
+            "cell_items": (CELLS,),
         }.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, layers: Sequence[Trajectory], words: Words) -> None:
-        """Count a block of prefixes.
+        """Count a block of whole prefixes.
 
         Args:
             layers: One trajectory a layer.
@@ -111,6 +124,7 @@ class GateStatistics(Metric):
         one_hot = (roles == words.groups).double()
         self.n += torch.bincount(words.groups, minlength=len(ROLE_NAMES))
         self.cell_n += cell_counts(words.cells)
+        self.cell_items += cell_items(words.cells, len(layers[0].hidden))
         for layer, trajectory in enumerate(layers):
             averages = self._gates(layer, trajectory, words, one_hot)
             averages += self._effects(layer, trajectory, words, one_hot)
@@ -137,30 +151,46 @@ class GateStatistics(Metric):
     def _effects(
         self, layer: int, trajectory: Trajectory, words: Words, one_hot: OneHot
     ) -> list[Averages]:
-        """Count the effects of a layer; return effect and evidence for the sets of units."""
-        signs = words.signs.double().unsqueeze(1)
-        averages = {}
+        """Count the effects of a layer; return effect, evidence and probe for sets of units."""
+        averages, toward = [], list[Averages]()
         for row, (name, values) in enumerate(zip(self.effects, effects(trajectory), strict=True)):
             exact = values.double()
             sums = self.effect_sums[layer, row]
             sums[0] += one_hot @ exact
             if row == len(self.effects) - 1:
-                averages["evidence"] = signs * (exact @ self.sets.evidence)
+                toward = self._toward(layer, exact, words)
                 if layer == len(self.effect_sums) - 1:
                     self.signed += (one_hot * words.signs) @ exact
+                if len(self.numbered):
+                    self.numbered[layer] += (one_hot * words.numbers) @ exact
             size = exact.abs_() if exact is not values else exact.abs()
             sums[1] += one_hot @ size
             if name == "change":
-                averages["effect"] = size @ self.sets.means[layer]
+                averages.append(size @ self.sets.means[layer])
             sums[2] += one_hot @ size.square_()
-        return [averages["effect"], averages["evidence"]]
+        return averages + toward
+
+    def _toward(self, layer: int, change: Values, words: Words) -> list[Averages]:
+        """Return a layer's change of the hidden state along the readout and the probe, signed."""
+        directions = self.sets.directions[layer]
+        along = (change @ directions.flatten(1)).view(len(change), *directions.shape[1:])
+        signs = (words.signs, words.numbers)
+        return [
+            sign.unsqueeze(1) * of_sets
+            for sign, of_sets in zip(signs, along.unbind(1), strict=False)
+        ]
 
     def compute(self) -> GateTables:
         """Return the tables."""
+        toward = [Toward("evidence", len(self.effect_sums) - 1, self.signed, self.readout)]
+        for layer, (numbered, probe) in enumerate(zip(self.numbered, self.sets.probe, strict=True)):
+            toward.append(Toward("probe", layer, numbered, probe))
         return GateTables(
             gate_table(self.gates, self.n, self.gate_sums, self.histogram),
-            effect_table(self.effects, self.n, self.effect_sums, self.signed, self.readout),
-            profile_table(self.gates, self.sets.shown, self.cell_n, self.cell_sums),
+            effect_table(self.effects, self.n, self.effect_sums, toward),
+            profile_table(
+                self.readings, self.sets.shown, self.cell_n, self.cell_items, self.cell_sums
+            ),
         )
 
 
@@ -205,4 +235,4 @@ def gate_statistics(
     if not statistics.n.any():
         raise InputError("gate statistics: expected at least one batch of prefixes, got none")
     tables: GateTables = statistics.compute()
-    return tables.statistics[tables.statistics["role"] == ALL].reset_index(drop=True)
+    return tables.overall

@@ -50,6 +50,18 @@ ALL = "all"
 Numbers = npt.NDArray[np.float64]
 
 
+class Toward(NamedTuple):
+    """Changes of a layer's hidden state along a direction, signed by what is right or true."""
+
+    effect: str
+    """Its name: ``evidence`` or ``probe``."""
+    layer: int
+    signed: Float64[Tensor, "roles units"]
+    """Sum of the change, less where it should go to the direction's other end."""
+    direction: Float64[Tensor, " units"]
+    """The weight of each unit."""
+
+
 class GateTables(NamedTuple):
     """What one pass over prefixes gives."""
 
@@ -59,6 +71,11 @@ class GateTables(NamedTuple):
     """What each role changes in each unit: the table of `effect_table`."""
     profile: pd.DataFrame
     """Averages over units, by role and by place: `memgate.gates.profile.profile_table`."""
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """Where the gates of each unit stand at all words together: rows of `statistics`."""
+        return self.statistics[self.statistics["role"] == ALL].reset_index(drop=True)
 
 
 def gate_table(
@@ -125,41 +142,42 @@ def effect_table(
     names: Sequence[str],
     n: Int64[Tensor, " roles"],
     sums: Float64[Tensor, "layers effects 3 roles units"],
-    signed: Float64[Tensor, "roles units"],
-    readout: Float64[Tensor, " units"],
+    toward: Sequence[Toward],
 ) -> pd.DataFrame:
     """Turn sums of effects into one row a layer, effect, role and unit.
 
     Args:
         names: The effects in the order of the second dimension of the sums.
         n: Words of each of `ROLE_NAMES`.
-        sums: Of each effect, of its absolute value and of its square.
-        signed: Sum of the change of the last layer's hidden state, less where the right answer is
-            the task's first.
-        readout: Its weight for each unit.
+        sums: Of each effect, of its absolute value and of its square; the last is the change of
+            the hidden state.
+        toward: That change along directions.
 
     Returns:
         ``layer`` and ``unit`` count from 0; ``effect`` is one of those of `memgate.gates.effects`,
-        ``evidence`` for the last layer only; ``role`` and ``n`` as in `gate_table`; over the words
-        ``mean``, ``mean_abs`` (mean of the absolute value) and ``sd`` (the population's).
+        ``evidence`` for the last layer only, ``probe`` for each if there is a probe; ``role`` and
+        ``n`` as in `gate_table`; over the words ``mean``, ``mean_abs`` (mean of the absolute value)
+        and ``sd`` (the population's).
     """
     words = _with_all(n.cpu().numpy(), axis=0)
     total = _with_all(sums.cpu().numpy(), axis=-2)
-    weight = readout.cpu().numpy()
-    _, absolute, squares = total[-1, -1]
-    toward = _with_all(signed.cpu().numpy(), axis=-2) * weight
-    evidence = np.stack([toward, absolute * np.abs(weight), squares * weight**2])
     parts: list[pd.DataFrame] = []
     for layer, of_layer in enumerate(total):
         own = dict(zip(names, of_layer, strict=True))
-        if layer == len(total) - 1:
-            own["evidence"] = evidence
+        own |= {each.effect: _along(each, of_layer[-1]) for each in toward if each.layer == layer}
         for name, (plain, size, square) in own.items():
             of = np.where(words == 0, np.nan, words)[:, None]
             sd = np.sqrt((square / of - (plain / of) ** 2).clip(0))
             values = {"mean": plain / of, "mean_abs": size / of, "sd": sd}
             parts.append(_rows({"layer": layer, "effect": name}, words, values))
     return _joined(parts, EFFECT_DTYPES)
+
+
+def _along(toward: Toward, hidden: Numbers) -> Numbers:
+    """Return the sums of one of `toward`, from those of the change of its hidden state."""
+    weight = toward.direction.cpu().numpy()
+    signed = _with_all(toward.signed.cpu().numpy(), axis=-2)
+    return np.stack([signed * weight, hidden[1] * np.abs(weight), hidden[2] * weight**2])
 
 
 def _with_all(sums: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:

@@ -39,6 +39,8 @@ class Words(NamedTuple):
     """Place in `ROLE_NAMES`."""
     signs: Int[Tensor, " words"]
     """1 where the right answer is the task's second, such as plural; -1 where its first; else 0."""
+    numbers: Int[Tensor, " words"]
+    """1 where the subject is plural, -1 where singular, whatever the task asks; 0 unknown."""
     cells: Int[Tensor, "3 words"]
     """The word's cells of the profile: by role, by place from the subject, by place to the verb."""
 
@@ -47,7 +49,10 @@ def unknown_words(inputs: Int[Tensor, "batch time"]) -> Words:
     """Return words of which nothing is known."""
     nothing = torch.full((inputs.numel(),), -1, device=inputs.device)
     return Words(
-        nothing + len(ROLE_NAMES), torch.zeros_like(nothing), (nothing + CELLS).expand(3, -1)
+        nothing + len(ROLE_NAMES),
+        torch.zeros_like(nothing),
+        torch.zeros_like(nothing),
+        (nothing + CELLS).expand(3, -1),
     )
 
 
@@ -73,12 +78,17 @@ def words_of(prefixes: Prefixes, batch: Batch, right: Bool[Tensor, " batch"]) ->
     side = (2 * batch.labels + right).unsqueeze(1)
     known = (strata >= 0) & (batch.labels >= 0).unsqueeze(1)
     cells = torch.where(known, 4 * strata + side, CELLS - 1)
-    signs = torch.where(batch.targets < 0, 0, 2 * batch.targets - 1).unsqueeze(1).expand_as(roles)
     return Words(
         torch.where(roles < 0, len(ROLES), roles).T.flatten(),
-        signs.T.flatten(),
+        _signs(batch.targets).repeat(roles.shape[1]),
+        _signs(batch.labels).repeat(roles.shape[1]),
         cells.transpose(1, 2).flatten(1),
     )
+
+
+def _signs(sides: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    """Turn 0 and 1 into -1 and 1, and -1 (unknown) into 0."""
+    return torch.where(sides < 0, 0, 2 * sides - 1)
 
 
 def _strata(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
-from memgate.gates.profile import DTYPES, pooled
+from memgate.gates.profile import DTYPES, pooled, variance_of_mean
 from memgate.plots.checks import need
 from memgate.plots.style import DOTTED, GREY, INK, LARGE, MEDIUM, SMALL, blank, dress, legend
 
@@ -33,15 +33,17 @@ TITLES = {
     "keep": "keep: 1 holds what was there",
     "effect": "effect: how far the memory moves",
     "evidence": "evidence: towards the right answer",
+    "probe": "probe: towards the subject's number",
 }
 AXES = {
     "write": "mean write gate",
     "keep": "mean keep gate",
     "effect": "absolute change",
     "evidence": "change of log-odds",
+    "probe": "change of its log-odds",
 }
 
-PAIRS = (("write", "keep"), ("effect", "evidence"))
+PAIRS = (("write", "keep"), ("effect", "evidence"), ("probe",))
 """What stands side by side."""
 
 FIRST, LAST, VERB = -3, 20, 27
@@ -59,9 +61,10 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
 
     Returns:
         Write at the left and keep at the right, by role and below it by place; then in the same
-        order effect and evidence. An RNN has only these. Singular and plural apart, right and wrong
-        answers together; filled markers are the number units, if there are any, open ones all
-        units. Bars and bands are 95% intervals of the mean.
+        order effect and evidence, and last probe if the table has it. An RNN has no gates. Singular
+        and plural apart, right and wrong answers together; filled markers are the number units, if
+        there are any, open ones all units. Bars and bands are 95% intervals of the mean, by
+        `memgate.gates.profile.variance_of_mean`; none where a single item has words.
 
     Raises:
         InputError: The table has no row, or lacks a column.
@@ -81,7 +84,9 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
         for column, reading in enumerate(pair):
             own = means[means["reading"] == reading]
             _reading(grid[2 * row, column], grid[2 * row + 1, column], reading, own, looks)
-    note = "bars and bands: 95% intervals of the mean, as if words were independent"
+        for axes in grid[2 * row : 2 * row + 2, len(pair) :].flat:
+            axes.remove()
+    note = "bars and bands: 95% intervals of the mean; a prefix counts once, however many its words"
     figure.supxlabel(note, fontsize=SMALL, color=GREY)
     return figure
 
@@ -163,5 +168,6 @@ def _points(
 ) -> tuple[Places, Places]:
     """Return mean and half of its 95% interval in each stratum, NaN where there is no word."""
     own = part[(part["units"] == units) & (part["number"] == number)].set_index("stratum")
-    mean, sd, n = (own[name].reindex(strata).to_numpy(float) for name in ("mean", "sd", "n"))
-    return mean, 1.96 * sd / np.sqrt(n)
+    rows = own.assign(half=1.96 * np.sqrt(variance_of_mean(own))).reindex(strata)
+    half = rows["half"].replace(np.inf, np.nan)
+    return rows["mean"].to_numpy(float), half.to_numpy(float)

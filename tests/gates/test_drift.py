@@ -1,0 +1,244 @@
+"""Differences of profiles against scipy and statsmodels; hashes; and how often nothing differs."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from memgate.data.grammar import Grammar
+from memgate.data.vocabulary import Vocabulary
+from memgate.errors import InputError
+from memgate.gates.drift import (
+    CELL,
+    COLUMNS,
+    LEAST,
+    NOISE,
+    profile_differences,
+    profile_hash,
+    read_profile,
+)
+from memgate.gates.profile import DTYPES
+from memgate.gates.reading import read_gates
+from memgate.models.classifier import Classifier
+from memgate.predictor import Predictor
+
+Values = list[list[float]]
+
+
+def profile(cells: Values, repeat: int = 1, **others: Any) -> pd.DataFrame:
+    """A profile of one place a cell, from the readings of its items, each at `repeat` words."""
+    rows = []
+    for place, values in enumerate(cells):
+        row = (0, "write", "all", "from_subject", str(place), "sg", "right", repeat * len(values))
+        rows.append((*row, len(values), np.mean(values), np.std(values)))
+    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES).assign(**others)
+
+
+def drawn(sizes: list[int], seed: int, shift: float = 0.0) -> Values:
+    rng = np.random.default_rng(seed)
+    return [(shift * place + rng.normal(0.5, 1, n)).tolist() for place, n in enumerate(sizes)]
+
+
+def test_each_cell_is_welch_s_test() -> None:
+    one, other = drawn([30, 200, 50, 90], 0), drawn([45, 31, 600, 90], 1, shift=0.3)
+    found = profile_differences(profile(one), profile(other))
+    assert list(found["stratum"]) == ["0", "1", "2", "3"]
+    for row, a, b in zip(found.to_dict("records"), one, other, strict=True):
+        expected = stats.ttest_ind(b, a, equal_var=False)
+        assert row["p"] == pytest.approx(expected.pvalue, rel=1e-6)
+        assert row["difference"] == pytest.approx(np.mean(b) - np.mean(a), abs=1e-12)
+        interval = CompareMeans(DescrStatsW(b), DescrStatsW(a)).tconfint_diff(usevar="unequal")
+        assert (row["low"], row["high"]) == pytest.approx(interval, abs=1e-7)
+        assert (row["mean_a"], row["mean_b"]) == pytest.approx((np.mean(a), np.mean(b)))
+        assert (row["items_a"], row["items_b"]) == (len(a), len(b))
+    assert found.dtypes.astype(str).to_dict() == COLUMNS
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 1000),
+    cells=st.integers(1, 12),
+    shift=st.sampled_from([0.0, 0.1, 0.4]),
+)
+def test_p_values_are_corrected_by_holm(seed: int, cells: int, shift: float) -> None:
+    one, other = (profile(drawn([40] * cells, seed + i, i * shift)) for i in (0, 1))
+    found = profile_differences(one, other)
+    differs, corrected, *_ = multipletests(found["p"], alpha=0.05, method="holm")
+    np.testing.assert_allclose(found["p_holm"], corrected, rtol=1e-12)
+    assert found["differs"].tolist() == differs.tolist()
+
+
+def test_words_of_one_item_count_once() -> None:
+    """As many words more, all alike in an item, say nothing new."""
+    one, other = drawn([60, 60], 0), drawn([60, 60], 1, shift=0.5)
+    once = profile_differences(profile(one), profile(other))
+    often = profile_differences(profile(one, repeat=9), profile(other, repeat=9))
+    pd.testing.assert_frame_equal(once, often)
+
+
+def test_right_and_wrong_answers_are_pooled() -> None:
+    right, wrong, other = drawn([80, 80], 0), drawn([20, 50], 1), drawn([70, 70], 2, shift=0.5)
+    parts = pd.concat([profile(right), profile(wrong, answer="wrong")])
+    whole = [a + b for a, b in zip(right, wrong, strict=True)]
+    pd.testing.assert_frame_equal(
+        profile_differences(parts, profile(other)),
+        profile_differences(profile(whole), profile(other)),
+        rtol=1e-9,
+    )
+
+
+def test_numbers_layers_readings_and_units_stay_apart() -> None:
+    values = drawn([40], 0)
+    names: list[dict[str, Any]] = [
+        {"number": "sg"},
+        {"number": "pl"},
+        {"layer": 1},
+        {"reading": "keep"},
+        {"units": "number units"},
+        {"by": "to_verb", "stratum": "-1"},
+    ]
+    table = pd.concat([profile(values, **name) for name in names])
+    found = profile_differences(table, table)
+    assert len(found) == len(names)
+    assert not found.duplicated(CELL).any()
+    only = profile_differences(table, profile(values, reading="keep"))
+    assert only["reading"].tolist() == ["keep"]
+
+
+def test_from_the_other_side_all_signs_turn() -> None:
+    one, other = profile(drawn([40, 90], 0)), profile(drawn([60, 33], 1, shift=0.6))
+    there, back = profile_differences(one, other), profile_differences(other, one)
+    np.testing.assert_allclose(there["difference"], -back["difference"])
+    np.testing.assert_allclose(there["low"], -back["high"])
+    for name in ("p", "p_holm"):
+        np.testing.assert_allclose(there[name], back[name])
+
+
+def test_what_never_varies_differs_only_beyond_the_noise_of_floats() -> None:
+    still = profile([[0.5] * 100, [0.5] * 100, [400.0] * 100])
+    moved = still.assign(mean=[0.5 + NOISE / 10, 0.51, 400 + 40 * NOISE], sd=[0, 0, 3e-8])
+    found = profile_differences(still, moved)
+    assert found["differs"].tolist() == [False, True, False]
+    assert found["p"].notna().all()
+    assert not profile_differences(still, still)["differs"].any()
+
+
+def test_cells_of_few_items_are_left_out() -> None:
+    one, other = drawn([LEAST, LEAST - 1, 500], 0), drawn([LEAST, 500, LEAST - 1], 1)
+    assert profile_differences(profile(one), profile(other))["stratum"].tolist() == ["0"]
+    with pytest.raises(InputError, match=f"a cell with at least {LEAST} items in both, got 29"):
+        profile_differences(profile(one[1:]), profile(other[1:]))
+
+
+def test_profiles_with_nothing_in_common_are_refused() -> None:
+    one = profile(drawn([40], 0))
+    with pytest.raises(InputError, match="cell in common, got write of layers 0 and effect of lay"):
+        profile_differences(one, one.assign(reading="effect"))
+    with pytest.raises(InputError, match=r"got write of layers 0 and nothing of layers –"):
+        profile_differences(one, one[:0])
+
+
+def test_a_hash_is_of_cells_and_not_of_their_order_or_noise() -> None:
+    table = profile(drawn([40] * 24, 0))
+    digest = profile_hash(table)
+    assert len(digest) == 64
+    assert int(digest, 16) > 0
+    assert profile_hash(table.sample(frac=1, random_state=1)) == digest
+    assert profile_hash(table.assign(sd=table["sd"] + 1e-3)) == digest
+    middle = table.assign(mean=table["mean"].round(2) + 0.001)
+    assert profile_hash(middle) == profile_hash(middle.assign(mean=middle["mean"] + 1e-6))
+    zero = table.assign(mean=0.001)
+    assert profile_hash(zero) == profile_hash(zero.assign(mean=-0.001))
+    parts = pd.concat([profile(drawn([40], 0)), profile(drawn([40], 1), answer="wrong")])
+    whole = profile([drawn([40], 0)[0] + drawn([40], 1)[0]])
+    assert profile_hash(parts) == profile_hash(whole)
+
+
+@pytest.mark.parametrize("changed", [*CELL, "n", "items", "mean"])
+def test_another_profile_has_another_hash(changed: str) -> None:
+    table = profile(drawn([40, 50], 0))
+    other = table.copy()
+    value = table[changed].iloc[1]
+    new = value + 1 if pd.api.types.is_numeric_dtype(table[changed]) else "other"
+    other.loc[1, changed] = new
+    assert profile_hash(other) != profile_hash(table)
+
+
+def test_the_hash_of_today_is_that_of_tomorrow() -> None:
+    """By hand: the text that is hashed."""
+    text = (
+        "layer,reading,units,by,stratum,number,n,items,mean\n0,write,all,from_subject,0,sg,6,3,20\n"
+    )
+    found = profile_hash(profile([[0.1, 0.2, 0.3]], repeat=2))
+    assert found == sha256(text.encode()).hexdigest()
+
+
+GRAMMAR = Grammar(train=1, validation=1, test=800, max_intervening=6, seed=3)
+
+
+@pytest.fixture(scope="module")
+def reader() -> tuple[Predictor, pa.Table]:
+    """An untrained GRU in single precision, and items of the grammar."""
+    table = GRAMMAR.load()["test"].with_format("arrow")[:]
+    words = {word for text in table["text"].to_pylist() for word in text.split()}
+    vocabulary = Vocabulary.from_words(sorted(words))
+    torch.manual_seed(0)
+    return Predictor(Classifier(len(vocabulary), "gru", 6, 5).eval(), vocabulary), table
+
+
+def test_halves_of_one_corpus_hardly_ever_differ(reader: tuple[Predictor, pa.Table]) -> None:
+    """At most 5% of halvings may: of 20 with p = 0.05, 5 or more come once in 390 times."""
+    model, table = reader
+    probe = np.ones((1, 5))
+    alarms = 0.0
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(table))
+        halves = (
+            read_gates(model, table.take(order[start::2]), [(0, 1)], probe=probe).profile
+            for start in (0, 1)
+        )
+        alarms += profile_differences(*halves)["differs"].any()
+    assert alarms < 5
+
+
+def test_batches_of_other_sizes_keep_the_hash(reader: tuple[Predictor, pa.Table]) -> None:
+    """Other weights have another one."""
+    model, table = reader
+    digests = {profile_hash(read_gates(model, table, [], size).profile) for size in (7, 64, 1024)}
+    assert len(digests) == 1
+    torch.manual_seed(1)
+    other = Predictor(Classifier(len(model.vocabulary), "gru", 6, 5).eval(), model.vocabulary)
+    found = read_gates(other, table).profile
+    assert profile_hash(found) not in digests
+    assert profile_differences(read_gates(model, table).profile, found)["differs"].any()
+
+
+def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
+    table = profile(drawn([40, 50], 0))
+    path = tmp_path / "profile.parquet"
+    table.to_parquet(path, index=False)
+    pd.testing.assert_frame_equal(read_profile(path), table)
+    table.drop(columns="items").to_parquet(path, index=False)
+    with pytest.raises(
+        InputError, match=r"profile.parquet: expected a gate profile with a column 'items'"
+    ):
+        read_profile(path)
+    for text in ("", "words"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="expected a gate profile as Parquet, got") as caught:
+            read_profile(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="expected a gate profile as Parquet, got"):
+        read_profile(tmp_path / "missing.parquet")
