@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -9,7 +12,9 @@ import sys
 import pytest
 
 import memgate
+from memgate.arguments import parser
 from memgate.cli import main
+from memgate.data.corpus import Corpus
 
 HEAVY = {"torch", "lightning", "mlflow", "datasets", "pandas", "numpy", "pyarrow", "jsonargparse"}
 
@@ -58,8 +63,35 @@ def test_wrong_usage_is_told_with_status_2(
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
-    from memgate import cli
+    from memgate import arguments
     from memgate.commands import train
     from memgate.models.classifier import RECURRENCE
 
-    assert tuple(RECURRENCE) == cli.CELLS == train.CELLS
+    assert tuple(RECURRENCE) == arguments.CELLS == train.CELLS
+
+
+def commands() -> list[tuple[str, argparse.ArgumentParser]]:
+    """Every command and command of a command, with its parser."""
+    found = []
+    waiting = [("memgate", parser())]
+    while waiting:
+        name, one = waiting.pop()
+        for action in one._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += [(f"{name} {key}", inner) for key, inner in action.choices.items()]
+        if one.get_default("function"):
+            found.append((name, one))
+    return found
+
+
+@pytest.mark.parametrize(("name", "one"), commands())
+def test_the_function_of_each_command_takes_its_arguments(
+    name: str, one: argparse.ArgumentParser
+) -> None:
+    module, function = one.get_default("function").split(":")
+    run = getattr(importlib.import_module(f"memgate.commands.{module}"), function)
+    given = {action.dest for action in one._actions if action.dest not in ("help", "what")}
+    taken = set(inspect.signature(run).parameters)
+    if name == "memgate corpus":  # the rest are those of the class
+        taken = {"out", *inspect.signature(Corpus).parameters} - {"folder", "shard_size"}
+    assert taken == given

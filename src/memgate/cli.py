@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from inspect import Parameter, signature
 
-from memgate import __version__
+from memgate.arguments import CONFIGURED, parser
 from memgate.errors import InputError
 
-CONFIGURED = {
-    "fit": "train from a configuration, test, track and register",
-    "validate": "score a checkpoint on the validation split",
-    "test": "score a checkpoint on the test split",
-}
-"""Commands whose arguments are those of a LightningCLI: `memgate fit --help`."""
-
-SUITES = ("blimp", "marvin_linzen", "colorless_green", "lakretz", "linzen")
-CELLS = ("rnn", "gru", "lstm")
-GATED = ("gru", "lstm")
-DATA = ("synthetic", "wikipedia", "corpus")
-ROLES = ("before", "subject", "attractor", "noun", "other", "verb")
-
-WHICH = ("command", "what")
+WHICH = ("command", "what", "function")
 """What says which command an invocation is, and isn't an argument of it."""
 
 
@@ -42,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             getattr(fit, given[0])(given[1:])
         else:
-            _plain(_parser().parse_args(given))
+            _plain(parser().parse_args(given))
     except InputError as error:
         print(f"memgate: error: {error}", file=sys.stderr)
         return 2
@@ -61,235 +49,10 @@ def _interrupted() -> int:
 
 
 def _plain(args: argparse.Namespace) -> None:
-    """Run a command that isn't a LightningCLI's."""
-    if args.command == "train":
-        from memgate.commands.train import train
-
-        train(args.cell, args.data, args.seed, args.configs, args.out)
-    elif args.command == "evaluate":
-        from memgate.commands.evaluate import evaluate
-
-        evaluate(args.models, args.data, args.suite, args.out, args.on_error, args.batch_size)
-    elif args.command == "oracle":
-        from memgate.commands.oracle import run_oracle
-
-        run_oracle(args.cell, args.data, args.configs)
-    elif args.command == "explain":
-        from memgate.commands.explain import run_explain
-
-        run_explain(args.given, args.units, args.subject, args.out, args.as_json)
-    elif args.command == "gates":
-        from memgate.commands.gates import gates
-
-        gates(args.model, args.data, args.out)
-    elif args.command == "intervene":
-        _intervene(args)
-    elif args.command == "corpus":
-        _corpus(args)
-    elif args.command == "ui":
-        from memgate.commands.ui import ui
-
-        ui(args.port)
-    else:
-        from memgate.commands.generate import generate
-
-        generate(args.out, args.items, args.seed, args.max_intervening, args.max_attractors)
-
-
-def _intervene(args: argparse.Namespace) -> None:
-    from memgate.commands.intervene import intervene
-
-    settings = {key: value for key, value in vars(args).items() if key not in WHICH}
-    intervene(**settings)
-
-
-def _corpus(args: argparse.Namespace) -> None:
-    from memgate.commands import corpus
-
-    if args.what == "check":
-        corpus.check(args.gold, args.model)
-    else:
-        settings = {key: value for key, value in vars(args).items() if key not in WHICH}
-        corpus.corpus(**settings)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="memgate", description="What a recurrent network remembers, and how it decides to."
-    )
-    parser.add_argument("--version", action="version", version=f"memgate {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    _add_train(commands)
-    for name, what in CONFIGURED.items():
-        commands.add_parser(name, help=what, add_help=False)
-    _add_oracle(commands)
-    _add_evaluate(commands)
-    _add_explain(commands)
-    _add_gates(commands)
-    _add_intervene(commands)
-    _add_generate(commands)
-    _add_corpus(commands)
-    ui = commands.add_parser("ui", help="open the MLflow UI on the runs and models")
-    ui.add_argument("--port", type=int, default=5000, help="port on this machine (5000)")
-    return parser
-
-
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "the main job: every cell on synthetic and on real text, tracked, registered, scored"
-    train = commands.add_parser("train", help=what, description=what)
-    train.add_argument("--cell", choices=CELLS, help="this cell only")
-    train.add_argument("--data", choices=DATA, help="this data only")
-    train.add_argument("--seed", type=int, default=0, help="seed of weights and order (0)")
-    train.add_argument(
-        "--configs", type=Path, default=Path("configs"), help="folder of the configurations"
-    )
-    train.add_argument(
-        "--out",
-        type=Path,
-        default=Path("out/train"),
-        help="folder of the closing table (out/train)",
-    )
-
-
-def _add_oracle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "set weights by hand (write at the first noun, then keep), test, track and register"
-    oracle = commands.add_parser("oracle", help=what, description=what)
-    oracle.add_argument("--cell", choices=GATED, required=True, help="the cell")
-    oracle.add_argument("--data", choices=DATA, required=True, help="vocabulary and tests")
-    oracle.add_argument(
-        "--configs", type=Path, default=Path("configs"), help="folder of the configurations"
-    )
-
-
-def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "score models on agreement JSONL and on targeted suites, beside their baselines"
-    evaluate = commands.add_parser("evaluate", help=what, description=what)
-    evaluate.add_argument(
-        "models",
-        nargs="*",
-        metavar="MODEL",
-        help="models:/NAME@ALIAS, runs:/…/model or a folder; all champions if none is named",
-    )
-    evaluate.add_argument(
-        "--data", nargs="+", default=[], metavar="FILE", help="agreement JSONL, files or globs"
-    )
-    evaluate.add_argument(
-        "--suite",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        choices=SUITES,
-        help=f"{', '.join(SUITES)} (files below $MEMGATE_DATA)",
-    )
-    evaluate.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
-    evaluate.add_argument(
-        "--on-error", choices=("stop", "skip"), default="stop", help="what a bad row does (stop)"
-    )
-    evaluate.add_argument(
-        "--batch-size", type=int, default=1024, help="prefixes computed at once (1024)"
-    )
-
-
-def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "show what the gates do at each word of a sentence, and the answer after it"
-    explain = commands.add_parser("explain", help=what, description=what)
-    explain.add_argument(
-        "given",
-        nargs="+",
-        metavar="MODEL... SENTENCE",
-        help="models:/NAME@ALIAS, runs:/…/model or folders; then sentences, each in quotes, words "
-        "and commas apart ('cat ' is one of one word); a rare word may be its tag, such as NNS",
-    )
-    explain.add_argument(
-        "--units", metavar="L:U,…", help="layer:unit, from 0 (the model's number units)"
-    )
-    explain.add_argument(
-        "--subject",
-        metavar="PLACE",
-        help="the subject's place, from 0 (with commas: one a sentence), or auto: the first noun",
-    )
-    explain.add_argument("--out", type=Path, metavar="FILE", help="write a page, ….html")
-    explain.add_argument("--json", dest="as_json", action="store_true", help="print the numbers")
-
-
-def _add_gates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "read every gate of a model over items: statistics, effects, profile"
-    gates = commands.add_parser("gates", help=what, description=what)
-    gates.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
-    gates.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE", help="agreement JSONL, files or globs"
-    )
-    gates.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
-
-
-def _add_intervene(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "clamp a model's gates, cut its paths, and score what it still gets right"
-    intervene = commands.add_parser("intervene", help=what, description=what)
-    intervene.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
-    intervene.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE", help="agreement JSONL, files or globs"
-    )
-    intervene.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
-    intervene.add_argument(
-        "--units", default="all", help="all, number (those that carry it) or 0:3,0:5 (all)"
-    )
-    intervene.add_argument(
-        "--roles",
-        nargs="+",
-        default=ROLES[2:5],
-        metavar="ROLE",
-        choices=ROLES,
-        help=f"words at which, among {', '.join(ROLES)} (those between subject and verb)",
-    )
-    intervene.add_argument("--steps", type=int, default=11, help="doses from 0 to 1 (11)")
-    intervene.add_argument("--items", type=int, default=2000, help="drawn, at most (2000)")
-    intervene.add_argument("--seed", type=int, default=0, help="seed of what is drawn (0)")
-
-
-def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "write items of the synthetic grammar as agreement JSONL"
-    generate = commands.add_parser("generate", help=what, description=what)
-    generate.add_argument("--out", type=Path, required=True, metavar="FILE", help="….jsonl")
-    generate.add_argument("--items", type=int, default=1000, help="how many (1000)")
-    generate.add_argument("--seed", type=int, default=0, help="seed of the items (0)")
-    generate.add_argument(
-        "--max-intervening", type=int, default=30, help="words between subject and verb (30)"
-    )
-    generate.add_argument("--max-attractors", type=int, default=4, help="attractors (4)")
-
-
-def _add_corpus(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    what = "make agreement items of raw text, a dataset of the Hub or files"
-    corpus = commands.add_parser("corpus", help=what, description=what)
-    corpus.add_argument("--dataset", help="of the Hugging Face Hub, such as Salesforce/wikitext")
-    corpus.add_argument("--config", help="its configuration, such as wikitext-2-raw-v1")
-    corpus.add_argument("--split", default="train", help="its split (train)")
-    corpus.add_argument("--revision", help="its branch, tag or commit")
-    corpus.add_argument(
-        "--files",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="files or globs instead: .txt, .jsonl, .parquet, gzipped or not; dumps (.xml.bz2)",
-    )
-    corpus.add_argument("--column", default="text", help="the column with the text (text)")
-    corpus.add_argument("--out", type=Path, metavar="DIR", help="folder of the corpus")
-    corpus.add_argument(
-        "--linzen", action="store_true", help="no auxiliaries, and one random item a sentence"
-    )
-    corpus.add_argument("--num-proc", type=int, help="processes (one a core)")
-    for split in ("validation", "test"):
-        corpus.add_argument(f"--{split}", type=float, default=0.05, help="its share (0.05)")
-    corpus.add_argument("--seed", type=int, default=0, help="seed of splits and choices (0)")
-    corpus.add_argument("--model", help="spaCy model (the small English one)")
-    inner = corpus.add_subparsers(dest="what", metavar="check")
-    what = "score the items of parsed text against gold trees"
-    check = inner.add_parser("check", help=what, description=what)
-    check.add_argument(
-        "--gold",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="CoNLL-U (EWT's dev and test and PUD in $MEMGATE_DATA/conllu)",
-    )
-    check.add_argument("--model", help="spaCy model (the small English one)")
+    """Run a command that isn't a LightningCLI's, with the arguments that its function takes."""
+    module, name = args.function.split(":")
+    function = getattr(importlib.import_module(f"memgate.commands.{module}"), name)
+    taken = signature(function).parameters
+    any_name = any(each.kind is Parameter.VAR_KEYWORD for each in taken.values())
+    given = {key: value for key, value in vars(args).items() if key not in WHICH}
+    function(**{key: value for key, value in given.items() if any_name or key in taken})

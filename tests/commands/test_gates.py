@@ -10,11 +10,16 @@ import pytest
 import memgate
 from memgate.cli import main
 from memgate.data import jsonl
+from memgate.gates.carriers import NumberUnits
 from memgate.gates.reading import read_gates
+from memgate.gates.units import NUMBER_UNITS
+from memgate.tracking.registry import model_folder
 
 FILES = {
-    *("gate_statistics.parquet", "effects.parquet", "profile.parquet"),
-    *("profile.png", "gates.png"),
+    *("gate_statistics.parquet", "effects.parquet", "profile.parquet", "number_units.json"),
+    *("timescales.csv", "gradients.csv", "gradient_decay.csv"),
+    *("number_units.csv", "lost_sets.csv", "probes.csv"),
+    *("profile.png", "gates.png", "timescales.png", "gradients.png", "number_units.png"),
 }
 
 
@@ -26,12 +31,64 @@ def test_tables_are_those_of_one_pass(
     assert main(["gates", model, "--data", "items.jsonl", "--out", "out/gates"]) == 0
     assert {path.name for path in Path("out/gates").iterdir()} == FILES
     table = jsonl.read(["items.jsonl"]).with_format("arrow")[:]
-    expected = read_gates(memgate.load(model), table)
+    units = NumberUnits.load(model_folder(model) / NUMBER_UNITS)
+    assert Path("out/gates", NUMBER_UNITS).read_bytes() == (
+        (model_folder(model) / NUMBER_UNITS).read_bytes()
+    )
+    direction = units.probe_direction
+    expected = read_gates(memgate.load(model), table, units.units, probe=direction)
     for name, found in zip(("gate_statistics", "effects", "profile"), expected, strict=True):
         pd.testing.assert_frame_equal(pd.read_parquet(f"out/gates/{name}.parquet"), found)
     printed = capsys.readouterr().out
     assert "attractor" in printed
+    assert "Which units carry the number of the subject" in printed
     assert ("write" in printed) == (cell != "rnn")
+
+
+def test_number_units_are_looked_for_where_a_model_has_none(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memgate.load("models:/memgate-gru-synthetic@champion").save(Path("bare"))
+    assert main(["gates", "bare", "--data", "items.jsonl", "--out", "out/gates"]) == 0
+    found = NumberUnits.load(Path("out/gates", NUMBER_UNITS))
+    assert found.carriers["n"].max() <= 300
+    lines = Path("items.jsonl").read_text().splitlines(keepends=True)
+    Path("few.jsonl").write_text("".join(lines[:30]))
+    capsys.readouterr()
+    assert main(["gates", "bare", "--data", "few.jsonl", "--out", "out/few"]) == 0
+    assert "no number units: number units: expected at least 40" in capsys.readouterr().out
+    assert {path.name for path in Path("out/few").iterdir()} == FILES - {
+        *("number_units.json", "number_units.csv", "number_units.png"),
+        *("lost_sets.csv", "probes.csv"),
+    }
+
+
+def test_a_model_differs_from_another_and_not_from_itself(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gru, lstm = (f"models:/memgate-{cell}-synthetic@champion" for cell in ("gru", "lstm"))
+    assert main(["gates", "diff", gru, gru]) == 0
+    assert "Nothing differs" in capsys.readouterr().out
+    assert main(["gates", "diff", gru, lstm, "--out", "out/diff"]) == 0
+    table = pd.read_csv("out/diff/profile_differences.csv")
+    assert table["differs"].any()
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["diff", "one"], "gates diff: expected two models, got one"),
+        (["diff", "a", "b", "--data", "items.jsonl"], "gates diff: expected two models"),
+        (["model"], "expected one MODEL with --data FILE and --out DIR, got model without --data"),
+        (["a", "b", "--data", "items.jsonl", "--out", "o"], "expected one MODEL"),
+    ],
+)
+def test_wrong_arguments_are_told(
+    trained: Path, args: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gates", *args]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
 
 
 def test_faults_are_one_line_and_nothing_is_written(

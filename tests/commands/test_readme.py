@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from memgate.cli import _parser, main
+from memgate.arguments import parser
+from memgate.cli import main
 from memgate.commands.lightning_cli import AgreementCLI
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def test_the_other_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> N
         if name == "fit":
             assert AgreementCLI(arguments).run_name == "lstm-wikipedia-inflection-seed0"
         else:
-            assert _parser().parse_args([name, *arguments]).out
+            assert parser().parse_args([name, *arguments]).out
 
 
 def test_the_python_works(trained: Path) -> None:

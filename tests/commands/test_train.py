@@ -14,6 +14,10 @@ from mlflow.entities import DatasetInput, Run
 import memgate
 from memgate.cli import main
 from memgate.data import parsing
+from memgate.gates.carriers import NumberUnits
+from memgate.gates.drift import profile_hash, read_profile
+from memgate.gates.units import saved_units
+from memgate.tracking.registry import model_folder
 from memgate.tracking.store import connect
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -100,7 +104,7 @@ def test_tables_and_figures_are_there(trained: Path) -> None:
             sums = table[table["by"] == by].groupby("system")["n"].sum()
             assert len(sums) == 7  # the network and six baselines
             assert (sums == 200).all()
-        for figure in ("accuracy", "gates", "profile"):
+        for figure in ("accuracy", "gates", "profile", "timescales", "gradients", "number_units"):
             png = artifact(run, f"figures/{figure}.png").read_bytes()
             assert png.startswith(b"\x89PNG")
         gates = pd.read_parquet(artifact(run, "tables/gate_statistics.parquet"))
@@ -114,6 +118,33 @@ def test_tables_and_figures_are_there(trained: Path) -> None:
             for gate, reading in zip(gates["gate"], gates["reading"], strict=True)
         }
         assert found == expected[run.data.tags["cell"]]
+
+
+def test_what_the_gates_do_is_in_the_run_and_beside_the_model(trained: Path) -> None:
+    client = connect(create=False)
+    for run in runs():
+        name = f"memgate-{run.data.tags['cell']}-synthetic"
+        version = client.get_model_version_by_alias(name, "champion")
+        folder = model_folder(f"models:/{name}@champion")
+        profile = read_profile(artifact(run, "tables/profile.parquet"))
+        pd.testing.assert_frame_equal(read_profile(folder / "profile.parquet"), profile)
+        assert version.tags["gate_profile"] == profile_hash(profile)
+        units = NumberUnits.load(folder / "number_units.json")
+        assert saved_units(folder) == list(units.units)
+        carriers = pd.read_csv(artifact(run, "tables/number_units.csv"))
+        assert carriers["number"].tolist() == units.carriers["number"].tolist()
+        norms = pd.read_csv(artifact(run, "tables/gradients.csv"))
+        assert set(norms["trained"]) == {True, False}
+        page = artifact(run, "explain.html").read_text()
+        assert page.count("<section") == 6
+        assert "the cats , which already ate" in page.replace("<u>", "").replace("</u>", "")
+        assert "<script" not in page
+        reading = "effect" if run.data.tags["cell"] == "rnn" else "write"
+        steps = [
+            e.step for e in client.get_metric_history(run.info.run_id, f"gates/{reading}_subject")
+        ]
+        assert steps[0] == 0
+        assert steps == sorted(set(steps))
 
 
 def test_every_run_registers_a_champion(trained: Path) -> None:

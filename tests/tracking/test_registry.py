@@ -19,9 +19,8 @@ from memgate.data.regression import LastWords
 from memgate.data.tagger import Tagger
 from memgate.data.tasks import NOUNS
 from memgate.errors import InputError
-from memgate.predictor import Predictor
+from memgate.predictor import BASELINES, Predictor
 from memgate.tracking.registry import (
-    BASELINES,
     champions,
     load_predictor,
     model_folder,
@@ -126,7 +125,7 @@ def test_baselines_lie_beside_the_model(
     )
     run_id = connect().create_run(experiment("synthetic")).info.run_id
     scores = {"val_accuracy": 0.99}
-    register(run_id, predictor, NAME, scores, baselines=baselines)
+    register(run_id, predictor, NAME, scores, beside={BASELINES: baselines.save})
     row = {"text": "the keys near it", "verb_idx": 4, "label": 1}
     table = pa.Table.from_pylist([{**dict.fromkeys(FEATURES), **row}], FEATURES.arrow_schema)
     expected = baselines.p_plural(table)

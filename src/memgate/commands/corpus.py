@@ -14,9 +14,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from memgate.data import gold
 from memgate.data.corpus import SHARDS, Corpus
 from memgate.data.example import SPLITS
+from memgate.data.gold import GOLD
+from memgate.data.gold import check as measured
 from memgate.errors import InputError
 from memgate.metrics.accuracy import wilson
 
@@ -74,17 +75,17 @@ def build(made: Corpus) -> None:
         raise
 
 
-def check(files: Sequence[str], model: str | None) -> None:
+def check(gold: Sequence[str], model: str | None) -> None:
     """Print how good the items of parsed text are, beside those of gold trees.
 
     Args:
-        files: CoNLL-U files or globs; `gold.GOLD` if there are none.
+        gold: CoNLL-U files or globs; `GOLD` if there are none.
         model: The spaCy model, see `parsing.load`.
 
     Raises:
-        InputError: As `gold.check`.
+        InputError: As `memgate.data.gold.check`.
     """
-    found = gold.check(files or gold.GOLD, model)
+    found = measured(gold or GOLD, model)
     table = Table("", "right", "of", "%", "95% interval", box=None)
     for name, right, n in (
         ("precision: found items that are gold items", found.right, found.found),

@@ -17,7 +17,7 @@ from memgate.commands.suite_report import print_suites, write_suites
 from memgate.data import files, jsonl, suites
 from memgate.data.tasks import GRAMMATICALITY
 from memgate.errors import InputError
-from memgate.predictor import BATCH_SIZE, Predictor
+from memgate.predictor import BASELINES, BATCH_SIZE, Predictor
 from memgate.tracking import registry
 
 FOREIGN = 0.1
@@ -114,7 +114,7 @@ def _load(uris: Sequence[str]) -> list[Model]:
     models = []
     for name, uri in zip(names, uris, strict=True):
         folder = registry.model_folder(uri)
-        beside = folder / registry.BASELINES
+        beside = folder / BASELINES
         baselines = Baselines.load(beside) if beside.is_dir() else None
         models.append(Model(name, Predictor.load(folder), baselines))
         if baselines is None:

@@ -23,7 +23,8 @@ from memgate.errors import InputError
 from memgate.gates.explanation import Explanation, explain, numbers
 from memgate.gates.sentence import find_roles
 from memgate.gates.units import Unit, check, saved_units
-from memgate.predictor import Predictor
+from memgate.predictor import BASELINES, Predictor
+from memgate.tracking.uris import is_uri
 
 MOST = 6
 """Number units that are shown unasked, the first that were found."""
@@ -100,7 +101,7 @@ def _sort(given: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _is_model(given: str) -> bool:
     """Say whether what has white space in it is a URI or a folder all the same."""
-    if re.match(r"[a-z][a-z0-9+.-]+:/", given):
+    if is_uri(given):
         return True
     try:
         return Path(given).is_dir()
@@ -136,7 +137,7 @@ def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> Model:
         if len(saved) > MOST:
             chosen = f"the first {MOST} of {chosen}"
     check(units, predictor, name)
-    beside = folder / "baselines"
+    beside = folder / BASELINES
     tagger = None
     if with_roles and beside.is_dir():
         from memgate.baselines import Baselines  # noqa: PLC0415  pandas

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
@@ -12,13 +11,16 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memgate import plots
+from memgate.commands.findings import find, find_units, known
+from memgate.commands.gates_diff import gates_diff
 from memgate.commands.report import console, write_all
+from memgate.commands.unit_report import print_units
 from memgate.data import files, jsonl
+from memgate.errors import InputError
+from memgate.gates.carriers import NumberUnits
 from memgate.gates.profile import pooled
 from memgate.gates.reading import read_gates
-from memgate.gates.tables import GateTables
-from memgate.gates.units import saved_units
+from memgate.gates.units import NUMBER_UNITS
 from memgate.predictor import Predictor
 from memgate.tracking.registry import model_folder
 
@@ -26,11 +28,40 @@ SHOWN = ("before", "subject", "attractor", "noun", "other")
 """Roles of the printed table; the files have the verb's too."""
 
 
-def gates(model: str, data: Sequence[str], out: Path) -> None:
-    """Read every gate over the items of files, write the tables and print the profile by role.
+def gates(given: Sequence[str], data: Sequence[str], out: Path | None) -> None:
+    """Run ``memgate gates``: read a model's gates, or compare the profiles of two.
 
-    Writes ``gate_statistics.parquet``, ``effects.parquet``, ``profile.parquet``, ``profile.png``
-    and ``gates.png``: all, or where something is wrong none.
+    Args:
+        given: An MLflow model URI or a folder; or ``diff`` and two of them.
+        data: Files of agreement JSONL, or globs; none for ``diff``.
+        out: Folder of the results, made where it is missing; None for ``diff`` without files.
+
+    Raises:
+        InputError: The arguments don't go together, or as `read_model` and `gates_diff`.
+    """
+    datasets.disable_progress_bars()
+    torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
+    first, *others = given
+    if first == "diff":
+        if len(others) != 2 or data:
+            raise InputError(f"gates diff: expected two models, got {' '.join(others) or 'none'}")
+        gates_diff(others[0], others[1], out)
+        return
+    if others or not data or out is None:
+        raise InputError(
+            f"gates: expected one MODEL with --data FILE and --out DIR, got {' '.join(given)}"
+            + ("" if data else " without --data")
+            + ("" if out else " without --out")
+        )
+    read_model(first, data, out)
+
+
+def read_model(model: str, data: Sequence[str], out: Path) -> None:
+    """Read every gate over the items of files, write tables and figures, print the profile by role.
+
+    The number units are those that were found for the model when it was registered; where it has
+    none they are looked for by the same items. Files: those of
+    `memgate.commands.findings.Findings.files`, all, or where something is wrong none.
 
     Args:
         model: An MLflow model URI or a folder.
@@ -40,28 +71,23 @@ def gates(model: str, data: Sequence[str], out: Path) -> None:
     Raises:
         InputError: The model or a file can't be used, or the model's task can't be posed on them.
     """
-    datasets.disable_progress_bars()
-    torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
     folder = model_folder(model)
-    items = jsonl.read(files.paths(data, jsonl.WHAT))
-    table = items.with_format("arrow")[:]
-    tables = read_gates(Predictor.load(folder), table, saved_units(folder))
-    written = gate_files(tables)
+    predictor = Predictor.load(folder)
+    table = jsonl.read(files.paths(data, jsonl.WHAT)).with_format("arrow")[:]
+    saved = folder / NUMBER_UNITS
+    known_already = (NumberUnits.load(saved), "") if saved.is_file() else None
+    units, why = known_already or find_units(predictor, table)
+    which, probe = known(units)
+    tables = read_gates(predictor, table, which, probe=probe)
+    found = find(predictor, table, tables, units, why)
+    written = found.files()
     write_all(out, written)
     print_profile(tables.profile)
+    if units is None:
+        console().print(f"\nno number units: {why}", markup=False)
+    else:
+        print_units(units)
     print(f"wrote {', '.join(written)} to {out}")
-
-
-def gate_files(tables: GateTables) -> dict[str, Callable[[Path], object]]:
-    """Return for each file of a model's gates the function that writes it to a path."""
-    every = tables.statistics[tables.statistics["role"] == "all"]
-    return {
-        "gate_statistics.parquet": partial(tables.statistics.to_parquet, index=False),
-        "effects.parquet": partial(tables.effects.to_parquet, index=False),
-        "profile.parquet": partial(tables.profile.to_parquet, index=False),
-        "profile.png": partial(plots.save, plots.profile_figure(tables.profile)),
-        "gates.png": partial(plots.save, plots.gate_figure(every)),
-    }
 
 
 def print_profile(profile: pd.DataFrame) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from memgate.baselines import Baselines
-from memgate.commands.fit import conclude, log_setting, show
+from memgate.commands.conclusion import conclude, show
+from memgate.commands.fit import log_setting
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.data.numbers import NOUN_NUMBER, Label
 from memgate.data.tagger import Tagger
@@ -95,7 +96,7 @@ def run_oracle(cell: GatedCell, data: str, configs: Path) -> None:
         score = float(cli.trainer.callback_metrics["val/accuracy"])
         cli.trainer.test(cli.model, cli.datamodule, verbose=False)
         baselines = Baselines.fit(cli.datamodule.table("train"), nouns_only=None)
-        fitted = conclude(cli, run, baselines, score)
+        fitted = conclude(cli, run, baselines, score, lambda _: None)
     show(fitted)
 
 

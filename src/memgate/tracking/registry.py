@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from types import MappingProxyType
@@ -20,16 +19,14 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 
 import memgate
-from memgate.baselines import Baselines
 from memgate.data.tasks import Task, TaskName
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.store import connect, tracking_uri
+from memgate.tracking.uris import is_uri
 
 PREFIX = "memgate-"
 CHAMPION = "champion"
-BASELINES = "baselines"
-"""Folder beside a registered predictor."""
 SCORE = "val_accuracy"
 """The version tag by which the champion is chosen."""
 
@@ -63,7 +60,7 @@ def register(
     scores: Mapping[str, float],
     tags: Mapping[str, str] | None = None,
     description: str = "",
-    baselines: Baselines | None = None,
+    beside: Mapping[str, Callable[[Path], object]] = MappingProxyType({}),
 ) -> str:
     """Log a predictor as the model of a run, register it, and choose the champion anew.
 
@@ -75,13 +72,14 @@ def register(
             metrics linked to the model.
         tags: More tags of the version, such as cell, data and seed.
         description: Markdown shown at the version.
-        baselines: Those of the same training split; saved beside the model, in ``baselines/``.
+        beside: What lies beside the weights in the model's folder: for each file or folder the
+            function that writes it to a path.
 
     Returns:
         The version, counted from 1.
     """
     client = connect()
-    model_id = _log_model(client, run_id, predictor, baselines)
+    model_id = _log_model(client, run_id, predictor, beside)
     _link(client, run_id, model_id, scores)
     _ensure_name(client, name, predictor.task)
     version = client.create_model_version(
@@ -139,7 +137,7 @@ def load_predictor(uri: str) -> Predictor:
 
 
 def model_folder(uri: str) -> Path:
-    """Return the folder with a predictor and, where it was registered, its baselines.
+    """Return the folder with a predictor and, where it was registered, what lies beside it.
 
     Args:
         uri: ``models:/name@alias``, ``models:/name/version``, ``runs:/…/model``, any other URI that
@@ -149,7 +147,7 @@ def model_folder(uri: str) -> Path:
         InputError: There is no such model, or its files are damaged.
     """
     folder = Path(uri)
-    if re.match(r"[a-z][a-z0-9+.-]+:/", uri):  # two letters at least: C:/… is a folder
+    if is_uri(uri):
         folder = _fetch(uri)
     elif not folder.is_dir():
         raise InputError(
@@ -168,7 +166,7 @@ def _log_model(
     client: mlflow.MlflowClient,
     run_id: str,
     predictor: Predictor,
-    baselines: Baselines | None,
+    beside: Mapping[str, Callable[[Path], object]],
 ) -> str:
     """Write the MLflow model of a run and return its id."""
     # Made by hand, in the run's experiment: without an active run Model.log would make it in
@@ -177,8 +175,8 @@ def _log_model(
     logged = client.create_logged_model(experiment_id, "model", source_run_id=run_id)
     with tempfile.TemporaryDirectory() as folder:
         predictor.save(Path(folder, "model"))
-        if baselines is not None:
-            baselines.save(Path(folder, "model", BASELINES))
+        for file, write in beside.items():
+            write(Path(folder, "model", file))
         Model.log(
             artifact_path=None,
             name="model",

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -29,8 +29,6 @@ from memgate.tracking.store import experiment as experiment_id
 
 if TYPE_CHECKING:
     import datasets
-    import pandas as pd
-    from matplotlib.figure import Figure
 
     from memgate.data.example import Split
 
@@ -165,34 +163,20 @@ class RunLogger(Logger):
             client.log_batch(self._run_id, params=new[chunk], tags=changed[chunk])
 
     @rank_zero_only
-    def log_table(self, table: pd.DataFrame, path: str) -> None:
-        """Write a table, without its index, to a path that ends in ``.csv`` or ``.parquet``.
+    def log_files(self, files: Mapping[str, Callable[[Path], object]]) -> None:
+        """Write artifacts in one request; the UI shows CSV, has no preview of Parquet.
 
-        The UI shows CSV and has no preview of Parquet.
-
-        Raises:
-            ValueError: The path has another ending.
+        Args:
+            files: For each path in the run, such as ``tables/accuracy.csv``, the function that
+                writes the file to a path of this machine.
         """
-        if path.endswith(".csv"):
-            self.experiment.log_text(self._run_id, table.to_csv(index=False), path)
-        elif path.endswith(".parquet"):
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder, Path(path).name)
-                table.to_parquet(file, index=False)
-                parent = Path(path).parent.as_posix()
-                self.experiment.log_artifact(self._run_id, str(file), parent.removeprefix("."))
-        else:
-            raise ValueError(f"{path}: expected a path that ends in .csv or .parquet")
-
-    @rank_zero_only
-    def log_figure(self, figure: Figure, path: str) -> None:
-        """Write a figure, 150 dots an inch, to ``path`` (``….png``)."""
-        self.experiment.log_figure(self._run_id, figure, path, save_kwargs={"dpi": 150})
-
-    @rank_zero_only
-    def log_text(self, text: str, path: str) -> None:
-        """Write text to ``path`` (``….md``, ``….txt``, …)."""
-        self.experiment.log_text(self._run_id, text, path)
+        client = self.experiment
+        with tempfile.TemporaryDirectory() as folder:
+            for name, write in files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(path)
+            client.log_artifacts(self._run_id, folder)
 
     @rank_zero_only
     def log_dict(self, values: Mapping[str, Any], path: str) -> None:
