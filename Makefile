@@ -18,7 +18,7 @@ FILE ?= data/synthetic.jsonl $(if $(MEMGATE_DATA),$(MEMGATE_DATA)/linzen/linzen_
 OUT ?= out/evaluate
 PORT ?= 5000
 
-.PHONY: help setup train ui evaluate test check clean
+.PHONY: help setup train ui evaluate answer test check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ ui: $(READY) ## open the MLflow UI on the runs and models
 
 evaluate: $(READY) $(filter data/synthetic.jsonl,$(FILE)) ## score MODEL (default: all champions) on FILE (default: the test files there are)
 	@$(BIN)/memgate evaluate $(MODEL) --data $(FILE) --out $(OUT)
+
+answer: $(READY) ## train 150 networks (half an hour), write docs/answer and docs/how-the-gate-decides.md
+	@$(BIN)/memgate answer
 
 data/synthetic.jsonl: $(READY)
 	@$(BIN)/memgate generate --out $@ --items 10000 --seed 1

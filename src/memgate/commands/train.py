@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 
 from memgate.commands import corpus
-from memgate.commands.fit import Fitted, run_fit
+from memgate.commands.conclusion import Fitted
+from memgate.commands.fit import run_fit
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console, print_accuracy, write_accuracy
 from memgate.data import parsing
@@ -36,9 +37,9 @@ def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Pat
     """
     if not configs.is_dir():
         raise InputError(f"{configs}: expected memgate's configurations, found no such folder")
-    names = [data] if data else _data(configs)
+    names = [data] if data else data_at_hand(configs)
     for name in names:  # before the fits: in one terminal there can be one bar
-        _build(configs, name)
+        make_corpus(configs, name)
     jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
     fitted: list[Fitted] = []
     try:
@@ -62,7 +63,7 @@ def _show(fitted: Sequence[Fitted], out: Path) -> None:
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
 
 
-def _data(configs: Path) -> list[str]:
+def data_at_hand(configs: Path) -> list[str]:
     """Choose the data: synthetic, and the real text that can be had; one line says which."""
     folder = os.environ.get("MEMGATE_DATA")
     if folder:
@@ -79,7 +80,7 @@ def _data(configs: Path) -> list[str]:
     return ["synthetic"]
 
 
-def _build(configs: Path, name: str) -> None:
+def make_corpus(configs: Path, name: str) -> None:
     """Make the corpus that a configuration of data names, unless it is there."""
     made = _corpus(configs, name)
     if made is not None and not made.finished():

@@ -1,0 +1,199 @@
+"""Jobs in parallel processes: what fails is reported, and stops none of the others.
+
+It knows nothing of what the jobs do and imports nothing heavy: a worker imports this first.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from memgate.errors import InputError
+
+Job = TypeVar("Job")
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What numerical libraries read when they are first imported; one thread a process."""
+
+DIED = "its process ended without a word; was it killed, or was there too little memory?"
+
+
+class JobProgress:
+    """Draws a bar over all jobs in a terminal, or a line a job in a log.
+
+    Args:
+        total: How many jobs there are.
+        console: Where to; its kind decides between bar and lines.
+        done: How many were done before.
+    """
+
+    def __init__(self, total: int, console: Console, done: int = 0) -> None:
+        self.total, self.done = total, done
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=600,  # s: jobs take half a minute each, the default is 30
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=self.total, completed=self.done)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def ended(self, name: str, error: str | None) -> None:
+        """Say that a job ended, and how where it failed."""
+        self.done += 1
+        self._bar.update(self._task, completed=self.done, description=escape(name))
+        if not self._console.is_terminal:
+            told = f" failed: {error}" if error else ""
+            self._console.print(f"[{self.done}/{self.total}] {name}{told}", markup=False)
+
+
+def run_jobs(
+    work: Callable[[Job], object],
+    jobs: Mapping[str, Job],
+    processes: int,
+    progress: JobProgress,
+) -> dict[str, str]:
+    """Run jobs in processes of their own, each of which takes one job after the other.
+
+    What a worker has loaded stays for its next job, in variables of the module of `work`. Jobs
+    begin in their order, so put long ones first. Ctrl-C ends the workers at once, and so does the
+    end of this process: a job writes its result whole or not at all.
+
+    Args:
+        work: A function of a module, so that a process can import it.
+        jobs: What it is given, by name.
+        processes: How many at a time.
+        progress: Is told of every job that ends; entered.
+
+    Returns:
+        What went wrong, in one line, by the name of the job; empty if nothing did.
+
+    Raises:
+        KeyboardInterrupt: The user stopped it.
+    """
+    failed: dict[str, str] = {}
+
+    def ended(name: str, error: str | None) -> None:
+        if error:
+            failed[name] = error
+        progress.ended(name, error)
+
+    waiting = deque(jobs.items())
+    while waiting:  # more than once only where a process died: a pool doesn't outlive that
+        _run_pool(work, waiting, min(processes, len(waiting)), ended)
+    return failed
+
+
+def _run_pool(
+    work: Callable[[Job], object],
+    waiting: deque[tuple[str, Job]],
+    processes: int,
+    ended: Callable[[str, str | None], None],
+) -> None:
+    """Run jobs until none waits, or a process dies; those that ran then count as failed."""
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
+    running: dict[Future[str | None], str] = {}
+    alive = True
+    try:
+        while running or (alive and waiting):
+            # No more than run at once: what died with a process is then known.
+            while alive and waiting and len(running) < processes:
+                name, job = waiting.popleft()
+                running[pool.submit(_told, work, job)] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                error = future.exception()
+                alive = alive and not isinstance(error, BrokenProcessPool)
+                ended(running.pop(future), future.result() if error is None else _line(error))
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Set a worker up: one thread, Ctrl-C left to the parent, and no life without it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in THREADS:
+        os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _told(work: Callable[[Job], object], job: Job) -> str | None:
+    """Do a job; return in one line what went wrong, as not every exception can be sent."""
+    try:
+        work(job)
+    except (Exception, SystemExit) as error:  # whatever it is, the other jobs go on
+        return _line(error)
+    return None
+
+
+def _line(error: BaseException) -> str:
+    """Say an error in one line; of one that isn't the user's also where it came up."""
+    if isinstance(error, BrokenProcessPool):
+        return DIED
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{where}"
+
+
+def processes_of(asked: int | None) -> int:
+    """Return how many processes to run: as many as asked, or as there are cores.
+
+    Raises:
+        InputError: It is below 1.
+    """
+    if asked is not None and asked < 1:
+        raise InputError(f"--jobs: expected at least 1 process, got {asked}")
+    return asked or os.cpu_count() or 1
