@@ -16,7 +16,7 @@ from memgate.cli import main
 from memgate.data import parsing
 from memgate.gates.carriers import NumberUnits
 from memgate.gates.drift import profile_hash, read_profile
-from memgate.gates.units import saved_units
+from memgate.gates.units import saved
 from memgate.tracking.registry import model_folder
 from memgate.tracking.store import connect
 
@@ -130,7 +130,7 @@ def test_what_the_gates_do_is_in_the_run_and_beside_the_model(trained: Path) -> 
         pd.testing.assert_frame_equal(read_profile(folder / "profile.parquet"), profile)
         assert version.tags["gate_profile"] == profile_hash(profile)
         units = NumberUnits.load(folder / "number_units.json")
-        assert saved_units(folder) == list(units.units)
+        assert saved(folder).units == list(units.units)
         carriers = pd.read_csv(artifact(run, "tables/number_units.csv"))
         assert carriers["number"].tolist() == units.carriers["number"].tolist()
         norms = pd.read_csv(artifact(run, "tables/gradients.csv"))

@@ -18,7 +18,7 @@ from memgate.data.tasks import NOUNS
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.carriers import NumberUnits, number_units
-from memgate.gates.units import saved_units
+from memgate.gates.units import saved
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -145,7 +145,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         loaded = NumberUnits.load(path)
         assert loaded.units == result.units
         assert loaded.between == result.between == 6
-        assert saved_units(tmp_path) == list(result.units)
+        assert saved(tmp_path).units == list(result.units)
+        np.testing.assert_array_equal(saved(tmp_path).probe, result.probe_direction)
         for name in ("carriers", "sets", "probe", "weights"):
             pd.testing.assert_frame_equal(
                 getattr(loaded, name), getattr(result, name), rtol=0, atol=1e-14

@@ -19,7 +19,7 @@ from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.explanation import CONVENTIONS, GLOSSARY, Explanation, explain
 from memgate.gates.sentence import find_roles
-from memgate.gates.units import NUMBER_UNITS, Unit, check, saved_units
+from memgate.gates.units import NUMBER_UNITS, Unit, check, saved
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import replay, unroll
 from memgate.predictor import Predictor
@@ -153,7 +153,7 @@ def test_an_rnn_shows_state_and_pull_and_the_others_their_gates() -> None:
     assert names("rnn", Unit(0, 0)) == ["state"]
     assert names("gru", Unit(1, 0)) == ["write", "keep", "effect", "evidence"]
     assert names("lstm", Unit(0, 0)) == ["write", "keep", "effect"]
-    assert set(GLOSSARY) == {"write", "keep", "effect", "evidence", "state", "pull"}
+    assert set(GLOSSARY) == {"write", "keep", "effect", "evidence", "probe", "state", "pull"}
     assert "torch's z keeps" in CONVENTIONS
     assert "Γu" in CONVENTIONS
 
@@ -206,6 +206,29 @@ def test_wrong_input_is_told(sentence: str, options: dict[str, Any], told: str) 
     assert told in str(caught.value)
 
 
+@every_cell
+def test_the_probe_reads_the_change_of_the_state_in_every_layer(cell: Cell) -> None:
+    predictor = build(cell)
+    direction = np.random.default_rng(0).normal(size=(2, 5))
+    inputs = predictor.classifier.embedding(ids(predictor, SENTENCE))
+    with torch.no_grad():
+        layers = unroll(predictor.classifier.recurrence, inputs)
+    without = explain(predictor, SENTENCE, EVERY)
+    found = explain(predictor, SENTENCE, EVERY, probe=direction)
+    for course, before in zip(found.units, without.units, strict=True):
+        layer, unit = course.unit
+        assert before.probe is None
+        assert [name for name, _ in before.on_page] == [name for name, _ in before.shown]
+        assert course.on_page[-1][0] == "probe"
+        assert course.probe is not None
+        state = layers[layer].hidden[0, :, unit].numpy()
+        np.testing.assert_allclose(
+            course.probe.cumsum(), direction[layer, unit] * state, atol=1e-12
+        )
+    with pytest.raises(InputError, match=r"layers × units of the model, \(2, 5\), got \(1, 5"):
+        explain(predictor, SENTENCE, EVERY, probe=direction[:1])
+
+
 def test_units_have_names() -> None:
     assert Unit.parse(" 0:13 ") == Unit(0, 13)
     assert str(Unit(1, 4)) == "1:4"
@@ -216,14 +239,15 @@ def test_units_have_names() -> None:
 
 
 def test_saved_units_are_found(tmp_path: Path) -> None:
-    assert saved_units(tmp_path) == []
+    assert saved(tmp_path).units == []
     file = tmp_path / NUMBER_UNITS
     file.write_text('{"units": [[0, 3], [1, 5]], "tables": {}}')
-    assert saved_units(tmp_path) == [Unit(0, 3), Unit(1, 5)]
+    assert saved(tmp_path).units == [Unit(0, 3), Unit(1, 5)]
+    assert saved(tmp_path).probe is None
     for wrong in ("", "[]", "{}", '{"units": 3}', '{"units": [[1]]}', '{"units": [["a", "b"]]}'):
         file.write_text(wrong)
         with pytest.raises(InputError, match=r"number_units.json: expected pairs of layer and"):
-            saved_units(tmp_path)
+            saved(tmp_path)
 
 
 TAGS = {"the": "DT", "keys": "NNS", "to": "TO", "cabinet": "NN", "shelves": "NNS", "Rome": "NNP"}

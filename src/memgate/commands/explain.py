@@ -14,20 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from memgate.commands.explain_report import print_explanations
 from memgate.data.roles import Role
 from memgate.data.tagger import Tagger
 from memgate.errors import InputError
-from memgate.gates.explanation import Explanation, explain, numbers
+from memgate.gates.explanation import Explanation, explain, first_units, numbers
 from memgate.gates.sentence import find_roles
-from memgate.gates.units import Unit, check, saved_units
+from memgate.gates.units import Unit, check, saved
 from memgate.predictor import BASELINES, Predictor
 from memgate.tracking.uris import is_uri
-
-MOST = 6
-"""Number units that are shown unasked, the first that were found."""
 
 PAGE_SIZE = 300_000
 """Bytes that a page should not exceed, so that MLflow's artifact view opens it at once."""
@@ -41,6 +40,7 @@ class Model(NamedTuple):
     units: list[Unit]
     chosen: str
     tagger: Tagger | None
+    probe: npt.NDArray[np.float64] | None
 
 
 def run_explain(
@@ -131,11 +131,9 @@ def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> Model:
         folder = model_folder(uri)
     name, predictor = uri.removeprefix("models:/"), Predictor.load(folder)
     chosen = "as asked"
+    found = saved(folder)
     if not units:
-        saved = saved_units(folder)
-        units, chosen = saved[:MOST], f"its {len(saved)} number units"
-        if len(saved) > MOST:
-            chosen = f"the first {MOST} of {chosen}"
+        units, chosen = first_units(found.units)
     check(units, predictor, name)
     beside = folder / BASELINES
     tagger = None
@@ -143,7 +141,7 @@ def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> Model:
         from memgate.baselines import Baselines  # noqa: PLC0415  pandas
 
         tagger = Baselines.load(beside).tagger
-    return Model(name, predictor, list(units), chosen, tagger)
+    return Model(name, predictor, list(units), chosen, tagger, found.probe)
 
 
 def _explain(model: Model, sentence: str, subject: tuple[int | None] | None) -> Explanation:
@@ -160,6 +158,7 @@ def _explain(model: Model, sentence: str, subject: tuple[int | None] | None) -> 
             model=model.name,
             chosen=model.chosen,
             roles=roles,
+            probe=model.probe,
         )
     except InputError as error:
         raise InputError(f"{model.name}: {error}") from error

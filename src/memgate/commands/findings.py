@@ -18,6 +18,7 @@ from memgate.commands.fixed_sentences import explain_sentences
 from memgate.data.batches import Prefixes
 from memgate.errors import InputError
 from memgate.gates.carriers import NumberUnits, number_units
+from memgate.gates.explanation import first_units
 from memgate.gates.gradients import gradients, untrained
 from memgate.gates.reading import gate_tables
 from memgate.gates.tables import GateTables
@@ -33,9 +34,6 @@ Numbers = npt.NDArray[np.float64]
 
 ITEMS = 2000
 """Items over which gradients are averaged, at most: 0.3 s forward and back (LSTM of 100 units)."""
-
-PAGE_UNITS = 6
-"""Number units on a page, the first that were found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,9 +170,7 @@ def sentences_page(predictor: Predictor, units: NumberUnits | None, model: str) 
         units: Its number units, or None.
         model: How it is called.
     """
-    named: tuple[Unit, ...] = () if units is None else units.units
-    chosen = f"its {len(named)} number units"
-    if len(named) > PAGE_UNITS:
-        chosen = f"the first {PAGE_UNITS} of {chosen}"
-    found = explain_sentences(predictor, named[:PAGE_UNITS], model, chosen)
+    named, probe = known(units)
+    shown, chosen = first_units(named)
+    found = explain_sentences(predictor, shown, model, chosen, probe)
     return page(found) if found else None

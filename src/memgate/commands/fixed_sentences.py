@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from memgate.data.batches import Prefixes
@@ -47,7 +48,11 @@ SUBJECT = 1
 
 
 def explain_sentences(
-    predictor: Predictor, units: Sequence[Unit], model: str, chosen: str
+    predictor: Predictor,
+    units: Sequence[Unit],
+    model: str,
+    chosen: str,
+    probe: npt.NDArray[np.float64] | None = None,
 ) -> list[Explanation]:
     """Explain the six sentences, as the model's task poses them, with the roles of their words.
 
@@ -56,6 +61,7 @@ def explain_sentences(
         units: As for `memgate.gates.explanation.explain`.
         model: How the model is called.
         chosen: How its units were chosen, in words.
+        probe: Direction of its number probe, layers × units, or None.
 
     Returns:
         One explanation a sentence; those of which the model knows no word are left out.
@@ -77,6 +83,7 @@ def explain_sentences(
                 chosen=chosen,
                 roles=[None if code == NO_ROLE else ROLES[code] for code in codes[place]],
                 tags=tags[place][:length],
+                probe=probe,
             )
             found.append(explained)
     return found

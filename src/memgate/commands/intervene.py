@@ -23,7 +23,7 @@ from memgate.errors import InputError
 from memgate.gates.answers import known_roles
 from memgate.gates.doses import dose_response
 from memgate.gates.sites import BETWEEN
-from memgate.gates.units import NUMBER_UNITS, Unit, check, saved_units
+from memgate.gates.units import NUMBER_UNITS, Unit, check, saved
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.tracking import registry
@@ -102,7 +102,7 @@ def _units(
     if text == "all":
         return None
     if text == "number":
-        units = saved_units(folder)
+        units = saved(folder).units
         if not units:
             raise InputError(f"--units number: expected {NUMBER_UNITS} with units beside {model}")
     else:

@@ -116,7 +116,12 @@ class NumberUnits:
             name: json.loads(getattr(self, name).to_json(orient="split", double_precision=15))
             for name in TABLES
         }
-        content = {"units": self.units, "between": self.between, "tables": tables}
+        content = {
+            "units": self.units,
+            "between": self.between,
+            "probe": self.probe_direction.tolist(),  # for what reads no tables: `units.saved`
+            "tables": tables,
+        }
         path.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod

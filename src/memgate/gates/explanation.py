@@ -23,6 +23,9 @@ from memgate.predictor import Predictor
 SHOWN = 3
 """Units that are shown where none are named: 4 rows each fit a terminal of 24 lines."""
 
+MOST = 6
+"""Number units that are shown unasked, the first that were found."""
+
 UNNAMED = "with the largest |readout weight × change over the sentence| (no number units are named)"
 """How units are chosen then."""
 
@@ -31,6 +34,7 @@ GLOSSARY = {
     "keep": "how much of what was there stays, 0 to 1",
     "effect": "the change of the memory; an open gate may write what is there already",
     "evidence": "what that change adds to the log-odds of the answer, through the readout",
+    "probe": "the change of the state, in the log-odds of plural that a linear probe reads off it",
     "state": "an RNN has no gates: each word rewrites the whole state",
     "pull": "readout weight × state, the unit's share of the log-odds",
 }
@@ -82,6 +86,8 @@ class UnitCourse:
         pull: What the unit adds to the log-odds after the word: readout weight · hidden state;
             None below the topmost layer, which alone is read.
         evidence: What the word adds to `pull`; None likewise.
+        probe: What it adds to the log-odds of a plural subject that the linear probe of its layer
+            reads (`memgate.gates.carriers.NumberUnits.probe_direction`); None without a probe.
     """
 
     unit: Unit
@@ -91,6 +97,7 @@ class UnitCourse:
     effect: Course
     pull: Course | None
     evidence: Course | None
+    probe: Course | None = None
 
     @property
     def shown(self) -> list[tuple[str, Course]]:
@@ -101,6 +108,11 @@ class UnitCourse:
             gates = [("write", self.write), ("keep", self.keep)]
             named = [*gates, ("effect", self.effect), ("evidence", self.evidence)]
         return [(name, course) for name, course in named if course is not None]
+
+    @property
+    def on_page(self) -> list[tuple[str, Course]]:
+        """What a page shows, which has room for the probe too."""
+        return [*self.shown, *([] if self.probe is None else [("probe", self.probe)])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +169,21 @@ class Explanation:
 
 def numbers(course: UnitCourse, place: int) -> dict[str, float | None]:
     """Return what a unit does at a word, by the names of `UnitCourse`."""
-    names = ("write", "keep", "effect", "memory", "pull", "evidence")
+    names = ("write", "keep", "effect", "memory", "pull", "evidence", "probe")
     values: dict[str, Course | None] = {name: getattr(course, name) for name in names}
     return {name: None if v is None else float(v[place]) for name, v in values.items()}
+
+
+def first_units(units: Sequence[Unit]) -> tuple[list[Unit], str]:
+    """Return the first number units of a model, and how they were chosen, in words.
+
+    >>> first_units([Unit(0, 3), Unit(0, 1)])[1]
+    'its 2 number units'
+    """
+    chosen = f"its {len(units)} number units"
+    if len(units) > MOST:
+        chosen = f"the first {MOST} of {chosen}"
+    return [*units[:MOST]], chosen
 
 
 @torch.inference_mode()
@@ -172,6 +196,7 @@ def explain(
     chosen: str = "as asked",
     roles: Sequence[Role | None] = (),
     tags: Sequence[str | None] = (),
+    probe: Course | None = None,
 ) -> Explanation:
     """Read a sentence word by word.
 
@@ -184,20 +209,21 @@ def explain(
         chosen: How the units were chosen, in words.
         roles: One a word, or none, as from `memgate.gates.sentence.find_roles`.
         tags: PTB tags, one a word, or none; rare words are read as their tag.
+        probe: Direction of the number probe, layers × units, or None.
 
     Raises:
         InputError: No word is known, there is no such unit, or roles or tags aren't one a word.
     """
     classifier = predictor.classifier
     words, ids = _words(predictor, sentence.split(), roles, tags)
-    check(units, predictor, model)
+    check(units, predictor, model, probe)
     layers = trajectories(classifier.recurrence, classifier.embedding(ids))
     hidden = layers[-1].hidden[0]
     pulls = hidden * classifier.readout.weight  # (time, units): each one's share of the log-odds
     if not units:
         units = _largest(pulls, len(layers) - 1)
         chosen = f"{len(units)} {UNNAMED}"
-    courses = tuple(_course_of(each, layers, pulls) for each in units)
+    courses = tuple(_course_of(each, layers, pulls, probe) for each in units)
     log_odds = _numbers(classifier.readout(hidden).squeeze(-1))
     size, answers = (len(layers), hidden.shape[1]), predictor.task.words
     return Explanation(model, classifier.cell, size, answers, words, log_odds, courses, chosen)
@@ -241,7 +267,10 @@ def _numbers(values: Tensor) -> Course:
 
 
 def _course_of(
-    unit: Unit, layers: Sequence[Trajectory], pulls: Float[Tensor, "time units"]
+    unit: Unit,
+    layers: Sequence[Trajectory],
+    pulls: Float[Tensor, "time units"],
+    probe: Course | None,
 ) -> UnitCourse:
     """Cut one unit out of its layer; the pulls are those of the topmost layer."""
     layer = layers[unit.layer]
@@ -260,4 +289,5 @@ def _course_of(
         np.diff(held, prepend=0.0),  # states start at zero
         pull,
         None if pull is None else np.diff(pull, prepend=0.0),
+        None if probe is None else probe[unit] * np.diff(own(layer.hidden), prepend=0.0),
     )

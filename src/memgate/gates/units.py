@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 
 NUMBER_UNITS = "number_units.json"
-"""File of the number units in a model's folder: {"units": [[layer, unit], …]}."""
+"""File of the number units in a model's folder: {"units": [[layer, unit], …], …}."""
 
 
 class Unit(NamedTuple):
@@ -36,11 +39,17 @@ class Unit(NamedTuple):
         return cls(int(layer), int(unit))
 
 
-def check(units: Sequence[Unit], predictor: Predictor, model: str) -> None:
-    """Refuse units that a model doesn't have.
+def check(
+    units: Sequence[Unit],
+    predictor: Predictor,
+    model: str,
+    probe: npt.NDArray[np.float64] | None = None,
+) -> None:
+    """Refuse units, and a direction of a probe, that a model doesn't have.
 
     Raises:
-        InputError: A layer or a unit is out of range; the message names the model.
+        InputError: A layer or a unit is out of range, or the direction isn't of layers × units; the
+            message names the model.
     """
     net = predictor.classifier.recurrence
     for each in units:
@@ -49,19 +58,35 @@ def check(units: Sequence[Unit], predictor: Predictor, model: str) -> None:
                 f"units: expected layers 0 to {net.num_layers - 1} and units 0 to "
                 f"{net.hidden_size - 1} of {model or 'the model'}, got {each}"
             )
+    size = (net.num_layers, net.hidden_size)
+    if probe is not None and probe.shape != size:
+        raise InputError(
+            f"probe: expected layers × units of {model or 'the model'}, {size}, got {probe.shape}"
+        )
 
 
-def saved_units(folder: Path) -> list[Unit]:
-    """Return the number units that were found for the model in a folder; none where none were.
+class Saved(NamedTuple):
+    """What was found for a model about the units that carry the number; empty where nothing was."""
+
+    units: list[Unit]
+    """The number units."""
+    probe: npt.NDArray[np.float64] | None
+    """The direction of the linear probe at the last word, layers × units, if there is one."""
+
+
+def saved(folder: Path) -> Saved:
+    """Return what was found for the model in a folder.
 
     Raises:
         InputError: The file is damaged.
     """
     path = folder / NUMBER_UNITS
     if not path.is_file():
-        return []
+        return Saved([], None)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["units"]
-        return [Unit.parse(f"{layer}:{unit}") for layer, unit in found]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        units = [Unit.parse(f"{layer}:{unit}") for layer, unit in content["units"]]
+        probe = np.array(content["probe"], dtype=np.float64) if "probe" in content else None
+        return Saved(units, probe)
     except (OSError, ValueError, TypeError, KeyError, InputError) as error:
         raise InputError(f"{path}: expected pairs of layer and unit, got: {error}") from error

@@ -53,7 +53,7 @@ def page(explanations: Sequence[Explanation]) -> str:
 
 def _key(explanations: Sequence[Explanation]) -> Iterator[str]:
     """Say what the rows and shades mean."""
-    shown = {name for each in explanations for one in each.units for name, _ in one.shown}
+    shown = {name for each in explanations for one in each.units for name, _ in one.on_page}
     yield "<dl>"
     for name, meaning in GLOSSARY.items():
         if name in shown:
@@ -145,7 +145,7 @@ def _model(explanation: Explanation, places: range, last: bool) -> Iterator[str]
 
 
 def _unit(course: UnitCourse, places: range, last: bool) -> Iterator[str]:
-    rows = course.shown
+    rows = course.on_page
     for row, (name, values) in enumerate(rows):
         first = "" if row else f"<th scope=rowgroup rowspan={len(rows)}>unit {course.unit}</th>"
         cells = "".join(_cell(name, float(values[place])) for place in places)

@@ -26,6 +26,7 @@ SIGNED: Mapping[str, tuple[str, tuple[Colour, Colour], float]] = MappingProxyTyp
         "state": ("g", GREYS, 1.0),
         "evidence": ("v", PURPLE_GREEN, 2.0),
         "pull": ("v", PURPLE_GREEN, 2.0),
+        "probe": ("v", PURPLE_GREEN, 2.0),
     }
 )
 """Rows with a sign: their letter, the colours below and above 0, and the size of the full colour.
