@@ -37,7 +37,17 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert targets == {"help", "setup", "train", "ui", "evaluate", "answer", "test", "check", "clean"}
+    assert targets == {
+        "help",
+        "setup",
+        "train",
+        "ui",
+        "evaluate",
+        "answer",
+        "test",
+        "check",
+        "clean",
+    }
     assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
 
 

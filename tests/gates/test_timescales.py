@@ -13,10 +13,12 @@ from scipy.stats import spearmanr
 from memgate.errors import InputError
 from memgate.gates.statistics import gate_statistics
 from memgate.gates.timescales import (
+    prediction,
     rank_correlation,
     timescale,
     timescale_summary,
     timescale_table,
+    with_half_lives,
 )
 from memgate.models.classifier import Cell, Classifier
 
@@ -111,3 +113,17 @@ def test_infinity_ranks_last_and_seeds_repeat() -> None:
 def test_what_are_no_pairs_is_refused(second: list[float]) -> None:
     with pytest.raises(InputError, match="expected pairs of numbers"):
         rank_correlation(np.arange(3.0), np.array(second))
+
+
+def test_whether_timescales_predict_half_lives_is_said_of_the_units_that_have_both() -> None:
+    table = pd.DataFrame({"layer": 0, "unit": range(6), "timescale": [1.0, 2, 3, 5, 8, np.inf]})
+    decay = pd.DataFrame(
+        {"layer": [0] * 5, "unit": [5, 3, 2, 1, 0], "half_life": [9.0, 4, 6, np.nan, 1]}
+    )
+    both = with_half_lives(table, decay)
+    assert both["half_life"].fillna(-1).tolist() == [1, -1, 6, 4, -1, 9]
+    found = prediction(both)
+    assert found.n == 4
+    assert found.rho == pytest.approx(spearmanr([1, 3, 5, 8e9], [1, 6, 4, 9]).statistic)
+    assert found.low <= found.rho <= found.high
+    assert prediction(both[both["unit"] != 0]).n == 0  # three units are too few to say

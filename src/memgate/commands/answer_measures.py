@@ -27,7 +27,7 @@ from memgate.gates.profile import pooled
 from memgate.gates.reading import gate_tables
 from memgate.gates.sites import Name
 from memgate.gates.tables import GateTables
-from memgate.gates.timescales import rank_correlation, timescale_table
+from memgate.gates.timescales import prediction, timescale_table, with_half_lives
 from memgate.gates.units import Unit
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
@@ -49,9 +49,6 @@ SHOWN = ("overall", "label", "intervening", "attractors")
 
 CHANGES = ("clamp", "hold", "cut")
 """What is changed in the number units and in random ones; in all units also the controls."""
-
-FEW = 4
-"""Units from which on their timescales and half-lives are correlated."""
 
 OF = {"all": "all", "number units": "number", "chosen": "number", "random": "random"}
 """What the study calls sets of units: `memgate.gates.profile` and `doses` have names of theirs."""
@@ -243,8 +240,7 @@ def _gradients(
 
 def _timescales(gates: GateTables, decay: pd.DataFrame) -> pd.DataFrame:
     """Put the timescale of each unit's gate beside the half-life of its gradient."""
-    every = timescale_table(gates.statistics[gates.statistics["role"] == "all"])
-    both = every.merge(decay[["layer", "unit", "half_life"]], how="left", on=["layer", "unit"])
+    both = with_half_lives(timescale_table(gates.overall), decay)
     return both[["unit", "keep", "timescale", "half_life"]]
 
 
@@ -262,8 +258,7 @@ def carrier_table(found: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
     of_size = sets[(sets["size"] == len(found.units)) & (sets["low"] <= 0.5)]
     named = of_size[of_size["order"].isin(["greedy", "probe", "readout"])]
     last = found.probe[found.probe["place"] == LAST].iloc[-1]
-    pairs = lasting[["timescale", "half_life"]].dropna().to_numpy(float)
-    rho = rank_correlation(*(pairs if len(pairs) >= FEW else pairs[:0]).T)
+    rho = prediction(lasting)
     row = {
         "size": len(found.units),
         "members": " ".join(map(str, found.units)),

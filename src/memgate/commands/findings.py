@@ -22,7 +22,7 @@ from memgate.gates.explanation import first_units
 from memgate.gates.gradients import gradients, untrained
 from memgate.gates.reading import gate_tables
 from memgate.gates.tables import GateTables
-from memgate.gates.timescales import timescale_table
+from memgate.gates.timescales import Correlation, prediction, timescale_table, with_half_lives
 from memgate.gates.units import NUMBER_UNITS, Unit
 from memgate.plots.page import page
 from memgate.predictor import Predictor
@@ -44,7 +44,8 @@ class Findings:
         tables: Where the gates stand and what they do.
         units: Which units carry the number; None where that can't be said.
         why: Why not, or "".
-        memory: How long memory lasts by each unit's gate: `timescale_table`.
+        memory: How long memory lasts by each unit's gate, and by the gradient: `with_half_lives`.
+        predicted: Whether the one predicts the other, by rank over units.
         norms: The gradient of the answer by distance, of this network and of an untrained one of
             its sizes: `memgate.gates.gradients.Gradients.norms`.
         decay: … and how it falls unit by unit: `Gradients.units`.
@@ -54,6 +55,7 @@ class Findings:
     units: NumberUnits | None
     why: str
     memory: pd.DataFrame
+    predicted: Correlation
     norms: pd.DataFrame
     decay: pd.DataFrame
 
@@ -131,11 +133,13 @@ def find(
     prefixes = Prefixes.from_table(predictor.vocabulary, few, task.pose(few, 0))
     own = gradients(predictor.classifier, prefixes)
     fresh = gradients(untrained(predictor.classifier), prefixes, trained=False)
+    memory = with_half_lives(timescale_table(tables.overall), own.units)
     return Findings(
         tables,
         units,
         why,
-        timescale_table(tables.overall),
+        memory,
+        prediction(memory),
         pd.concat([own.norms, fresh.norms], ignore_index=True),
         pd.concat([own.units, fresh.units], ignore_index=True),
     )

@@ -11,7 +11,7 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memgate.commands.findings import find, find_units, known
+from memgate.commands.findings import Findings, find, find_units, known
 from memgate.commands.gates_diff import gates_diff
 from memgate.commands.report import console, write_all
 from memgate.commands.unit_report import print_units
@@ -20,6 +20,7 @@ from memgate.errors import InputError
 from memgate.gates.carriers import NumberUnits
 from memgate.gates.profile import pooled
 from memgate.gates.reading import read_gates
+from memgate.gates.timescales import timescale_summary
 from memgate.gates.units import NUMBER_UNITS
 from memgate.predictor import Predictor
 from memgate.tracking.registry import model_folder
@@ -87,7 +88,25 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
         console().print(f"\nno number units: {why}", markup=False)
     else:
         print_units(units)
+    print_memory(found)
     print(f"wrote {', '.join(written)} to {out}")
+
+
+def print_memory(found: Findings) -> None:
+    """Print how long memory lasts by the gates, and whether the gradient says so too."""
+    if found.memory.empty:
+        return
+    out = console()
+    out.print("\nEffective timescale, −1 / ln(mean keep), of the units: words")
+    for row in timescale_summary(found.memory).to_dict("records"):
+        values = ", ".join(f"{name} {row[name]:.1f}" for name in ("min", "median", "max"))
+        out.print(f"layer {row['layer']}: {values}", highlight=False)
+    rho, low, high, n = found.predicted
+    if n:
+        out.print(
+            "rank correlation with the half-life of each unit's gradient: "
+            f"{rho:.2f} ({low:.2f} to {high:.2f}, {n} units)"
+        )
 
 
 def print_profile(profile: pd.DataFrame) -> None:

@@ -30,6 +30,9 @@ SUMMARY = {
 }
 """The columns of the summary."""
 
+FEW = 4
+"""Units from which on timescales and half-lives are correlated."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -81,6 +84,29 @@ def timescale_table(gates: pd.DataFrame) -> pd.DataFrame:
     kept = gates[gates["reading"] == "keep"].rename(columns={"mean": "keep"})
     kept = kept.assign(timescale=timescale(kept["keep"].to_numpy(dtype=np.float64)))
     return kept[list(TIMESCALES)].astype(TIMESCALES).reset_index(drop=True)
+
+
+def with_half_lives(table: pd.DataFrame, decay: pd.DataFrame) -> pd.DataFrame:
+    """Put beside each unit's timescale the measured thing: how its gradient falls, word by word.
+
+    Args:
+        table: As from `timescale_table`.
+        decay: As `memgate.gates.gradients.Gradients.units`, of one network.
+
+    Returns:
+        The table with a further column, half_life (words; NaN where it couldn't be measured).
+    """
+    return table.merge(decay[["layer", "unit", "half_life"]], how="left", on=["layer", "unit"])
+
+
+def prediction(both: pd.DataFrame) -> Correlation:
+    """Say whether the gates' timescales predict the half-lives, by rank over units.
+
+    Args:
+        both: As from `with_half_lives`; of fewer than 4 units nothing is said (NaN).
+    """
+    pairs = both[["timescale", "half_life"]].dropna().to_numpy(np.float64)
+    return rank_correlation(*(pairs if len(pairs) >= FEW else pairs[:0]).T)
 
 
 def timescale_summary(table: pd.DataFrame) -> pd.DataFrame:
