@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from memgate.commands.answer import PAGE, answer
-from memgate.commands.answer_measures import drawn
 from memgate.commands.answer_networks import MODELS, PARTS, SETTINGS, Network, Part, _loaded
 from memgate.commands.answer_page import TEMPLATE
 from memgate.commands.answer_tables import COLUMNS, read_tables
 from memgate.errors import InputError
+from memgate.gates.answers import drawn, with_roles
 from memgate.gates.doses import dose_response
 from memgate.plots.answer import FIGURES
 from memgate.predictor import Predictor
@@ -103,7 +103,7 @@ def check_tables(out: Path, page: str) -> None:
     few = own.loc[own["stratum"] == "1–2", ["n", "accuracy"]].to_numpy().tolist()
     assert few[0] == [len(one), pytest.approx(one.mean(), rel=1e-5)]
 
-    sample = drawn(predictor, data, 2000)
+    sample = drawn(predictor, with_roles(predictor, data.table("test")), 2000)
     assert len(sample) == 200  # all of them: the grammar knows every role
     doses = dose_response(predictor, sample, steps=2)
     truth = doses[(doses["by"] == "overall") & (doses["note"] == "hard-coded")]["accuracy"].item()

@@ -246,6 +246,14 @@ def test_a_page_that_is_too_large_is_said(capsys: pytest.CaptureFixture[str]) ->
     assert re.search(r"large.html, \d+ kB; fewer sentences or --units", capsys.readouterr().err)
 
 
+def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (".", "gru"):
+        assert explain("gru", SENTENCE, "--out", folder) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert f"{folder}: expected a file to write to, got a folder" in err
+
+
 def test_sentences_are_told_from_models(capsys: pytest.CaptureFixture[str]) -> None:
     save("my models/gru", "gru")
     found = numbers(capsys, "my models/gru", "the  cat", "the cat ", "cat ")

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -103,9 +104,12 @@ def read(classifier: Classifier, served: AgreementData) -> dict[str, float]:
     predictor = Predictor(classifier, served.vocabulary, served.task)
     profile = read_gates(predictor, table).profile
     profile = profile[(profile["layer"] == profile["layer"].max()) & (profile["by"] == "role")]
-    places = {"noun": "intervening", "other": "intervening", "attractor": "attractors"}
-    renamed = profile.assign(stratum=profile["stratum"].replace(places))
-    means = pooled(renamed, "number", "answer").set_index(["reading", "stratum"])["mean"]
+    between = profile[profile["stratum"].isin(["attractor", "noun", "other"])]
+    renamed = [
+        profile.assign(stratum=profile["stratum"].replace({"attractor": "attractors"})),
+        between.assign(stratum="intervening"),
+    ]
+    means = pooled(pd.concat(renamed), "number", "answer").set_index(["reading", "stratum"])["mean"]
     names = [f"gates/{reading}_{place}" for reading, place in means.index.to_list()]
     return dict(zip(names, means.to_list(), strict=True))
 
@@ -172,7 +176,7 @@ class Stop(pl.Callback):
             raise RuntimeError("the power is gone")
 
 
-@pytest.mark.parametrize("step", [4, 27], ids=["measured", "second-epoch"])
+@pytest.mark.parametrize("step", [4, 27, 28], ids=["measured", "second-epoch", "epoch-end"])
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it resumes there, on purpose
 def test_a_resumed_fit_measures_each_step_once_and_goes_on_bit_for_bit(
     step: int, data: Make, tmp_path: Path

@@ -41,7 +41,7 @@ def overall(table: pd.DataFrame, edit: str) -> int:
 def test_table_and_figure_of_a_model(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert intervene(GRU, "--items", "1000") == 0
     table = answers()
-    assert list(table.columns) == ["model", *COLUMNS]
+    assert list(table.columns) == ["model", *COLUMNS, "roles"]
     assert set(table["model"]) == {"memgate-gru-synthetic@champion"}
     assert (table.loc[table["by"] == "overall", "n"] == 300).all()
     assert table.loc[table["note"] == "hard-coded", "to"].eq(0).all()
@@ -85,6 +85,9 @@ def test_roles_and_items_are_those_asked_for(trained: Path) -> None:
     one, other = answers(), answers("other")
     assert (one.loc[one["by"] == "overall", "n"] == 12).all()
     unedited = one["edit"] == "none"
+    assert set(one.pop("roles")) == {"before"}
+    assert set(other.pop("roles")) == {"subject"}
+    assert other["note"].isna().all(), "nothing is set as the lecture says"
     pd.testing.assert_frame_equal(one[unedited], other[unedited])
     assert not one["correct"].equals(other["correct"])
 
@@ -146,6 +149,7 @@ def test_items_without_subject_or_tags_are_left_out_and_counted(
         (["--units", "two"], "units: expected layer:unit, such as 0:3, got '0:two'"),
         (["--steps", "1"], "steps: expected at least 2, got 1"),
         (["--items", "0"], "--items: expected at least 1, got 0"),
+        (["--seed", "-1"], "--seed: expected at least 0, got -1"),
         (["--roles", "verb"], "expected words of the roles verb, got none"),
     ],
 )

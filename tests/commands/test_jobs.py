@@ -59,6 +59,25 @@ def test_a_process_that_dies_takes_its_own_job_only(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == set(jobs)
 
 
+class Slow(JobProgress):
+    """A parent that is busy while its processes go on."""
+
+    def ended(self, name: str, error: str | None) -> None:
+        time.sleep(0.5)
+        super().ended(name, error)
+
+
+def test_a_process_that_dies_while_nobody_looks_takes_no_waiting_job(tmp_path: Path) -> None:
+    jobs = {f"{n}": writing(tmp_path / f"{n}", "''") for n in range(4)}
+    dies = {"dies": "import os, time; time.sleep(0.2); os._exit(3)"}
+    with Slow(5, Console(file=StringIO())) as progress:
+        failed = run_jobs(exec, {**dies, **jobs}, 2, progress)
+    assert failed["dies"] == DIED
+    done = {path.name for path in tmp_path.iterdir()}
+    assert done | set(failed) == {"dies", *jobs}
+    assert len(done) >= 3  # but one that ran beside it
+
+
 def test_a_worker_keeps_what_it_loaded(tmp_path: Path) -> None:
     add = "import builtins; builtins.kept = [*getattr(builtins, 'kept', []), 1]; "
     jobs = {f"{n}": add + writing(tmp_path / f"{n}", "len(builtins.kept)") for n in range(3)}

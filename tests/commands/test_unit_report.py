@@ -25,7 +25,9 @@ def found(units: int, named: int, layers: int = 1, intact: float = 0.95) -> Numb
         drop_without=-0.0004,
     )
     table = table.assign(n=2000, number=[unit in number for unit in every])
-    fall = np.linspace(0.8, 0.52 if named else 0.6, 1 + (named or 3))[1:]
+    fall = np.linspace(0.9, 0.6, named or 3)
+    if named:
+        fall[-1] = 0.52
     share = [intact, *fall, 0.4]
     sets = pd.DataFrame(
         {

@@ -215,7 +215,8 @@ def test_an_rnn_has_no_gates_to_show() -> None:
     text = page([explanation(["a", "b"], cell="rnn")])
     rows = {cell for table in Reader(text).tables for row in table for cell in row}
     assert {"state", "pull"} <= rows
-    assert not rows & {"write", "keep", "effect"}
+    assert {"effect", "evidence"} <= rows
+    assert not rows & {"write", "keep"}
     assert "Γu" not in text
     assert "an RNN has no gates" in text
 

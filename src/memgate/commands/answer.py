@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -67,11 +70,31 @@ def answer(
     parts = _plan(work, seeds, units, cells, data, configs)
     if page and not (out / TEMPLATE).is_file():  # before half an hour of work
         raise InputError(f"{out / TEMPLATE}: expected the page's template, found none")
-    clean(work)
-    _run(parts, processes)
+    with _alone(work):
+        _run(parts, processes)
     _write(parts, out)
     if page:
         _write_page(parts, out)
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Keep the work folder to this process: another would take what is half written for left over.
+
+    Raises:
+        InputError: Another process is at work there, or it is no folder.
+    """
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        file = (work / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"{work}: expected a folder to work in, got: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"{work}: another `memgate answer` is at work there") from error
+        yield
 
 
 def _write(parts: Sequence[Part], out: Path) -> None:
@@ -121,13 +144,15 @@ def _plan(
     unknown = set(cells) - set(CELLS)
     if unknown or not cells:
         raise InputError(f"--cells: expected among {', '.join(CELLS)}, got {sorted(unknown)}")
-    names = list(data) if data else data_at_hand(configs)
+    names = [*dict.fromkeys(data or data_at_hand(configs))]
+    if "corpus" in names and not os.environ.get("MEMGATE_DATA"):
+        raise InputError("--data corpus: expected MEMGATE_DATA=/path/to/corpora, it is not set")
     for name in names:  # before the processes, which would all make it
         make_corpus(configs, name)
     sizes = sorted(set(units), reverse=True)
     networks: list[Network | ByHand] = [
         Network(cell, name, size, seed)
-        for size, name, cell, seed in product(sizes, names, cells, range(seeds))
+        for size, name, cell, seed in product(sizes, names, dict.fromkeys(cells), range(seeds))
     ]
     gated = [cell for cell in get_args(GatedCell) if cell in cells]
     networks += [ByHand(cell, name) for name, cell in product(names, gated)]
@@ -136,6 +161,7 @@ def _plan(
 
 def _run(parts: Sequence[Part], processes: int) -> None:
     """Make the parts that aren't there."""
+    clean(parts[0].work)
     waiting = {part.network.name: part for part in parts if not part.is_done()}
     done = len(parts) - len(waiting)
     print(f"{len(parts)} networks: {done} are done, {len(waiting)} to do in {processes} processes")

@@ -17,7 +17,8 @@ import pyarrow as pa
 from memgate.data.baselines import BASELINES, baseline_predictions, majority
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.numbers import LABELS
-from memgate.gates.answers import known_roles
+from memgate.errors import InputError
+from memgate.gates.answers import drawn, with_roles
 from memgate.gates.carriers import NumberUnits, number_units
 from memgate.gates.doses import PATHS, lines, score
 from memgate.gates.gradients import gradients, untrained
@@ -25,6 +26,7 @@ from memgate.gates.interventions import means
 from memgate.gates.probe import LAST
 from memgate.gates.profile import pooled
 from memgate.gates.reading import gate_tables
+from memgate.gates.sets import named
 from memgate.gates.sites import Name
 from memgate.gates.tables import GateTables
 from memgate.gates.timescales import prediction, timescale_table, with_half_lives
@@ -35,13 +37,13 @@ from memgate.models.cells import cell_of
 from memgate.predictor import BATCH_SIZE, Predictor
 
 MEASURES: Mapping[str, int] = {
-    "version": 1,  # to be raised where something else is measured: then all is measured anew
+    "version": 2,  # to be raised where something else is measured: then all is measured anew
     "items": 2000,  # of interventions and gradients, as `memgate intervene` draws them
     # Half of the 2,000 of `memgate.gates.carriers`, which take a GRU of 100 units over a minute.
     "unit_items": 1000,
     "draws": 2,  # random sets of units; each costs 4 to 5 changes, 0.2 s apiece
     "steps": 6,  # doses of write in all units; 11 take 1.5 s more
-    "unit_steps": 2,  # … in the number units, and in random ones: only 0 and 1
+    "unit_steps": 6,  # … in the number units, and in random ones
 }
 
 SHOWN = ("overall", "label", "intervening", "attractors")
@@ -85,6 +87,8 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
     Raises:
         InputError: There are too few items for one of them.
     """
+    if predictor.classifier.recurrence.num_layers != 1:
+        raise InputError("num_layers: expected 1, for the tables have no column for layers")
     found = number_units(
         predictor,
         data.table("validation"),
@@ -92,8 +96,8 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
         draws=0,  # random orders, of which no table tells, take a quarter of the time
     )
     batches = ExactLengthBatches(data.prefixes["test"], BATCH_SIZE)
-    gates = gate_tables(predictor.classifier, batches, found.units)
-    sample = drawn(predictor, data, MEASURES["items"])
+    gates = gate_tables(predictor.classifier, batches, found.units, found.probe_direction)
+    sample = drawn(predictor, with_roles(predictor, data.table("test")), MEASURES["items"])
     norms, decay = _gradients(predictor, sample, seed)
     lasting = _timescales(gates, decay)
     return {
@@ -172,10 +176,10 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
 
     Returns:
         of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``effect``,
-        ``evidence``), role, n (words), mean (over words and units, singular and plural, right and
-        wrong answers together), median (of write and keep: the mean over units of each unit's
-        median over words, off by less than 0.01; units differ in where they stand, so that a median
-        over all their words together would speak of no unit).
+        ``evidence``, ``probe``), role, n (words), mean (over words and units, singular and plural,
+        right and wrong answers together), median (of write and keep: the mean over units of each
+        unit's median over words, off by less than 0.01; units differ in where they stand, so that
+        a median over all their words together would speak of no unit).
     """
     average = pooled(gates.profile[gates.profile["by"] == "role"], "number", "answer")
     average = average.assign(of=average["units"].map(OF)).rename(columns={"stratum": "role"})
@@ -194,19 +198,11 @@ def place_table(gates: GateTables) -> pd.DataFrame:
     """Tabulate gates and effects by place from the subject: reading, place, n, mean; all units."""
     profile = gates.profile
     wanted = (profile["by"] == "from_subject") & (profile["units"] == "all")
-    average = pooled(profile[wanted & (profile["reading"] != "evidence")], "number", "answer")
+    average = pooled(
+        profile[wanted & profile["reading"].isin(["write", "keep", "effect"])], "number", "answer"
+    )
     average = average.assign(place=average["stratum"].astype(int))
     return average[["reading", "place", "n", "mean"]]
-
-
-def drawn(predictor: Predictor, data: Data, items: int) -> Prefixes:
-    """Draw test items whose roles are known, as `memgate intervene` does."""
-    table, prefixes = data.table("test"), data.prefixes["test"]
-    tagged = table["tags"].is_valid().to_numpy()
-    known = np.flatnonzero(known_roles(prefixes) & tagged)
-    rows = np.sort(np.random.default_rng(0).permutation(known)[:items])
-    sample = table.take(rows)
-    return Prefixes.from_table(predictor.vocabulary, sample, predictor.task.pose(sample, 0))
 
 
 def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]) -> pd.DataFrame:
@@ -255,15 +251,14 @@ def carrier_table(found: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
         half-life), rho_low, rho_high (95%), rho_n (units; fewer than 4 are not correlated).
     """
     sets = found.sets
-    of_size = sets[(sets["size"] == len(found.units)) & (sets["low"] <= 0.5)]
-    named = of_size[of_size["order"].isin(["greedy", "probe", "readout"])]
     last = found.probe[found.probe["place"] == LAST].iloc[-1]
     rho = prediction(lasting)
     row = {
         "size": len(found.units),
         "members": " ".join(map(str, found.units)),
         "intact": sets.loc[sets["order"] == "none", "accuracy"].iloc[0],
-        "lost": named["accuracy"].iloc[0] if found.units else np.nan,
+        "lost": named(sets)["accuracy"].iloc[0] if found.units else np.nan,
+        "between": found.between,
         "drop": found.carriers["drop"].max(),
         "probe": last["accuracy"],
         "selectivity": last["selectivity"],

@@ -148,7 +148,7 @@ class Part:
 
 
 def clean(work: Path) -> None:
-    """Remove what a stopped run left half written; no other may be running."""
+    """Remove what a stopped run left half written; the caller sees that no other is running."""
     for folder in (work / MODELS, work / PARTS):
         for left in folder.glob(f"{PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)

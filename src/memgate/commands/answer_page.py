@@ -102,7 +102,7 @@ class Numbers:
     def role(
         self, reading: str, cell: str, data: str, units: int, role: str, of: str = "all"
     ) -> Seeds:
-        """Return the mean of ``write``, ``keep``, ``effect`` or ``evidence`` at a role's words."""
+        """Return the mean of a reading, such as ``write`` or ``evidence``, at a role's words."""
         where = {"reading": reading, "role": role, "of": of}
         return self._over_seeds("roles", "mean", False, cell, data, units, **where)
 

@@ -30,7 +30,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "units": [
         *NETWORK,
         "seed",
-        *("size", "members", "intact", "lost", "drop", "probe", "selectivity"),
+        *("size", "members", "between", "intact", "lost", "drop", "probe", "selectivity"),
         *("rho", "rho_low", "rho_high", "rho_n"),
     ],
     "gradients": [*NETWORK, "trained", "state", "distance", "seeds", "median", "min", "max"],

@@ -187,6 +187,8 @@ def _write(out: Path, explanations: Sequence[Explanation]) -> str:
     from memgate.plots.page import page  # noqa: PLC0415  matplotlib, beside it
 
     text = page(explanations).encode()
+    if not out.name or out.is_dir():
+        raise InputError(f"{out}: expected a file to write to, got a folder")
     partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from memgate import plots
 from memgate.commands.fixed_sentences import explain_sentences
-from memgate.data.batches import Prefixes
 from memgate.errors import InputError
+from memgate.gates.answers import drawn
 from memgate.gates.carriers import NumberUnits, number_units
 from memgate.gates.explanation import first_units
 from memgate.gates.gradients import gradients, untrained
@@ -34,6 +34,12 @@ Numbers = npt.NDArray[np.float64]
 
 ITEMS = 2000
 """Items over which gradients are averaged, at most: 0.3 s forward and back (LSTM of 100 units)."""
+
+
+OF_UNITS = frozenset(
+    {NUMBER_UNITS, "number_units.csv", "number_units.png", "lost_sets.csv", "probes.csv"}
+)
+"""Files that are only there where number units could be looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,15 +128,13 @@ def find(
 
     Args:
         predictor: The model.
-        table: The items that the pass read, of which gradients take the first 2,000.
+        table: The items that the pass read, of which gradients take 2,000, drawn by lot.
         tables: What the pass gave.
         units: The number units, or None.
         why: Why there are none.
     """
-    task = predictor.task
-    rows = task.pose(table, 0).rows[:ITEMS]
-    few = table.take(rows)
-    prefixes = Prefixes.from_table(predictor.vocabulary, few, task.pose(few, 0))
+    posed, _ = predictor.read(table)
+    prefixes = drawn(predictor, posed, ITEMS)
     own = gradients(predictor.classifier, prefixes)
     fresh = gradients(untrained(predictor.classifier), prefixes, trained=False)
     memory = with_half_lives(timescale_table(tables.overall), own.units)
@@ -160,7 +164,11 @@ def find_in_run(cli: AgreementCLI, say: Callable[[str], object]) -> Findings:
     classifier = cli.model.classifier.to("cpu" if device.type == "mps" else device).eval()
     predictor = Predictor(classifier, data.vocabulary, data.task)
     say("looking for the number units")
-    units, why = find_units(predictor, data.table("validation"))
+    # One process looks: were others to find other units, their sums wouldn't belong together.
+    found: tuple[NumberUnits | None, str] = (None, "")
+    if cli.trainer.is_global_zero:
+        found = find_units(predictor, data.table("validation"))
+    units, why = cli.trainer.strategy.broadcast(found)
     say("reading the gates")
     tables = gate_tables(classifier, data.test_dataloader(), *known(units))
     return find(predictor, data.table("test"), tables, units, why)

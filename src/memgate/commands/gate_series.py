@@ -22,7 +22,7 @@ from memgate.training import AgreementModule
 
 PLACES: dict[str, tuple[str, ...]] = {
     "subject": ("subject",),
-    "intervening": ("noun", "other"),
+    "intervening": ("attractor", "noun", "other"),
     "attractors": ("attractor",),
 }
 """Where gates are read, by the ending of the metric, and the roles that belong to it."""
@@ -48,15 +48,14 @@ class GateSeries(pl.Callback):
 
     The metrics are means over all units of the last layer and the words of a role:
     ``gates/write_subject`` at the head of the subject, ``gates/write_attractors`` at attractors,
-    and ``gates/write_intervening`` at the other words between subject and verb (nouns of the
-    subject's number and words that are no nouns); write is the LSTM's input gate and the GRU's
-    1 − z. So too, for an LSTM, ``gates/keep_…`` (the forget gate; a GRU's keep is 1 − write), and
-    for every cell ``gates/effect_…``, the absolute change of the memory: a gate can stand open
-    where nothing changes, and an RNN has none.
+    and ``gates/write_intervening`` at all words between subject and verb; write is the LSTM's input
+    gate and the GRU's 1 − z. So too, for an LSTM, ``gates/keep_…`` (the forget gate; a GRU's keep
+    is 1 − write), and for every cell ``gates/effect_…``, the absolute change of the memory: a gate
+    can stand open where nothing changes, and an RNN has none.
 
     They are measured before the first step (step 0); within the first epoch at steps that grow
     geometrically, 1 among them; and at the end of each epoch. The step is the number of steps
-    taken. A resumed fit measures nothing at the step it was stopped at, for that was done.
+    taken. Checkpoints hold the last step that was measured: a resumed fit measures each once.
 
     What is read is the same sample of the validation split each time, drawn once. Words of unknown
     role have no part, and a metric without any words isn't logged: none are without known
@@ -64,13 +63,21 @@ class GateSeries(pl.Callback):
     but the first, nothing is read.
 
     Training goes on as it would without: weights are only read, dropout isn't applied, nothing is
-    drawn from torch's random numbers, and checkpoints hold nothing of the callback.
+    drawn from torch's random numbers.
     """
 
     def __init__(self) -> None:
         self._sample: Prefixes | None = None
         self._early: frozenset[int] = frozenset()
         self._measured = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the last step that was measured."""
+        return {"measured": self._measured}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after that step."""
+        self._measured = int(state_dict["measured"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the sample, plan the first epoch, and measure before the first step."""
@@ -86,7 +93,8 @@ class GateSeries(pl.Callback):
         self._sample = part(prefixes, rows).to(_device(pl_module))
         steps = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
         self._early = early_steps(steps)
-        self._measured = trainer.global_step or -1
+        if trainer.global_step % steps:  # resumed within an epoch
+            return
         self._measure(trainer, pl_module)
 
     def on_train_batch_end(

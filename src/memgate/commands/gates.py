@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memgate.commands.findings import Findings, find, find_units, known
+from memgate.commands.findings import OF_UNITS, Findings, find, find_units, known
 from memgate.commands.gates_diff import gates_diff
 from memgate.commands.report import console, write_all
 from memgate.commands.unit_report import print_units
@@ -83,11 +84,15 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
     found = find(predictor, table, tables, units, why)
     written = found.files()
     write_all(out, written)
+    for name in OF_UNITS.difference(written):  # of another model, read into the same folder before
+        (out / name).unlink(missing_ok=True)
     print_profile(tables.profile)
     if units is None:
         console().print(f"\nno number units: {why}", markup=False)
     else:
         print_units(units)
+        if known_already:
+            console().print("as found by the model's validation items when it was registered")
     print_memory(found)
     print(f"wrote {', '.join(written)} to {out}")
 
@@ -102,7 +107,7 @@ def print_memory(found: Findings) -> None:
         values = ", ".join(f"{name} {row[name]:.1f}" for name in ("min", "median", "max"))
         out.print(f"layer {row['layer']}: {values}", highlight=False)
     rho, low, high, n = found.predicted
-    if n:
+    if not math.isnan(rho):
         out.print(
             "rank correlation with the half-life of each unit's gradient: "
             f"{rho:.2f} ({low:.2f} to {high:.2f}, {n} units)"

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pandas as pd
 import torch
 from rich.box import SIMPLE_HEAD
@@ -20,7 +19,7 @@ from memgate.data import jsonl
 from memgate.data.batches import Prefixes
 from memgate.data.roles import Role
 from memgate.errors import InputError
-from memgate.gates.answers import known_roles
+from memgate.gates.answers import drawn, with_roles
 from memgate.gates.doses import dose_response
 from memgate.gates.sites import BETWEEN
 from memgate.gates.units import NUMBER_UNITS, Unit, check, saved
@@ -75,12 +74,12 @@ def intervene(
     """
     datasets.disable_progress_bars()
     torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
-    folder = registry.model_folder(model)
-    predictor = Predictor.load(folder)
+    predictor = Predictor.load(folder := registry.model_folder(model))
     chosen = _units(units, predictor, folder, model)
     prefixes = _draw(predictor, data, items, seed)
     found = dose_response(predictor, prefixes, chosen, tuple(roles), steps, seed=seed)
     found.insert(0, "model", model.removeprefix("models:/"))
+    found["roles"] = " ".join(roles)
     _write(found, out)
     print(f"\n{len(prefixes)} items, changed at {', '.join(roles)}; units: {units}")
     _print(found)
@@ -117,20 +116,17 @@ def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> P
     """Draw items whose roles are known, and say how many there are without."""
     if items < 1:
         raise InputError(f"--items: expected at least 1, got {items}")
+    if seed < 0:
+        raise InputError(f"--seed: expected at least 0, got {seed}")
     table = jsonl.read(data).with_format("arrow")[:]
     task = predictor.task
-    posed, prefixes = predictor.read(table)
-    # Untagged items are left out whole: else only those without words between would stay.
-    tagged = posed["tags"].is_valid().to_numpy()
-    known = np.flatnonzero(known_roles(prefixes) & tagged)
+    known = with_roles(predictor, table)
     if len(known) == 0:
         raise InputError(
             f"expected items with subj_idx and tags, read in their places, got none of "
             f"{len(table)} (a model of {task.name} reads {task.reads})"
         )
-    drawn = np.sort(np.random.default_rng(seed).permutation(known)[:items])
-    sample = posed.take(drawn)
-    _, prefixes = predictor.read(sample)
+    prefixes = drawn(predictor, known, items, seed)
     if len(known) < len(table):
         left_out = f"{len(table) - len(known)} of {len(table)} items left out"
         print(f"{left_out} (they lack subj_idx, tags or {task.needs})")

@@ -139,7 +139,11 @@ def _run_pool(
             # No more than run at once: what died with a process is then known.
             while alive and waiting and len(running) < processes:
                 name, job = waiting.popleft()
-                running[pool.submit(_told, work, job)] = name
+                try:
+                    running[pool.submit(_told, work, job)] = name
+                except BrokenProcessPool:  # a process died since the last look
+                    waiting.appendleft((name, job))
+                    alive = False
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 error = future.exception()
                 alive = alive and not isinstance(error, BrokenProcessPool)

@@ -9,7 +9,7 @@ from rich.table import Table
 from memgate.commands.report import console
 from memgate.gates.carriers import NumberUnits
 from memgate.gates.probe import LAST
-from memgate.gates.sets import CHANCE
+from memgate.gates.sets import CHANCE, named
 from memgate.gates.units import Unit
 
 SHOWN = 8
@@ -90,7 +90,7 @@ def _loss(found: NumberUnits) -> str:
         names = ", ".join(_name(found, unit) for unit in found.units[:SHOWN])
         size = len(found.units)
         more = f" and {size - SHOWN} more" if size > SHOWN else ""
-        lost = chosen[(chosen["size"] == size) & (chosen["low"] <= CHANCE)].iloc[0]
+        lost = named(sets).iloc[0]
         return (
             f"number units: {names}{more} (of {n}): without them {_right(lost)}, chance "
             f"{CHANCE:.0%}; with them {_right(intact)}"

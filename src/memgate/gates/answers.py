@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
@@ -60,3 +61,35 @@ def known_roles(prefixes: Prefixes) -> npt.NDArray[np.bool_]:
     missing = (prefixes.roles.cpu().numpy() == NO_ROLE) & (place > 0) & (place <= between)
     unknown: npt.NDArray[np.bool_] = np.logical_or.reduceat(missing, starts)
     return ~unknown & (prefixes.subjects.cpu().numpy() >= 0)
+
+
+def with_roles(predictor: Predictor, table: pa.Table) -> pa.Table:
+    """Return the items that the task can be posed on and whose every word has a known role.
+
+    Untagged items are left out whole: else only those without words between would stay.
+
+    Args:
+        predictor: Its task is posed.
+        table: Items with the columns of `memgate.data.example.FEATURES`.
+
+    Raises:
+        InputError: As `Predictor.read`.
+    """
+    posed, prefixes = predictor.read(table)
+    return posed.filter(pa.array(known_roles(prefixes) & posed["tags"].is_valid().to_numpy()))
+
+
+def drawn(predictor: Predictor, table: pa.Table, items: int, seed: int = 0) -> Prefixes:
+    """Draw items, and return what the predictor reads of them.
+
+    Args:
+        predictor: Its task is posed on them.
+        table: Items with the columns of `memgate.data.example.FEATURES`.
+        items: How many, at most.
+        seed: Of the draw; the same items in whichever order of networks.
+
+    Raises:
+        InputError: As `Predictor.read`.
+    """
+    places = np.random.default_rng(seed).permutation(len(table))[:items]
+    return predictor.read(table.take(np.sort(places)))[1]

@@ -88,9 +88,11 @@ class Line(NamedTuple):
 
     @property
     def note(self) -> str | None:
-        """``hard-coded`` where nothing is written, in all units or in those that were chosen."""
+        """``hard-coded`` where nothing is written between subject and verb, but in random units."""
+        where = self.intervention.site.roles if isinstance(self.intervention, Clamp) else None
         by_hand = (self.edit, self.quantity, self.to) == ("clamp", "write", 0)
-        return HARD_CODED if by_hand and self.units != "random" else None
+        there = where is not None and set(where) == set(BETWEEN)
+        return HARD_CODED if by_hand and there and self.units != "random" else None
 
 
 def dose_response(
@@ -114,7 +116,7 @@ def dose_response(
         steps: Doses, evenly from 0 to 1; at least 2.
         draws: Random sets of as many units, at most.
         seed: Of the random sets, and of the resampling.
-        batch_size: Rows computed at once.
+        batch_size: Rows computed at once; what is resampled is drawn batch by batch.
 
     Returns:
         The rows of `score`, line by line. For an RNN, which has no gates, only ``none`` and

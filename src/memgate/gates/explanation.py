@@ -111,8 +111,11 @@ class UnitCourse:
 
     @property
     def on_page(self) -> list[tuple[str, Course]]:
-        """What a page shows, which has room for the probe too."""
-        return [*self.shown, *([] if self.probe is None else [("probe", self.probe)])]
+        """What a page shows, which has room for an RNN's effect and for the probe too."""
+        shown = dict(self.shown)
+        more = {"effect": self.effect, "evidence": self.evidence, "probe": self.probe}
+        found = [(name, course) for name, course in more.items() if course is not None]
+        return [*shown.items(), *(pair for pair in found if pair[0] not in shown)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,7 @@ PROBE = {
 place: words after the subject, "0" is the subject, or "last"; n: held-out items; accuracy, with low
 and high, Wilson's 95% interval; majority: share of the more frequent number; n_control: held-out
 items whose subject's word was fitted to; control: mean accuracy of the control tasks on these, null
-without any; selectivity: accuracy less control.
+without any; selectivity: accuracy on these same items less control.
 """
 
 WEIGHTS = {
@@ -209,6 +209,7 @@ def _scored(
             shares.append(control.right.mean())
     control_share = float(np.mean(shares)) if shares else np.nan
     accuracy = right / n
+    seen = float(probe.right[known].mean()) if known.any() else np.nan
     majority = float(np.bincount(numbers).max() / n)
     return (
         n,
@@ -217,5 +218,5 @@ def _scored(
         majority,
         int(known.sum()),
         control_share,
-        accuracy - control_share,
+        seen - control_share,
     )

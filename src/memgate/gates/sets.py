@@ -14,6 +14,11 @@ from memgate.gates.units import Unit
 CHANCE = 0.5
 """Balanced accuracy of answers that know nothing of the number, whatever the share of plurals."""
 
+NEAR = 0.6
+"""Below this the 95% interval of what is at chance has to end: it is not enough that few items
+can't tell 62% from 50%, as 100 can't (48 to 76%). Of 500 items, half of them plural, the interval
+is 8.8 points wide, and answers up to 54% right are called chance."""
+
 TRIED = 24
 """Units that are tried at each step of a greedy set; the rest must wait for their turn."""
 
@@ -29,6 +34,22 @@ SETS = {
     **{name: "int64" if name == "n" else "float64" for name in Score._fields},
 }
 """The columns of the table of sets."""
+
+
+def is_chance(low: Any, high: Any) -> Any:
+    """Say whether an accuracy can't be told from 0.5 though it is known well enough.
+
+    Args:
+        low: Lower end of its 95% interval, or a column of them.
+        high: Upper end.
+
+    Returns:
+        A truth value, or a column of them.
+
+    >>> is_chance(0.48, 0.58), is_chance(0.48, 0.76), is_chance(0.51, 0.55)
+    (True, False, False)
+    """
+    return (low <= CHANCE) & (high < NEAR)
 
 
 def units_of(frame: pd.DataFrame) -> list[Unit]:
@@ -62,7 +83,7 @@ def grow(
 
     That is the one with the lowest balanced accuracy; among those within one standard error of it
     (where number is carried several times over, no loss may cost anything yet) the one with the
-    lowest margin. Growth ends at chance: where the interval of `judged_on` reaches down to 0.5.
+    lowest margin. Growth ends where `is_chance` says so of `judged_on`.
 
     Args:
         chosen_on: The items on which units are chosen.
@@ -89,7 +110,8 @@ def grow(
         added = [tried[place] for place in order[:several]]
         grown += added
         left = [unit for unit in left if unit not in added]
-        if judged_on.scores([grown])[0].low <= CHANCE:
+        judged = judged_on.scores([grown])[0]
+        if is_chance(judged.low, judged.high):
             break
     return grown
 
@@ -122,15 +144,26 @@ def set_table(ablation: Ablation, orders: Mapping[tuple[str, int], Sequence[Unit
     return pd.DataFrame(scored, columns=list(SETS)).astype(SETS)
 
 
-def smallest(sets: pd.DataFrame) -> tuple[Unit, ...]:
-    """Return the smallest set whose loss brings agreement to chance, or an empty one.
+def named(sets: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of the smallest set whose loss brings agreement to chance, if there is one.
 
-    That is where the 95% interval of the balanced accuracy reaches down to 0.5. Sets drawn by lot
-    are not named, and of a network at chance without any loss none is.
+    That is where `is_chance` says so of the balanced accuracy. Sets drawn by lot are not named, and
+    of a network whose answers can't be told from chance without any loss none is.
+
+    Args:
+        sets: As from `set_table`.
     """
-    lost = sets[(sets["low"] <= CHANCE) & (sets["order"] != "random")]
-    if lost.empty or lost["size"].min() == 0:
+    by_choice = sets["order"] != "random"
+    lost: pd.DataFrame = sets[is_chance(sets["low"], sets["high"]) & by_choice]
+    if (sets.loc[sets["size"] == 0, "low"] <= CHANCE).any():
+        return lost.iloc[:0]
+    return lost.sort_values("size", kind="stable").iloc[:1]
+
+
+def smallest(sets: pd.DataFrame) -> tuple[Unit, ...]:
+    """Return the units of the set that `named` names, or none."""
+    found = named(sets)
+    if found.empty:
         return ()
-    found = lost.sort_values("size", kind="stable").iloc[0]
-    same = sets[(sets["order"] == found["order"]) & (sets["size"] <= found["size"])]
-    return tuple(units_of(same))
+    order, size = found[["order", "size"]].iloc[0]
+    return tuple(units_of(sets[(sets["order"] == order) & (sets["size"] <= size)]))
