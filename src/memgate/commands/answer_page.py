@@ -157,6 +157,12 @@ class Numbers:
         rows = self._rows("units", cell=cell, data=data, units=units)
         return f"{(rows['size'] > 0).sum()} of {len(rows)}"
 
+    def sizes_found(self, cell: str, data: str, units: int) -> str:
+        """Return of how many units the found sets are, such as ``4–6``; 0 where none was found."""
+        sizes = self._rows("units", cell=cell, data=data, units=units)["size"].astype(int)
+        low, high = sizes.min(), sizes.max()
+        return f"{low}" if low == high else f"{low}–{high}"
+
     def gradient(
         self,
         cell: str,
