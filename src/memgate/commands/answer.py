@@ -109,10 +109,13 @@ def _write(parts: Sequence[Part], out: Path) -> None:
 
 
 def _write_page(parts: Sequence[Part], out: Path) -> None:
-    if not _speaks_of(parts):
-        print(f"{PAGE} left out: it speaks of {', '.join(DATA)}, all cells and {UNITS} units")
+    try:
+        text = render(out / TEMPLATE)
+    except InputError as error:
+        if _speaks_of(parts):
+            raise
+        print(f"{PAGE} left out, it speaks of more networks: {error}")
         return
-    text = render(out / TEMPLATE)
     write_all(out.parent, {PAGE: lambda path: path.write_text(text, encoding="utf-8")})
     print(f"wrote {out.parent / PAGE}")
 
@@ -156,7 +159,10 @@ def _plan(
     ]
     gated = [cell for cell in get_args(GatedCell) if cell in cells]
     networks += [ByHand(cell, name) for name, cell in product(names, gated)]
-    return [Part(network, configs, work) for network in networks]
+    parts = [Part(network, configs, work) for network in networks]
+    for part in parts:
+        part.trained_with()  # its configuration can be read
+    return parts
 
 
 def _run(parts: Sequence[Part], processes: int) -> None:
