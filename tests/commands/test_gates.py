@@ -16,7 +16,8 @@ from memgate.gates.units import NUMBER_UNITS
 from memgate.tracking.registry import model_folder
 
 FILES = {
-    *("gate_statistics.parquet", "effects.parquet", "profile.parquet", "number_units.json"),
+    *("gate_statistics.parquet", "gate_statistics_by_distance.parquet"),
+    *("effects.parquet", "profile.parquet", "number_units.json"),
     *("timescales.csv", "gradients.csv", "gradient_decay.csv"),
     *("number_units.csv", "lost_sets.csv", "probes.csv"),
     *("profile.png", "gates.png", "timescales.png", "gradients.png", "number_units.png"),
@@ -37,7 +38,8 @@ def test_tables_are_those_of_one_pass(
     )
     direction = units.probe_direction
     expected = read_gates(memgate.load(model), table, units.units, probe=direction)
-    for name, found in zip(("gate_statistics", "effects", "profile"), expected, strict=True):
+    names = ("gate_statistics", "effects", "profile", "gate_statistics_by_distance")
+    for name, found in zip(names, expected, strict=True):
         pd.testing.assert_frame_equal(pd.read_parquet(f"out/gates/{name}.parquet"), found)
     printed = capsys.readouterr().out
     assert "attractor" in printed

@@ -7,8 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from memgate.gates.histograms import BINS, LEVELS, count, quantiles, shares
+
+
+def counted(values: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    histogram = torch.zeros(n_groups, BINS, values.shape[1], dtype=torch.int64)
+    count(histogram, values, groups)
+    return histogram
 
 
 @given(seed=st.integers(0, 2**32 - 1), words=st.integers(1, 80), spread=st.sampled_from([0.1, 5]))
@@ -18,7 +25,7 @@ def test_counts_shares_and_quantiles_are_those_of_the_values(
     generator = torch.Generator().manual_seed(seed)
     values = torch.sigmoid(spread * torch.randn(words, 3, generator=generator)).double()
     groups = torch.randint(4, (words,), generator=generator)
-    histogram = count(values, groups, 4).numpy()
+    histogram = counted(values, groups, 4).numpy()
     below, above = shares(histogram)
     found = quantiles(histogram)
     for group in range(4):
@@ -38,7 +45,7 @@ def test_counts_shares_and_quantiles_are_those_of_the_values(
 
 def test_both_ends_are_in_a_bin() -> None:
     values = torch.tensor([[0.0], [1.0], [1.0]])
-    histogram = count(values, torch.zeros(3, dtype=torch.int64), 1)
+    histogram = counted(values, torch.zeros(3, dtype=torch.int64), 1)
     assert histogram[0, [0, -1], 0].tolist() == [1, 2]
     assert histogram.sum() == 3
 
@@ -47,7 +54,7 @@ def test_both_ends_are_in_a_bin() -> None:
 def test_the_ends_of_the_shares_are_edges_of_bins(dtype: torch.dtype) -> None:
     step = 1e-6
     values = torch.tensor([[0.1 - step], [0.1 + step], [0.5], [0.9 - step], [0.9 + step]]).to(dtype)
-    low, high = shares(count(values, torch.zeros(5, dtype=torch.int64), 1).numpy())
+    low, high = shares(counted(values, torch.zeros(5, dtype=torch.int64), 1).numpy())
     assert (low.item(), high.item()) == (1, 1)
 
 
@@ -55,5 +62,19 @@ def test_a_histogram_turned_round_is_that_of_the_complement() -> None:
     torch.manual_seed(0)
     values = torch.rand(50, 2, dtype=torch.float64)
     group = torch.zeros(50, dtype=torch.int64)
-    turned = count(1 - values, group, 1)
-    torch.testing.assert_close(count(values, group, 1).flip(1), turned, rtol=0, atol=0)
+    turned = counted(1 - values, group, 1)
+    torch.testing.assert_close(counted(values, group, 1).flip(1), turned, rtol=0, atol=0)
+
+
+def test_counts_are_added() -> None:
+    torch.manual_seed(0)
+    values, groups = torch.rand(50, 2), torch.randint(3, (50,))
+    histogram = counted(values[:20], groups[:20], 3)
+    count(histogram, values[20:], groups[20:])
+    assert torch.equal(histogram, counted(values, groups, 3))
+
+
+@pytest.mark.parametrize("group", [-1, 3])
+def test_refuses_a_group_that_there_is_not(group: int) -> None:
+    with pytest.raises((IndexError, RuntimeError), match="out of range"):
+        counted(torch.full((1, 2), 0.99), torch.tensor([group]), 3)

@@ -22,7 +22,13 @@ from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.profile import DTYPES, pooled
 from memgate.gates.reading import gate_tables, read_gates
-from memgate.gates.tables import EFFECT_DTYPES, GATE_DTYPES, QUANTILES, GateTables
+from memgate.gates.tables import (
+    DISTANCE_DTYPES,
+    EFFECT_DTYPES,
+    GATE_DTYPES,
+    QUANTILES,
+    GateTables,
+)
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import replay
 from memgate.predictor import Predictor
@@ -141,18 +147,59 @@ def test_gates_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
             own = own[own["role"].isna()]
         elif row["role"] != "all":
             own = own[own["role"] == row["role"]]
-        values = own[row["gate"]].to_numpy()
-        if (row["gate"], row["reading"]) == ("update", "write"):
-            values = 1 - values
-        assert row["n"] == len(values)
-        assert row["mean"] == pytest.approx(values.mean(), abs=1e-12)
-        assert row["sd"] == pytest.approx(values.std(), abs=1e-7)
-        assert row["below_0.1"] == np.mean(values < 0.1)
-        assert row["above_0.9"] == np.mean(values > 0.9)
-        for name in QUANTILES:
-            rank = np.ceil(int(name[1:]) * len(values) / 100)  # in integers: exact
-            exact = np.sort(values)[int(rank) - 1]
-            assert row[name] == pytest.approx(exact, abs=0.01)
+        assert_gate(row, own)
+
+
+def assert_gate(row: dict[Any, Any], words: pd.DataFrame) -> None:
+    """A row of gate statistics is that of these words."""
+    values = words[row["gate"]].to_numpy()
+    if (row["gate"], row["reading"]) == ("update", "write"):
+        values = 1 - values
+    assert row["n"] == len(values)
+    assert row["mean"] == pytest.approx(values.mean(), abs=1e-12)
+    assert row["sd"] == pytest.approx(values.std(), abs=1e-7)
+    assert row["below_0.1"] == np.mean(values < 0.1)
+    assert row["above_0.9"] == np.mean(values > 0.9)
+    for name in QUANTILES:
+        rank = np.ceil(int(name[1:]) * len(values) / 100)  # in integers: exact
+        exact = np.sort(values)[int(rank) - 1]
+        assert row[name] == pytest.approx(exact, abs=0.01)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_gates_by_distance_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
+    model, table = predictor(cell, num_layers), items(60, longest=24)
+    words = every_word(model, table)
+    assert words["role"][words["place"] > 0].isna().any(), "a word without a tag has a place"
+    found = read_gates(model, table, batch_size=7).distances
+    assert found.dtypes.astype(str).to_dict() == DISTANCE_DTYPES
+    bins = {"0": (0, 0), "1–2": (1, 2), "3–5": (3, 5), "6–10": (6, 10), "11+": (11, 99)}
+    rows = [
+        (layer, gate, reading, unit, name)
+        for layer in range(num_layers)
+        for gate, reading in {
+            "gru": [("reset", "none"), ("update", "keep"), ("update", "write")],
+            "lstm": [("input", "write"), ("forget", "keep"), ("output", "none")],
+        }[cell]
+        for name in bins
+        for unit in range(3)
+    ]
+    keys = found[["layer", "gate", "reading", "unit", "after"]].fillna("none")
+    assert [*keys.itertuples(index=False, name=None)] == rows
+    for row in found.to_dict("records"):
+        own = words[(words["layer"] == row["layer"]) & (words["unit"] == row["unit"])]
+        assert_gate(row, own[own["place"].between(*bins[row["after"]])])
+
+
+def test_subjects_are_the_same_by_role_and_by_distance() -> None:
+    tables = read_gates(predictor("lstm", num_layers=2), TABLE)
+    by_role, by_distance = tables.statistics, tables.distances
+    one = by_role[by_role["role"] == "subject"].drop(columns="role")
+    other = by_distance[by_distance["after"] == "0"].drop(columns="after")
+    pd.testing.assert_frame_equal(
+        one.reset_index(drop=True), other.reset_index(drop=True), check_exact=True
+    )
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -318,7 +365,8 @@ def test_without_a_probe_the_tables_are_the_same_but_for_its_rows() -> None:
     probed = tables.effects["effect"] == "probe", tables.profile["reading"] == "probe"
     assert all(rows.any() for rows in probed)
     kept = tables.effects[~probed[0]], tables.profile[~probed[1]]
-    for one, other in zip(without, (tables.statistics, *kept), strict=True):
+    expected = (tables.statistics, *kept, tables.distances)
+    for one, other in zip(without, expected, strict=True):
         pd.testing.assert_frame_equal(one, other.reset_index(drop=True), check_exact=True)
 
 
@@ -403,6 +451,8 @@ def test_an_rnn_has_effects_but_no_gates(num_layers: int) -> None:
     tables = read_gates(predictor("rnn", num_layers), items(20))
     assert len(tables.statistics) == 0
     assert tables.statistics.dtypes.astype(str).to_dict() == GATE_DTYPES
+    assert len(tables.distances) == 0
+    assert tables.distances.dtypes.astype(str).to_dict() == DISTANCE_DTYPES
     assert tables.effects.dtypes.astype(str).to_dict() == EFFECT_DTYPES
     assert tables.profile.dtypes.astype(str).to_dict() == DTYPES
     assert set(tables.profile["reading"]) == {"effect", "evidence"}
@@ -453,4 +503,7 @@ def test_other_tasks_are_read_too(task: Any) -> None:
     seen = set(tables.statistics["role"])
     assert ("verb" in seen) == (task != "nouns")
     assert ("subject" in seen) == (task != "nouns")
+    assert set(tables.distances["after"]) == (
+        {"0", "1–2", "3–5", "6–10"} if task != "nouns" else set()
+    )
     assert len(tables.profile) == 0 if task == "nouns" else len(tables.profile) > 0

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from memgate.errors import InputError
 from memgate.gates.statistics import BLOCK, GateStatistics, gate_statistics
-from memgate.gates.tables import GATE_DTYPES, GateTables, gate_table
-from memgate.gates.words import ROLE_NAMES, Words, unknown_words
+from memgate.gates.tables import GATE_DTYPES, QUANTILES, GateTables, distance_table, gate_table
+from memgate.gates.words import DISTANCES, KINDS, ROLE_NAMES, Words, unknown_words
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import Trajectory, replay
 
@@ -54,8 +54,9 @@ def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
 def random_words(batch: int, time: int) -> Words:
     shape = batch * time
     signs, numbers = 2 * torch.randint(2, (2, shape)) - 1
-    groups = torch.randint(len(ROLE_NAMES), (shape,))
-    return Words(groups, signs, numbers, torch.randint(100, (3, shape)))
+    kinds = torch.randint(len(KINDS), (shape,))
+    groups = torch.tensor([ROLE_NAMES.index(role) for role, _ in KINDS])[kinds]
+    return Words(groups, kinds, signs, numbers, torch.randint(100, (3, shape)))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -163,13 +164,35 @@ def test_a_gate_that_never_moves_has_no_spread(dtype: torch.dtype) -> None:
     assert torch.equal(values, kept)
 
 
+def test_by_role_it_is_all_one_how_finely_words_were_told_apart() -> None:
+    torch.manual_seed(0)
+    classifier = build("gru")
+    layers = replay(classifier.recurrence, torch.randn(90, 4, 2, dtype=torch.float64))
+    fine = random_words(90, 4)
+    first = torch.tensor([[role for role, _ in KINDS].index(role) for role in ROLE_NAMES])
+    coarse = fine._replace(kinds=first[fine.groups])
+    tables = []
+    for words in (fine, coarse):
+        statistics = GateStatistics(classifier)
+        statistics.update(layers, words)
+        tables.append(statistics.compute())
+    one, other = tables
+    exact = ["role", *COUNTED, *QUANTILES]
+    pd.testing.assert_frame_equal(one.statistics[exact], other.statistics[exact], check_exact=True)
+    assert_same(one.statistics, other.statistics)
+    pd.testing.assert_frame_equal(one.effects, other.effects, check_exact=True)
+    assert set(one.distances["after"]) == {*DISTANCES}
+    assert set(other.distances["after"]) == {"0", "1–2"}
+
+
 def test_shares_of_nothing_are_null() -> None:
-    n = torch.zeros(len(ROLE_NAMES), dtype=torch.int64)
+    n = torch.zeros(len(KINDS), dtype=torch.int64)
     sums = torch.zeros(1, 2, 2, len(n), 1, dtype=torch.float64)
     histogram = torch.zeros(1, 2, len(n), 100, 1, dtype=torch.int64)
     table = gate_table(("reset", "update"), n, sums, histogram)
     assert table["n"].tolist() == [0, 0, 0]
     assert table[["mean", "sd", "q50", "below_0.1", "above_0.9"]].isna().all(axis=None)
+    assert len(distance_table(("reset", "update"), n, sums, histogram)) == 0
 
 
 def test_an_rnn_has_an_empty_table_with_the_same_columns() -> None:

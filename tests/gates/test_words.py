@@ -10,7 +10,7 @@ from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
 from memgate.data.example import FEATURES, item
 from memgate.data.tasks import TASKS, TaskName
 from memgate.data.vocabulary import Vocabulary
-from memgate.gates.words import CELLS, ROLE_NAMES, STRATA, unknown_words, words_of
+from memgate.gates.words import CELLS, KINDS, ROLE_NAMES, STRATA, Words, unknown_words, words_of
 
 ROW = {
     "text": "now the keys to the cabinet in halls are here",
@@ -34,12 +34,20 @@ def strata(kind: torch.Tensor) -> list[str | None]:
     return [None if cell == CELLS - 1 else STRATA[cell // 4][1] for cell in kind.tolist()]
 
 
+def after(words: Words) -> list[str | None]:
+    """Distances of the words, whose role each kind has too."""
+    kinds = [KINDS[kind] for kind in words.kinds]
+    assert [role for role, _ in kinds] == [ROLE_NAMES[group] for group in words.groups]
+    return [distance for _, distance in kinds]
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_a_sentence_by_hand(right: bool) -> None:
     prefixes, batch = read(ROW)
     words = words_of(prefixes, batch, torch.tensor([right]))
     roles = ["before", "before", "subject", "other", "other", "attractor", "other", "noun"]
     assert [ROLE_NAMES[group] for group in words.groups] == roles
+    assert after(words) == [None, None, "0", "1–2", "1–2", "3–5", "3–5", "3–5"]
     assert words.signs.tolist() == words.numbers.tolist() == [1] * 8
     assert strata(words.cells[0]) == roles
     assert strata(words.cells[1]) == ["-2", "-1", "0", "1", "2", "3", "4", "5"]
@@ -52,6 +60,7 @@ def test_a_sentence_read_whole_ends_its_places_at_the_verb(text: str) -> None:
     prefixes, batch = read({**ROW, "text": text}, "grammaticality")
     words = words_of(prefixes, batch, torch.tensor([True]))
     assert [ROLE_NAMES[group] for group in words.groups[8:]] == ["verb", "unknown"]
+    assert after(words)[6:] == ["3–5", "3–5", None, None], "none from the verb on"
     assert strata(words.cells[0])[8:] == ["verb", None]
     assert strata(words.cells[1])[7:] == ["5", None, None]
     assert strata(words.cells[2])[7:] == ["-1", None, None]
@@ -69,10 +78,20 @@ def test_what_is_not_known_is_in_no_cell(missing: str) -> None:
     names = [ROLE_NAMES[group] for group in words.groups]
     assert names == known + ["unknown"] * (8 - len(known))
     assert strata(words.cells[0]) == known + [None] * (8 - len(known))
+    places = [None, None, "0", "1–2", "1–2", "3–5", "3–5", "3–5"]
+    assert after(words) == (places if missing == "tags" else [None] * 8), "a place needs no tag"
     if missing == "subj_idx":
         assert set(words.cells.flatten().tolist()) == {CELLS - 1}
     else:  # a place needs no tag
         assert strata(words.cells[1])[3:] == ["1", "2", "3", "4", "5"]
+
+
+def test_distances_end_where_the_bins_of_intervening_words_do() -> None:
+    words = ["keys", *["of"] * 12]
+    row = {**ROW, "text": " ".join([*words, "are"]), "tags": "NNS " + "IN " * 12 + "VBP"}
+    prefixes, batch = read({**row, "subj_idx": 0, "verb_idx": 13})
+    bins = ["0", *["1–2"] * 2, *["3–5"] * 3, *["6–10"] * 5, *["11+"] * 2]
+    assert after(words_of(prefixes, batch, torch.tensor([True]))) == bins
 
 
 def test_words_lie_first_words_first() -> None:
@@ -88,11 +107,14 @@ def test_words_lie_first_words_first() -> None:
     assert words.signs.tolist() == words.numbers.tolist() == [1, -1] * 8
     assert (words.cells[0] % 4).tolist() == [3, 0] * 8
     assert [ROLE_NAMES[g] for g in words.groups[-4:]] == ["other", "other", "noun", "noun"]
+    assert after(words)[-4:] == ["3–5"] * 4
+    assert after(words)[4:8] == ["0", "0", "1–2", "1–2"]
 
 
 def test_words_of_which_nothing_is_known() -> None:
     words = unknown_words(torch.zeros(2, 3, dtype=torch.int64))
     assert {ROLE_NAMES[group] for group in words.groups} == {"unknown"}
+    assert after(words) == [None] * 6
     assert words.cells.shape == (3, 6)
     assert set(words.cells.flatten().tolist()) == {CELLS - 1}
     assert not words.signs.any()

@@ -70,6 +70,7 @@ class Findings:
         found = self.tables
         parquet = {
             "gate_statistics": found.statistics,
+            "gate_statistics_by_distance": found.distances,
             "effects": found.effects,
             "profile": found.profile,
         }

@@ -119,7 +119,9 @@ class NumberUnits:
         content = {
             "units": self.units,
             "between": self.between,
-            "probe": self.probe_direction.tolist(),  # for what reads no tables: `units.saved`
+            # For what reads no tables (`units.saved`), to 12 decimals: the tables' are cut at 15, and
+            # what is read and written again stays the same.
+            "probe": self.probe_direction.round(12).tolist(),
             "tables": tables,
         }
         path.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")

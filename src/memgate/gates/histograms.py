@@ -29,19 +29,23 @@ Numbers = npt.NDArray[np.float64]
 
 
 def count(
-    values: Float[Tensor, "words units"], groups: Int[Tensor, " words"], n_groups: int
-) -> Int64[Tensor, "groups bins units"]:
-    """Count the values of each unit by group and bin.
+    histogram: Int64[Tensor, "groups bins units"],
+    values: Float[Tensor, "words units"],
+    groups: Int[Tensor, " words"],
+) -> None:
+    """Add the values of each unit to their group and bin.
 
-    One `bincount` over int32 places. For each of 2,048 × 128 values, one thread, 7 groups, that
-    took 2 to 4 ns (1.7 ns of it the two inner loops); places in int64 8 ns, a `scatter_add_` 24 ns,
+    One `index_add_` over int32 places, in which torch has a plain loop for one dimension. One
+    thread, 20 groups, after the places (1 ns a value) are known: 1.0 ns a value in 2^18
+    values of 8 units, 2.7 ns in 2^16 values of 128 units. A `bincount`, whose result is as large as
+    the histogram and is then added to it, 0.8 and 5.5 ns. With 7 groups `scatter_add_` took 24 ns,
     comparing with 19 edges and adding up by a matrix product 25 ns, sorting by group and value
     68 ns. The fused forward of an LSTM of 128 units takes 20 ns for each of its units.
 
     Args:
+        histogram: Counts so far; contiguous. Changed in place.
         values: In [0, 1].
-        groups: From 0 to `n_groups` - 1.
-        n_groups: Number of groups.
+        groups: From 0 to the number of groups - 1; others are refused on a CPU.
     """
     units = values.shape[1]
     # units in the last place: neighbours in memory then never wait for one another's counter
@@ -49,8 +53,8 @@ def count(
         units, dtype=torch.int32, device=values.device
     )
     places = (values * BINS).int().clamp_(0, BINS - 1).mul_(units).add_(start)
-    counts = torch.bincount(places.flatten(), minlength=n_groups * BINS * units)
-    return counts.view(n_groups, BINS, units)
+    one = torch.ones(1, dtype=torch.int64, device=values.device)
+    histogram.view(-1).index_add_(0, places.flatten(), one.expand(places.numel()))
 
 
 def shares(

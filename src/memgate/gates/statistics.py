@@ -25,8 +25,8 @@ from memgate.gates.profile import (
     profile_table,
     readings_of,
 )
-from memgate.gates.tables import GateTables, Toward, effect_table, gate_table
-from memgate.gates.words import CELLS, ROLE_NAMES, Words, unknown_words
+from memgate.gates.tables import GateTables, Toward, distance_table, effect_table, gate_table
+from memgate.gates.words import CELLS, KINDS, ROLE_NAMES, Words, unknown_words
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import Trajectory, trajectories
@@ -47,6 +47,9 @@ Averages = Float64[Tensor, "words sets"]
 class GateStatistics(Metric):
     """Sums over words of every gate and effect, by layer, role and unit, and the profile's.
 
+    Those of gates are finer, by `memgate.gates.words.KINDS`: one count gives the table by role and
+    that by distance from the subject.
+
     The states are sums and histograms alone, in float64 and int64: memory is constant in the
     corpus, and batches, their sizes and their order, or processes, don't change the result.
 
@@ -63,9 +66,9 @@ class GateStatistics(Metric):
 
     full_state_update = False
 
-    n: Int64[Tensor, " roles"]
-    gate_sums: Float64[Tensor, "layers gates 2 roles units"]
-    histogram: Int64[Tensor, "layers gates roles bins units"]
+    n: Int64[Tensor, " kinds"]
+    gate_sums: Float64[Tensor, "layers gates 2 kinds units"]
+    histogram: Int64[Tensor, "layers gates kinds bins units"]
     effect_sums: Float64[Tensor, "layers effects 3 roles units"]
     signed: Float64[Tensor, "roles units"]
     numbered: Float64[Tensor, "probes roles units"]
@@ -91,7 +94,7 @@ class GateStatistics(Metric):
         self.register_buffer("readout", readout.clone())
         layers, roles, size = net.num_layers, len(ROLE_NAMES), net.hidden_size
         for name, shape in {
-            "gate_sums": (layers, len(self.gates), 2, roles, size),
+            "gate_sums": (layers, len(self.gates), 2, len(KINDS), size),
             "effect_sums": (layers, len(self.effects), 3, roles, size),
             "signed": (roles, size),
             "numbered": (len(self.sets.probe), roles, size),
@@ -99,8 +102,8 @@ class GateStatistics(Metric):
         }.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         for name, shape in {
-            "n": (roles,),
-            "histogram": (layers, len(self.gates), roles, BINS, size),
+            "n": (len(KINDS),),
+            "histogram": (layers, len(self.gates), len(KINDS), BINS, size),
             "cell_n": (CELLS,),
             "cell_items": (CELLS,),
         }.items():
@@ -120,32 +123,30 @@ class GateStatistics(Metric):
             raise InputError(
                 f"trajectories: expected {len(self.effect_sums)} layers, got {len(layers)}"
             )
-        roles = torch.arange(len(ROLE_NAMES), device=words.groups.device).unsqueeze(1)
-        one_hot = (roles == words.groups).double()
-        self.n += torch.bincount(words.groups, minlength=len(ROLE_NAMES))
+        one_hot = _one_hot(words.groups)
+        self.n += torch.bincount(words.kinds, minlength=len(KINDS))
         self.cell_n += cell_counts(words.cells)
         self.cell_items += cell_items(words.cells, len(layers[0].hidden))
         for layer, trajectory in enumerate(layers):
-            averages = self._gates(layer, trajectory, words, one_hot)
+            averages = self._gates(layer, trajectory, words)
             averages += self._effects(layer, trajectory, words, one_hot)
             of_sets = torch.stack(averages).transpose(1, 2)
             both = torch.stack([of_sets, of_sets.square()], dim=2).flatten(0, 2)
             sums = cell_sums(both, words.cells)
             self.cell_sums[layer] += sums.view_as(self.cell_sums[layer])
 
-    def _gates(
-        self, layer: int, trajectory: Trajectory, words: Words, one_hot: OneHot
-    ) -> list[Averages]:
+    def _gates(self, layer: int, trajectory: Trajectory, words: Words) -> list[Averages]:
         """Count the gates of a layer; return the averages of keep and write over sets of units."""
-        averages = []
+        averages, sums = [], torch.zeros_like(self.gate_sums[layer])
         for row, gate in enumerate(self.gates):
             values = flat(trajectory.gates[gate])
-            self.histogram[layer, row] += count(values, words.groups, len(ROLE_NAMES))
+            count(self.histogram[layer, row], values, words.kinds)
             exact = values.double()
-            self.gate_sums[layer, row, 0] += one_hot @ exact
+            sums[row, 0].index_add_(0, words.kinds, exact)
             if READINGS[gate]:
                 averages.append(exact @ self.sets.means[layer])
-            self.gate_sums[layer, row, 1] += one_hot @ _squared(exact, values)
+            sums[row, 1].index_add_(0, words.kinds, _squared(exact, values))
+        self.gate_sums[layer] += sums
         return averages
 
     def _effects(
@@ -185,13 +186,21 @@ class GateStatistics(Metric):
         toward = [Toward("evidence", len(self.effect_sums) - 1, self.signed, self.readout)]
         for layer, (numbered, probe) in enumerate(zip(self.numbered, self.sets.probe, strict=True)):
             toward.append(Toward("probe", layer, numbered, probe))
+        sums = self.n, self.gate_sums, self.histogram
         return GateTables(
-            gate_table(self.gates, self.n, self.gate_sums, self.histogram),
+            gate_table(self.gates, *sums),
             effect_table(self.effects, self.n, self.effect_sums, toward),
             profile_table(
                 self.readings, self.sets.shown, self.cell_n, self.cell_items, self.cell_sums
             ),
+            distance_table(self.gates, *sums),
         )
+
+
+def _one_hot(groups: Int[Tensor, " words"]) -> OneHot:
+    """Return the matrix by which a product adds up words by role; half the time of comparing."""
+    zeros = torch.zeros(len(ROLE_NAMES), len(groups), dtype=torch.float64, device=groups.device)
+    return zeros.scatter_(0, groups.unsqueeze(0), 1)
 
 
 def _squared(exact: Values, original: Float[Tensor, "words units"]) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from memgate.gates.histograms import LEVELS, quantiles, shares
-from memgate.gates.words import ROLE_NAMES
+from memgate.gates.words import DISTANCES, KINDS, ROLE_NAMES
 from memgate.models.cells import READINGS, Reading
 
 QUANTILES = tuple(f"q{round(100 * level):02}" for level in LEVELS)
@@ -32,6 +32,11 @@ GATE_DTYPES = {
 }
 """The columns of the table of `gate_table`, also of one without rows."""
 
+DISTANCE_DTYPES = {
+    "after" if name == "role" else name: dtype for name, dtype in GATE_DTYPES.items()
+}
+"""The columns of the table of `distance_table`, also of one without rows."""
+
 EFFECT_DTYPES = {
     "layer": "int64",
     "effect": "string",
@@ -46,6 +51,17 @@ EFFECT_DTYPES = {
 
 ALL = "all"
 """The role that stands for all words together, those of unknown role too."""
+
+BY_ROLE: Mapping[str, Sequence[int]] = {
+    ALL: range(len(KINDS)),
+    **{role: [place for place, kind in enumerate(KINDS) if kind[0] == role] for role in ROLE_NAMES},
+}
+"""The places in `KINDS` of which each role consists."""
+
+BY_DISTANCE: Mapping[str, Sequence[int]] = {
+    name: [place for place, kind in enumerate(KINDS) if kind[1] == name] for name in DISTANCES
+}
+"""… and each distance from the subject; some places are in none."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -71,6 +87,8 @@ class GateTables(NamedTuple):
     """What each role changes in each unit: the table of `effect_table`."""
     profile: pd.DataFrame
     """Averages over units, by role and by place: `memgate.gates.profile.profile_table`."""
+    distances: pd.DataFrame
+    """Where the gates of each unit stand by distance from the subject: `distance_table`."""
 
     @property
     def overall(self) -> pd.DataFrame:
@@ -80,9 +98,9 @@ class GateTables(NamedTuple):
 
 def gate_table(
     gates: Sequence[str],
-    n: Int64[Tensor, " roles"],
-    sums: Float64[Tensor, "layers gates 2 roles units"],
-    histogram: Int64[Tensor, "layers gates roles bins units"],
+    n: Int64[Tensor, " kinds"],
+    sums: Float64[Tensor, "layers gates 2 kinds units"],
+    histogram: Int64[Tensor, "layers gates kinds bins units"],
 ) -> pd.DataFrame:
     """Turn sums and histograms of gates into one row a layer, gate, reading, role and unit.
 
@@ -91,7 +109,7 @@ def gate_table(
 
     Args:
         gates: torch's names, in the order of the second dimension of the sums.
-        n: Words of each of `ROLE_NAMES`.
+        n: Words of each of `KINDS`.
         sums: Of each gate, and of its square.
         histogram: Its values, counted in the bins of `memgate.gates.histograms`.
 
@@ -103,17 +121,53 @@ def gate_table(
         divided by n); the quantiles ``q05`` to ``q95``, off by less than 0.01; the shares
         ``below_0.1`` and ``above_0.9``. Empty for an RNN.
     """
-    words = _with_all(n.cpu().numpy(), axis=0)
-    total = _with_all(sums.cpu().numpy(), axis=-2)
-    counts = _with_all(histogram.cpu().numpy(), axis=-3)
+    return _joined(_of_gates(gates, n, sums, histogram, "role", BY_ROLE), GATE_DTYPES)
+
+
+def distance_table(
+    gates: Sequence[str],
+    n: Int64[Tensor, " kinds"],
+    sums: Float64[Tensor, "layers gates 2 kinds units"],
+    histogram: Int64[Tensor, "layers gates kinds bins units"],
+) -> pd.DataFrame:
+    """Turn sums and histograms of gates into one row a layer, gate, reading, distance and unit.
+
+    Args:
+        gates: As for `gate_table`.
+        n: As for `gate_table`.
+        sums: As for `gate_table`.
+        histogram: As for `gate_table`.
+
+    Returns:
+        As `gate_table`, but by ``after`` in place of ``role``: how many words behind the head of
+        the subject, in the bins of `memgate.metrics.strata.INTERVENING`. ``0`` is the subject
+        itself, ``1–2``, ``3–5``, ``6–10`` and ``11+`` are words between it and the verb, whatever
+        their role, also where that isn't known. Words before the subject, from the verb on, and of
+        an item whose subject isn't known are in no row.
+    """
+    return _joined(_of_gates(gates, n, sums, histogram, "after", BY_DISTANCE), DISTANCE_DTYPES)
+
+
+def _of_gates(
+    gates: Sequence[str],
+    n: Int64[Tensor, " kinds"],
+    sums: Float64[Tensor, "layers gates 2 kinds units"],
+    histogram: Int64[Tensor, "layers gates kinds bins units"],
+    by: str,
+    groups: Mapping[str, Sequence[int]],
+) -> list[pd.DataFrame]:
+    """Return the rows of each gate and reading, its kinds of words put together by `groups`."""
+    words = _folded(n.cpu().numpy(), groups, axis=0)
+    total = _folded(sums.cpu().numpy(), groups, axis=-2)
+    counts = _folded(histogram.cpu().numpy(), groups, axis=-3)
     parts: list[pd.DataFrame] = []
     for layer in range(len(total)):
         for row, gate in enumerate(gates):
             for reading, complement in _readings(gate):
                 values = _of_gate(words, total[layer, row], counts[layer, row], complement)
                 keys = {"layer": layer, "gate": gate, "reading": reading}
-                parts.append(_rows(keys, words, values))
-    return _joined(parts, GATE_DTYPES)
+                parts.append(_rows(keys, by, [*groups], words, values))
+    return parts
 
 
 def _of_gate(
@@ -122,7 +176,7 @@ def _of_gate(
     histogram: npt.NDArray[np.int64],
     complement: bool,
 ) -> dict[str, Numbers]:
-    """Return the numbers of one gate or of its complement, each (roles, units)."""
+    """Return the numbers of one gate or of its complement, each (groups, units)."""
     n = np.where(words == 0, np.nan, words)[:, None]  # shares of nothing are null
     mean, square = sums / n
     sd = np.sqrt((square - mean**2).clip(0))  # rounding can leave -1e-17
@@ -140,7 +194,7 @@ def _of_gate(
 
 def effect_table(
     names: Sequence[str],
-    n: Int64[Tensor, " roles"],
+    n: Int64[Tensor, " kinds"],
     sums: Float64[Tensor, "layers effects 3 roles units"],
     toward: Sequence[Toward],
 ) -> pd.DataFrame:
@@ -148,7 +202,7 @@ def effect_table(
 
     Args:
         names: The effects in the order of the second dimension of the sums.
-        n: Words of each of `ROLE_NAMES`.
+        n: Words of each of `KINDS`.
         sums: Of each effect, of its absolute value and of its square; the last is the change of
             the hidden state.
         toward: That change along directions.
@@ -159,7 +213,7 @@ def effect_table(
         ``n`` as in `gate_table`; over the words ``mean``, ``mean_abs`` (mean of the absolute value)
         and ``sd`` (the population's).
     """
-    words = _with_all(n.cpu().numpy(), axis=0)
+    words = _folded(n.cpu().numpy(), BY_ROLE, axis=0)
     total = _with_all(sums.cpu().numpy(), axis=-2)
     parts: list[pd.DataFrame] = []
     for layer, of_layer in enumerate(total):
@@ -169,7 +223,7 @@ def effect_table(
             of = np.where(words == 0, np.nan, words)[:, None]
             sd = np.sqrt((square / of - (plain / of) ** 2).clip(0))
             values = {"mean": plain / of, "mean_abs": size / of, "sd": sd}
-            parts.append(_rows({"layer": layer, "effect": name}, words, values))
+            parts.append(_rows({"layer": layer, "effect": name}, "role", [*BY_ROLE], words, values))
     return _joined(parts, EFFECT_DTYPES)
 
 
@@ -180,25 +234,36 @@ def _along(toward: Toward, hidden: Numbers) -> Numbers:
     return np.stack([signed * weight, hidden[1] * np.abs(weight), hidden[2] * weight**2])
 
 
+def _folded(
+    sums: npt.NDArray[Any], groups: Mapping[str, Sequence[int]], axis: int
+) -> npt.NDArray[Any]:
+    """Add up the kinds of words that make up each group."""
+    return np.stack([sums.take(kinds, axis).sum(axis) for kinds in groups.values()], axis)
+
+
 def _with_all(sums: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
     """Put the sum over all words before those by role."""
     return np.concatenate([sums.sum(axis, keepdims=True), sums], axis)
 
 
 def _rows(
-    keys: dict[str, Any], words: npt.NDArray[np.int64], values: dict[str, Numbers]
+    keys: dict[str, Any],
+    by: str,
+    groups: Sequence[str],
+    words: npt.NDArray[np.int64],
+    values: dict[str, Numbers],
 ) -> pd.DataFrame:
-    """Return the rows of all units for each role that occurs, all words first."""
-    names = np.array([ALL, *ROLE_NAMES])
+    """Return the rows of all units for each group that occurs, and for all words in any case."""
+    names = np.array(groups)
     shown = (words > 0) | (names == ALL)
     units = next(iter(values.values())).shape[1]
     return pd.DataFrame(
         {
             **keys,
             "unit": np.tile(np.arange(units), shown.sum()),
-            "role": names[shown].repeat(units),
+            by: names[shown].repeat(units),
             "n": words[shown].repeat(units),
-            **{name: of_roles[shown].ravel() for name, of_roles in values.items()},
+            **{name: of_groups[shown].ravel() for name, of_groups in values.items()},
         }
     )
 
