@@ -119,8 +119,8 @@ class NumberUnits:
         content = {
             "units": self.units,
             "between": self.between,
-            # For what reads no tables (`units.saved`), to 12 decimals: the tables' are cut at 15, and
-            # what is read and written again stays the same.
+            # For what reads no tables (`units.saved`). To 12 decimals: the tables' are cut at 15,
+            # and what is read and written again stays the same.
             "probe": self.probe_direction.round(12).tolist(),
             "tables": tables,
         }
