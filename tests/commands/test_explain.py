@@ -254,6 +254,13 @@ def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"{folder}: expected a file to write to, got a folder" in err
 
 
+def test_a_page_has_the_name_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("README.md").write_text("mine")
+    assert explain("gru", SENTENCE, "--out", "README.md") == 2
+    assert "README.md: expected a page's name that ends in .html" in capsys.readouterr().err
+    assert Path("README.md").read_text() == "mine"
+
+
 def test_sentences_are_told_from_models(capsys: pytest.CaptureFixture[str]) -> None:
     save("my models/gru", "gru")
     found = numbers(capsys, "my models/gru", "the  cat", "the cat ", "cat ")

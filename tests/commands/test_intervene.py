@@ -146,7 +146,7 @@ def test_items_without_subject_or_tags_are_left_out_and_counted(
     [
         (["--units", "9"], "units: expected layers 0 to 0 and units 0 to 3"),
         (["--units", "1:0"], "units: expected layers 0 to 0 and units 0 to 3"),
-        (["--units", "two"], "units: expected layer:unit, such as 0:3, got '0:two'"),
+        (["--units", "two"], "--units: expected all, number or layer:unit, such as 0:3"),
         (["--steps", "1"], "steps: expected at least 2, got 1"),
         (["--items", "0"], "--items: expected at least 1, got 0"),
         (["--seed", "-1"], "--seed: expected at least 0, got -1"),

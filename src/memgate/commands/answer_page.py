@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from memgate.commands.answer_measures import MEASURES
 from memgate.commands.answer_tables import SEEDS, over_seeds, read_tables
 from memgate.errors import InputError
 
@@ -197,6 +198,11 @@ class Numbers:
         where = {"system": system, "by": by or _breakdown(stratum), "stratum": stratum}
         rows = self._rows("baselines", data=data, **where)
         return _text(float(rows["accuracy"].iloc[0]), True) + "%"
+
+    def clamped(self, data: str) -> int:
+        """Return on how many test items gates were clamped: of those with tags, a sample."""
+        tagged = self._rows("baselines", data=data, system="first_noun", by="overall")["n"]
+        return min(MEASURES["items"], int(tagged.iloc[0]))
 
     def seeds(self) -> int:
         """Return how many seeds there are of each network."""

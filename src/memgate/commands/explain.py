@@ -189,6 +189,8 @@ def _write(out: Path, explanations: Sequence[Explanation]) -> str:
     text = page(explanations).encode()
     if not out.name or out.is_dir():
         raise InputError(f"{out}: expected a file to write to, got a folder")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out}: expected a page's name that ends in .html")
     partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

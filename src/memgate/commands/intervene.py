@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -107,6 +108,9 @@ def _units(
     else:
         layer = "0:" if predictor.classifier.recurrence.num_layers == 1 else ""
         parts = [part.strip() for part in text.split(",")]
+        if not all(re.fullmatch(r"\d+(:\d+)?", part) for part in parts):
+            what = "all, number or layer:unit, such as 0:3 (with commas between)"
+            raise InputError(f"--units: expected {what}, got {text!r}")
         units = [Unit.parse(part if ":" in part else layer + part) for part in parts]
     check(units, predictor, model)
     return tuple(dict.fromkeys((each.layer, each.unit) for each in units))

@@ -131,12 +131,24 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest
 
 
 def _submit(executor: concurrent.futures.Executor, job: Job) -> concurrent.futures.Future[Harvest]:
-    """Hand over a job; a process that starts for it leaves Ctrl-C to the parent from the first."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    """Hand over a job; a process that starts for it leaves Ctrl-C to the parent from the first.
+
+    Ctrl-C is put off meanwhile: with a process half started it would be left alone with that, and
+    tell of it. The mask, which children inherit, is the thread's; Python's handler runs in the main
+    thread whichever thread the signal comes to.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return executor.submit(make, job)
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return executor.submit(make, job)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _finished(

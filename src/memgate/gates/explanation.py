@@ -183,7 +183,7 @@ def first_units(units: Sequence[Unit]) -> tuple[list[Unit], str]:
     >>> first_units([Unit(0, 3), Unit(0, 1)])[1]
     'its 2 number units'
     """
-    chosen = f"its {len(units)} number units"
+    chosen = "its number unit" if len(units) == 1 else f"its {len(units)} number units"
     if len(units) > MOST:
         chosen = f"the first {MOST} of {chosen}"
     return [*units[:MOST]], chosen
