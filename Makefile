@@ -8,6 +8,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# With real data more is tested than without.
+TESTED := .venv/.tested$(if $(MEMGATE_DATA),-data)
 
 CELL ?=
 DATA ?=
@@ -57,13 +59,19 @@ data/synthetic.jsonl: $(READY)
 
 test: $(READY) ## run the tests
 	@$(BIN)/pytest
+	@touch $(TESTED)
 
 check: $(READY) ## run what CI runs: format, lint, types, import contracts, tests, README
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory $(TESTED)
+
+# The tests take ten minutes: check runs them unless they passed since the last change of any file.
+$(TESTED): $(READY) $(shell find src tests configs docs *.md Makefile pyproject.toml -type f -not -path '*/__pycache__/*')
 	$(BIN)/pytest
+	@touch $@
 
 clean: ## remove the environment and caches; runs and models stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
