@@ -18,12 +18,13 @@ MODEL ?=
 # Items of another seed than the training's, and real text: with MEMGATE_DATA its, else Wikipedia's.
 FILE ?= data/synthetic.jsonl $(if $(MEMGATE_DATA),$(MEMGATE_DATA)/linzen/linzen_wiki_test.jsonl.gz $(MEMGATE_DATA)/ud/*_test.jsonl.gz,$(wildcard data/wikipedia/test.jsonl))
 OUT ?= out/evaluate
+DEVICE ?= cpu
 PORT ?= 5000
 
-.PHONY: help setup train ui evaluate answer test check clean
+.PHONY: help setup train ui evaluate answer test check bench bench-growth clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
 	@echo "make train CELL=gru DATA=synthetic SEED=3     one cell, one kind of data (synthetic|wikipedia|corpus), one seed"
 	@echo "make evaluate MODEL=models:/memgate-gru-synthetic@champion FILE=items.jsonl OUT=out/mine"
@@ -72,6 +73,12 @@ check: $(READY) ## run what CI runs: format, lint, types, import contracts, test
 $(TESTED): $(READY) $(shell find src tests configs docs *.md Makefile pyproject.toml -type f -not -path '*/__pycache__/*')
 	$(BIN)/pytest
 	@touch $@
+
+bench: $(READY) ## measure the speed on DEVICE (cpu|cuda) in 5 minutes, into out/bench and docs/performance.md
+	@$(BIN)/python -m benchmarks --device $(DEVICE) --docs docs/performance.md
+
+bench-growth: $(READY) ## measure how time and memory grow (7 minutes), into docs/growth.csv and .png
+	@$(BIN)/python -m benchmarks.growth
 
 clean: ## remove the environment and caches; runs and models stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,249 @@
+"""Rows: `memgate fit` as users run it, a bare loop and the usual recipe, in turns by epochs."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import statistics
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from rich.console import Console
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from benchmarks.gates import operations
+from benchmarks.recipe import PackedModule, Recipe, items_of
+from benchmarks.setting import ROOT, Setting
+from benchmarks.table import Row, at_least
+from benchmarks.timing import now, ratio
+from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint
+from memgate.commands.gate_series import GateSeries
+from memgate.commands.lightning_cli import AgreementCLI
+from memgate.commands.progress import FitProgress
+from memgate.data.batches import ExactLengthBatches
+from memgate.models.classifier import Cell, Classifier
+from memgate.tracking.runs import RunLogger
+from memgate.training import AgreementModule, fused_adam
+
+BATCH = 128
+
+ADAM = 28
+"""Bytes that Adam reads (weight, gradient, two moments) and writes (all but the gradient)."""
+
+
+class Network(NamedTuple):
+    """A network that is trained, and how many times as fast as the recipe.
+
+    Args:
+        cell: Its kind.
+        units: Of its one layer, and as wide the embedding.
+        share: One in so many items that the recipe trains on in an epoch, for it takes long; it
+            loses nothing by that, see `Recipe`.
+        cpu: What must be reached on a CPU.
+        gpu: What must be reached on a GPU.
+    """
+
+    cell: Cell
+    units: int
+    share: int
+    cpu: float
+    gpu: float
+
+
+NETWORKS = (
+    Network("lstm", 50, 4, 4, 8),
+    Network("lstm", 128, 8, 4, 8),
+    Network("gru", 50, 4, 2.5, 2.5),
+    Network("rnn", 50, 4, 2.5, 2.5),
+)
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield two rows a network: against the bare loop, and against the usual recipe."""
+    for network in NETWORKS[:1] if setting.quick else NETWORKS:
+        yield from _compared(setting, network)
+
+
+class Rivals(pl.Callback):
+    """Runs the rivals before each epoch of a fit, and times all three.
+
+    Everything that Lightning and memgate do from one epoch's start to the next one's, or to the
+    end, counts as the fit's: steps, validation, checkpoints, gate series, logging.
+
+    Args:
+        setting: Device and folder.
+        share: One in so many items that the recipe trains on.
+
+    Attributes:
+        ours: Seconds of the fit's epochs.
+        bare_times: Those of the bare loop's.
+        recipe_times: Those of the recipe's; of whole epochs, from what its share took.
+        apart: The largest difference, after the last epoch, between a weight of the fit and the
+            same of the bare loop.
+    """
+
+    def __init__(self, setting: Setting, share: int) -> None:
+        self.ours: list[float] = []
+        self.bare_times: list[float] = []
+        self.recipe_times: list[float] = []
+        self.apart = float("nan")
+        self._setting = setting
+        self._share = share
+        self._start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the rivals, with the same weights; each runs a little before it counts."""
+        if not isinstance(pl_module, AgreementModule):
+            raise TypeError(f"expected an AgreementModule, got {type(pl_module)}")
+        data, net = pl_module.data, pl_module.classifier
+        train, validation = data.train_dataloader(), data.val_dataloader()
+        with torch.enable_grad():
+            BareLoop(net, validation, validation).epoch()
+        self._bare = BareLoop(net, train, validation)
+        uri = f"sqlite:///{self._setting.folder / 'recipe.db'}"
+        self._recipe = Recipe(
+            PackedModule(net),
+            items_of(data.prefixes["train"], self._share),
+            items_of(data.prefixes["validation"], self._share),
+            uri,
+            BATCH,
+            self._setting.device,
+        )
+        self._recipe.epoch()
+        self._factor = len(data.prefixes["train"]) / self._recipe.items
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let the rivals run; the clock of the next epoch starts."""
+        self._stop()
+        with torch.enable_grad():
+            self.bare_times.append(self._bare.epoch())
+            self.recipe_times.append(self._recipe.epoch() * self._factor)
+        self._start = now(self._setting.device)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock of the last epoch, and compare the weights."""
+        self._stop()
+        both = zip(pl_module.named_parameters(), self._bare.classifier.parameters(), strict=True)
+        self.apart = max(float((own - other).detach().abs().max()) for (_, own), other in both)
+
+    def _stop(self) -> None:
+        if self._start:
+            self.ours.append(now(self._setting.device) - self._start)
+
+
+class BareLoop:
+    """The same batches in the same order through the same network, and nothing else.
+
+    Args:
+        classifier: Copied.
+        train: Another loader of the same items.
+        validation: Scored after each epoch, as by the others.
+    """
+
+    def __init__(
+        self, classifier: Classifier, train: ExactLengthBatches, validation: ExactLengthBatches
+    ) -> None:
+        self.classifier = copy.deepcopy(classifier)
+        self._optimizer = fused_adam(self.classifier.parameters())
+        self._train = train
+        self._validation = validation
+        self._device = classifier.embedding.weight.device
+
+    def epoch(self) -> float:
+        """Train one epoch and score it; return its seconds."""
+        start = now(self._device)
+        self.classifier.train()
+        for batch in self._train:
+            self._optimizer.zero_grad()
+            loss = binary_cross_entropy_with_logits(
+                self.classifier(batch.inputs), batch.targets.float()
+            )
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            self._optimizer.step()
+        self._train.set_epoch(self._train.epoch + 1)
+        self.classifier.eval()
+        right = torch.zeros((), dtype=torch.int64, device=self._device)
+        with torch.inference_mode():
+            for batch in self._validation:
+                right += ((self.classifier(batch.inputs) > 0) == (batch.targets == 1)).sum()
+        right.item()
+        return now(self._device) - start
+
+
+def _compared(setting: Setting, network: Network) -> Iterator[Row]:
+    source = setting.source()
+    timed = Rivals(setting, network.share)
+    cli = _fit(setting, network, source.options(), timed)
+    items = len(cli.datamodule.prefixes["train"])
+    whole = sum(timed.bare_times) / sum(timed.ours)
+    first = timed.bare_times[0] / timed.ours[0]
+    what = f"memgate fit, {network.cell.upper()} {network.units}–{network.units}, batch {BATCH}"
+    own = items / statistics.median(timed.ours)
+    floor = items / _floor(setting, network, cli)
+    key = f"fit-{network.cell}-{network.units}"
+    yield Row(
+        f"{key}/bare",
+        what,
+        "a bare loop over the same batches",
+        "items/s",
+        own,
+        items / statistics.median(timed.bare_times),
+        ratio(timed.bare_times, timed.ours),
+        at_least(setting.device, 0.85, gpu=0.8),
+        floor,
+        f"{source.name}, {items:,} items; all {len(timed.ours)} epochs together {whole:.2f}, the "
+        f"first {first:.2f}; after them the weights of both differ by {timed.apart:.1g} at most",
+    )
+    yield Row(
+        f"{key}/recipe",
+        what,
+        "Lightning, DataLoader, pad, pack, MLFlowLogger",
+        "items/s",
+        own,
+        items / statistics.median(timed.recipe_times),
+        ratio(timed.recipe_times, timed.ours),
+        at_least(setting.device, network.cpu, gpu=network.gpu),
+        floor,
+        f"the recipe trains on every {network.share}th item of each epoch, with Adam as it comes",
+    )
+
+
+def _fit(setting: Setting, network: Network, source: list[str], timed: Rivals) -> AgreementCLI:
+    """Run the epochs of `memgate fit`, in a folder of its own."""
+    sink = Console(file=io.StringIO(), force_terminal=True, width=100)
+    epochs = setting.sizes.repeats
+    args = [
+        f"--config={ROOT / 'configs/trainer/default.yaml'}",
+        f"--trainer.accelerator={'gpu' if setting.device.type == 'cuda' else 'cpu'}",
+        f"--trainer.max_epochs={epochs}",
+        f"--trainer.min_epochs={epochs}",
+        f"--threads={torch.get_num_threads()}",
+        f"--model.cell={network.cell}",
+        f"--model.hidden_size={network.units}",
+        f"--model.embedding_size={network.units}",
+        f"--data.name={network.cell}{network.units}",
+        f"--data.batch_size={BATCH}",
+        *source,
+    ]
+    with contextlib.chdir(setting.folder), FitProgress(1, sink) as progress:
+        callbacks = [progress, GateSeries(), best_checkpoint(), LastCheckpoint(), timed]
+        cli = AgreementCLI(args, callbacks)
+        progress.begin(cli.run_name)
+        cli.prepare()
+        logger = cli.trainer.logger
+        with logger if isinstance(logger, RunLogger) else contextlib.nullcontext():
+            cli.trainer.fit(cli.model, cli.datamodule, weights_only=True)
+    return cli
+
+
+def _floor(setting: Setting, network: Network, cli: AgreementCLI) -> float:
+    """Return the seconds of an epoch's products, three for one of the forward pass, and Adam's."""
+    prefixes = cli.datamodule.prefixes["train"]
+    words = int(prefixes.lengths.sum())
+    weights = sum(weight.numel() for weight in cli.model.classifier.parameters())
+    steps = len(ExactLengthBatches(prefixes, BATCH))
+    forward = words * operations(network.cell, network.units, network.units)
+    return setting.machine.floor(3 * forward, moved=steps * weights * ADAM)
