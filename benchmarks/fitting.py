@@ -99,7 +99,7 @@ class Rivals(pl.Callback):
         if not isinstance(pl_module, AgreementModule):
             raise TypeError(f"expected an AgreementModule, got {type(pl_module)}")
         data, net = pl_module.data, pl_module.classifier
-        train, validation = data.train_dataloader(), data.val_dataloader()
+        train, validation = data.batches("train"), data.batches("validation")
         with torch.enable_grad():
             BareLoop(net, validation, validation).epoch()
         self._bare = BareLoop(net, train, validation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,14 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils import clip_grad_norm_
 
+from memgate.commands.checkpoints import LastCheckpoint
+from memgate.data.batches import ExactLengthBatches
 from memgate.data.datamodule import AgreementData
 from memgate.data.grammar import Grammar
 from memgate.errors import InputError
-from memgate.training import AgreementModule
+from memgate.training import AgreementModule, fused_adam
 
 PROMISED = {
     f"{stage}/{metric}"
@@ -121,8 +126,19 @@ def test_two_processes_train(data: Make, tmp_path: Path) -> None:
     assert float(fit.callback_metrics["train/loss"]) < 0.6  # a coin would have ln 2 = 0.69
 
 
+class Interrupt(pl.Callback):
+    """Presses Ctrl-C within a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *args: Any) -> None:
+        if trainer.global_step + 1 == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
 class Stop(pl.Callback):
-    """Stops a fit as a crash would, within an epoch."""
+    """Stops a fit as a crash would, within an epoch, where a stretch of batches ends."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -153,7 +169,7 @@ def test_a_fit_stopped_within_an_epoch_goes_on_bit_for_bit(data: Make, tmp_path:
     loss = fit.callback_metrics["train/loss"]
     stopped = module()
     settings: dict[str, Any] = {"max_epochs": 3, "enable_checkpointing": True}
-    fit = trainer(tmp_path, callbacks=[checkpoint(), Stop(27)], **settings)
+    fit = trainer(tmp_path, callbacks=[checkpoint(), Stop(16)], **settings)
     with pytest.raises(RuntimeError, match="the power is gone"):
         fit.fit(stopped, data())
     assert 0 < fit.fit_loop.epoch_loop.batch_progress.current.completed < fit.num_training_batches
@@ -164,6 +180,102 @@ def test_a_fit_stopped_within_an_epoch_goes_on_bit_for_bit(data: Make, tmp_path:
     expected = weights(whole)
     for name, weight in weights(resumed).items():
         assert torch.equal(weight, expected[name]), name
+
+
+@pytest.mark.parametrize("step", [5, 18, 31], ids=["within", "last-stretch", "second-epoch"])
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it resumes there, on purpose
+def test_ctrl_c_stops_behind_the_batch_at_hand_and_the_fit_goes_on_bit_for_bit(
+    step: int, data: Make, tmp_path: Path
+) -> None:
+    def module() -> AgreementModule:
+        pl.seed_everything(5, verbose=False)
+        return AgreementModule(cell="gru", hidden_size=5, dropout=0.3)
+
+    whole = module()
+    fit = trainer(tmp_path, max_epochs=3)
+    fit.fit(whole, data())
+    n = whole.steps_per_epoch
+    assert 18 < n < 31  # what the steps stand for
+    settings: dict[str, Any] = {"max_epochs": 3, "enable_checkpointing": True}
+    stopped = trainer(tmp_path, callbacks=[LastCheckpoint(), Interrupt(step)], **settings)
+    with pytest.raises(SystemExit):
+        stopped.fit(module(), data())
+    assert stopped.global_step == (n + 1 if step == 18 else step)
+    resumed = module()
+    fit = trainer(tmp_path, callbacks=[LastCheckpoint()], **settings)
+    (path,) = tmp_path.rglob("last.ckpt")
+    fit.fit(resumed, data(), ckpt_path=path, weights_only=True)
+    assert fit.global_step == 3 * n
+    expected = weights(whole)
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(resumed).items())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_fit_learns_what_a_bare_loop_learns(
+    precision: Any, cell: str, data: Make, tmp_path: Path
+) -> None:
+    pl.seed_everything(2, verbose=False)
+    module, tiny = AgreementModule(cell=cell, hidden_size=7, gradient_clip_val=0.5), data()
+    fit = trainer(tmp_path, precision=precision)
+    tiny.setup()
+    module.build(len(tiny.vocabulary))
+    bare = copy.deepcopy(module.classifier).train()
+    optimizer = fused_adam(bare.parameters())
+    loader = ExactLengthBatches(tiny.prefixes["train"], 32, shuffle=True)
+    for epoch in range(2):
+        loader.set_epoch(epoch)
+        for batch in loader:
+            mixed = precision != "32-true"
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=False):
+                logits = bare(batch.inputs)
+                loss = binary_cross_entropy_with_logits(logits, batch.targets.to(logits.dtype))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            clip_grad_norm_(bare.parameters(), 0.5)
+            optimizer.step()
+    fit.fit(module, tiny)
+    assert fit.global_step == 2 * len(loader)
+    for (name, own), other in zip(
+        module.classifier.named_parameters(), bare.parameters(), strict=True
+    ):
+        assert torch.equal(own, other), name
+
+
+@pytest.mark.parametrize(
+    ("limits", "steps"),
+    [
+        ({"max_steps": 5, "max_epochs": -1}, 5),
+        ({"limit_train_batches": 3}, 6),
+        ({"overfit_batches": 2}, 4),
+        ({"fast_dev_run": 2}, 2),
+        ({"val_check_interval": 7, "max_epochs": 1}, 19),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+@pytest.mark.filterwarnings("ignore:You requested to overfit")  # on purpose
+def test_limits_count_batches(
+    limits: dict[str, Any], steps: int, data: Make, tmp_path: Path
+) -> None:
+    fit = trainer(tmp_path, **limits)
+    module = AgreementModule(cell="rnn", hidden_size=3)
+    fit.fit(module, data())
+    assert fit.global_step == steps
+
+
+def test_an_impossible_clip_is_refused() -> None:
+    with pytest.raises(InputError, match="gradient_clip_val: expected above 0, got 0"):
+        AgreementModule(cell="rnn", gradient_clip_val=0)
+
+
+def test_scaled_gradients_are_not_clipped(data: Make, tmp_path: Path) -> None:
+    fit = trainer(tmp_path)
+    module, tiny = AgreementModule(cell="rnn", hidden_size=3, gradient_clip_val=1.0), data()
+    tiny.setup()
+    module.build(len(tiny.vocabulary))
+    module.trainer, fit.strategy.precision_plugin.precision = fit, "16-mixed"
+    with pytest.raises(InputError, match="gradient_clip_val: expected none with 16-mixed"):
+        module.on_train_start()
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused(data: Make, tmp_path: Path) -> None:

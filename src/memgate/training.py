@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Float, Int
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 from torch.optim.optimizer import ParamsT
 
 from memgate.data.batches import Batch
 from memgate.data.datamodule import AgreementData
+from memgate.data.stretches import Stretches
 from memgate.errors import InputError
 from memgate.metrics.agreement import AgreementCounts
 from memgate.models.classifier import Classifier
@@ -37,6 +41,7 @@ class AgreementModule(pl.LightningModule):
 
     Args:
         optimizer: Makes the optimiser from the parameters.
+        gradient_clip_val: Largest norm of all gradients of a step together; None for any.
         architecture: What `Classifier` takes but for the size of the vocabulary, which the data
             decide.
 
@@ -48,9 +53,18 @@ class AgreementModule(pl.LightningModule):
 
     classifier: Classifier
 
-    def __init__(self, optimizer: OptimizerCallable = fused_adam, **architecture: Any) -> None:
+    def __init__(
+        self,
+        optimizer: OptimizerCallable = fused_adam,
+        gradient_clip_val: float | None = None,
+        **architecture: Any,
+    ) -> None:
         super().__init__()
+        if gradient_clip_val is not None and gradient_clip_val <= 0:
+            raise InputError(f"gradient_clip_val: expected above 0, got {gradient_clip_val}")
+        self.automatic_optimization = False  # a call trains on several batches
         self.optimizer = optimizer
+        self.gradient_clip_val = gradient_clip_val
         self.architecture = architecture
         self.counts = AgreementCounts()
         self.results: dict[str, Int[Tensor, "2 6 6 2"]] = {}
@@ -62,6 +76,14 @@ class AgreementModule(pl.LightningModule):
         """The data that the Trainer serves."""
         data: AgreementData = self.trainer.datamodule  # type: ignore[attr-defined]
         return data
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimiser in an epoch of the fit at hand."""
+        loader = self.trainer.train_dataloader
+        if not isinstance(loader, Stretches):
+            raise TypeError(f"expected the loader of AgreementData, got {type(loader)}")
+        return loader.batches_of(int(self.trainer.num_training_batches))
 
     def configure_model(self) -> None:
         """Make the network, now that the size of the vocabulary is known."""
@@ -85,12 +107,15 @@ class AgreementModule(pl.LightningModule):
         logits: Tensor = self.classifier(inputs)
         return logits
 
-    def _step(self, batch: Batch, stage: str) -> tuple[Float[Tensor, " batch"], Float[Tensor, ""]]:
-        logits = self(batch.inputs)
-        loss = binary_cross_entropy_with_logits(logits, batch.targets.to(logits.dtype))
-        self._losses[stage][0] += loss.detach() * len(logits)
-        self._losses[stage][1] += len(logits)
-        return logits, loss
+    def _loss(self, logits: Float[Tensor, " batch"], batch: Batch) -> Float[Tensor, ""]:
+        return binary_cross_entropy_with_logits(logits, batch.targets.to(logits.dtype))
+
+    def _add_losses(self, stage: str, losses: list[Float[Tensor, ""]], sizes: list[int]) -> None:
+        """Add up mean losses of batches, weighted by their sizes."""
+        if losses:
+            total = self._losses[stage]
+            n = total.new_tensor(sizes)
+            total += torch.stack([torch.stack(losses).to(n) @ n, n.sum()])
 
     def _no_loss(self) -> Float[Tensor, " 2"]:
         # A count in float32 ends at 2^24; Apple's GPUs have nothing wider.
@@ -140,7 +165,16 @@ class AgreementModule(pl.LightningModule):
                 )
 
     def on_train_start(self) -> None:
-        """Go on with the random numbers and the loss where the checkpoint left them."""
+        """Go on with the random numbers and the loss where the checkpoint left them.
+
+        Raises:
+            InputError: Gradients shall be clipped that are scaled.
+        """
+        if self.gradient_clip_val is not None and self.trainer.precision == "16-mixed":
+            raise InputError(
+                "gradient_clip_val: expected none with 16-mixed, whose gradients are scaled; "
+                "bf16-mixed does without scaling"
+            )
         if "train" in self._losses:
             self._losses["train"] = self._losses["train"].to(self.device)
         if self._rng is not None:
@@ -154,9 +188,28 @@ class AgreementModule(pl.LightningModule):
         """Begin to add up the epoch's loss."""
         self._losses["train"] = self._no_loss()
 
-    def training_step(self, batch: Batch) -> Float[Tensor, ""]:
-        """Return the mean cross-entropy of a batch, in nats."""
-        return self._step(batch, "train")[1]
+    def training_step(self, batches: Iterable[Batch]) -> None:
+        """Take one step of the optimiser on each of some batches, up to the Trainer's last one.
+
+        The loss of a step is the mean cross-entropy of its batch, in nats.
+        """
+        optimizer = self.optimizers()
+        if not isinstance(optimizer, LightningOptimizer):
+            raise TypeError(f"expected one optimiser, got {type(optimizer)}")
+        left = self.trainer.max_steps - self.trainer.global_step  # negative where there is no last
+        losses, sizes = [], []
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = self._loss(self(batch.inputs), batch)
+            self.manual_backward(loss)
+            if self.gradient_clip_val is not None:
+                clip_grad_norm_(self.parameters(), self.gradient_clip_val)
+            optimizer.step()
+            losses.append(loss.detach())
+            sizes.append(len(batch.targets))
+            if len(sizes) == left:
+                break
+        self._add_losses("train", losses, sizes)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss."""
@@ -167,7 +220,8 @@ class AgreementModule(pl.LightningModule):
         self.counts.reset()
 
     def _count(self, batch: Batch, stage: str) -> None:
-        logits, _ = self._step(batch, stage)
+        logits = self(batch.inputs)
+        self._add_losses(stage, [self._loss(logits, batch)], [len(logits)])
         predicted = (torch.sigmoid(logits) > 0.5).long()  # as where probabilities are shown
         right = predicted == batch.targets
         self.counts.update(right, batch.labels, batch.intervening, batch.attractors)

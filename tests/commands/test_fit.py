@@ -120,6 +120,8 @@ def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[s
         (["--threads", "0"], "--threads: expected at least 1, got 0"),
         (["--seed_everything", "true"], "--seed_everything: expected a number"),
         (["--trainer.logger", "false"], "--track=false does without"),
+        (["--trainer.gradient_clip_val", "1"], "expected --model.gradient_clip_val"),
+        (["--trainer.accumulate_grad_batches", "2"], "expected a larger --data.batch_size"),
         (["--data.name", "a/b"], "name: expected letters"),
         (["--trainer.devices", "10000"], "--trainer.devices: expected at most"),
         (["--trainer.accelerator", "tpu"], "xla"),

@@ -30,9 +30,6 @@ PLACES: dict[str, tuple[str, ...]] = {
 LOGGED = {"rnn": ("effect",), "gru": ("write", "effect"), "lstm": ("write", "keep", "effect")}
 """What is logged of each cell; a GRU's keep is 1 − write."""
 
-POINTS = 8
-"""Measurements before the first epoch's end: there gates move most."""
-
 LENGTHS, EACH = 6, 40
 """How many lengths of prefixes are sampled, and how many prefixes of each.
 
@@ -53,8 +50,8 @@ class GateSeries(pl.Callback):
     is 1 − write), and for every cell ``gates/effect_…``, the absolute change of the memory: a gate
     can stand open where nothing changes, and an RNN has none.
 
-    They are measured before the first step (step 0); within the first epoch at steps that grow
-    geometrically, 1 among them; and at the end of each epoch. The step is the number of steps
+    They are measured before the first step (step 0); within the first epoch, where gates move most,
+    at steps 1, 2, 4, 8 and so on; and at the end of each epoch. The step is the number of steps
     taken. Checkpoints hold the last step that was measured: a resumed fit measures each once.
 
     What is read is the same sample of the validation split each time, drawn once. Words of unknown
@@ -91,7 +88,7 @@ class GateSeries(pl.Callback):
         if len(rows) == 0:
             return
         self._sample = part(prefixes, rows).to(_device(pl_module))
-        steps = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
+        steps = pl_module.steps_per_epoch
         self._early = early_steps(steps)
         if trainer.global_step % steps:  # resumed within an epoch
             return
@@ -131,16 +128,17 @@ def _device(module: pl.LightningModule) -> torch.device:
 
 
 def early_steps(steps: int) -> frozenset[int]:
-    """Return the steps within the first epoch after which gates are measured.
+    """Return the steps within the first epoch after which gates are measured: powers of two.
+
+    Behind each of them a stretch of batches ends, see `memgate.data.stretches`.
 
     Args:
         steps: Steps of an epoch.
 
     >>> sorted(early_steps(200)), sorted(early_steps(3))
-    ([1, 2, 5, 10, 21, 44, 94], [1, 2])
+    ([1, 2, 4, 8, 16, 32, 64, 128], [1, 2])
     """
-    grown = np.geomspace(1, max(steps, 1), POINTS)[:-1]
-    return frozenset(int(step) for step in grown.round() if step < steps)
+    return frozenset(2**power for power in range(steps.bit_length()) if 2**power < steps)
 
 
 def sample(prefixes: Prefixes, seed: int = 0) -> Index:

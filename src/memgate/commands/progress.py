@@ -18,8 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-STEP = 20
-"""Batches between two updates of the bar: one update costs about as much as 1% of a batch."""
+from memgate.training import AgreementModule
 
 
 class FitProgress(pl.Callback):
@@ -47,6 +46,7 @@ class FitProgress(pl.Callback):
         self._all: TaskID | None = None
         self._this: TaskID | None = None
         self._name = ""
+        self._steps: int | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -87,15 +87,15 @@ class FitProgress(pl.Callback):
     def _escaped(self) -> str:
         return escape(self._name)
 
-    def _total(self, trainer: pl.Trainer) -> int | None:
-        epochs = trainer.max_epochs or -1
-        return int(trainer.num_training_batches) * epochs if epochs > 0 else None
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Learn how many batches there are."""
+        """Learn how many steps there are."""
+        if not isinstance(pl_module, AgreementModule):
+            raise TypeError(f"expected an AgreementModule, got {type(pl_module)}")
+        epochs = trainer.max_epochs or -1
+        self._steps = pl_module.steps_per_epoch * epochs if epochs > 0 else None
         if self._this is not None:
-            total = self._total(trainer)
-            self._bars.update(self._this, total=total, completed=trainer.global_step, score="")
+            done = trainer.global_step
+            self._bars.update(self._this, total=self._steps, completed=done, score="")
 
     def on_train_batch_end(
         self,
@@ -105,13 +105,12 @@ class FitProgress(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Move the bars on, every `STEP` batches."""
-        if batch_idx % STEP or self._this is None or self._bars.disable:
+        """Move the bars on."""
+        if self._this is None or self._bars.disable:
             return
         self._bars.update(self._this, completed=trainer.global_step)
-        total = self._total(trainer)
-        if self._all is not None and total:
-            done = self.position - 1 + trainer.global_step / total
+        if self._all is not None and self._steps:
+            done = self.position - 1 + trainer.global_step / self._steps
             self._bars.update(self._all, completed=done)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -254,6 +254,11 @@ class ExactLengthBatches:
         """Choose the order of the next pass."""
         self.epoch = epoch
 
+    @property
+    def start(self) -> int:
+        """The first batch of the next pass, from 0; above it where a stopped pass goes on."""
+        return self._resume_at
+
     def state_dict(self) -> dict[str, Any]:
         """Return how many batches of this pass were taken."""
         return {"taken": self._taken}

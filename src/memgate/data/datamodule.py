@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import datasets
 import lightning.pytorch as pl
 import pyarrow as pa
+import torch
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.example import Source
+from memgate.data.stretches import Stretches
 from memgate.data.tasks import TASKS, Posed, Task, TaskName
 from memgate.data.vocabulary import Vocabulary, prefix_words
 from memgate.errors import InputError
@@ -114,7 +117,12 @@ class AgreementData(pl.LightningDataModule):
         """Return the items of a split, after `setup`, with `memgate.data.example.FEATURES`."""
         return self.splits[split].with_format("arrow")[:]
 
-    def _batches(self, split: str) -> ExactLengthBatches:
+    def batches(self, split: str) -> ExactLengthBatches:
+        """Return the loader of a split, on the Trainer's device, for its process.
+
+        Raises:
+            RuntimeError: No Trainer serves these data.
+        """
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("AgreementData serves batches to a Trainer only")
@@ -128,14 +136,32 @@ class AgreementData(pl.LightningDataModule):
             world_size=trainer.world_size,
         )
 
-    def train_dataloader(self) -> ExactLengthBatches:
-        """Return the training items, in a new order every epoch."""
-        return self._batches("train")
+    def train_dataloader(self) -> Stretches:
+        """Return the training items, in a new order every epoch.
+
+        Several batches come to one call, unless Lightning shall count batches: where its
+        ``limit_train_batches``, ``val_check_interval``, ``overfit_batches`` or ``fast_dev_run`` is
+        set (the last two set the first).
+        """
+        batches, trainer = self.batches("train"), self.trainer
+        counted = trainer is not None and (
+            trainer.limit_train_batches != 1.0 or trainer.val_check_interval != 1.0
+        )
+        return Stretches(batches, 1) if counted else Stretches(batches)
 
     def val_dataloader(self) -> ExactLengthBatches:
         """Return the validation items."""
-        return self._batches("validation")
+        return self.batches("validation")
 
     def test_dataloader(self) -> ExactLengthBatches:
         """Return the test items."""
-        return self._batches("test")
+        return self.batches("test")
+
+    def transfer_batch_to_device(
+        self,
+        batch: Any,
+        device: torch.device,  # noqa: ARG002  # Lightning's signature
+        dataloader_idx: int,  # noqa: ARG002
+    ) -> Any:
+        """Leave a batch where it is: the loaders gather it on the device that trains."""
+        return batch
