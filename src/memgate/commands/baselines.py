@@ -21,10 +21,7 @@ from memgate.data.tasks import NOUNS
 from memgate.predictor import Predictor
 from memgate.training import AgreementModule
 
-SAME = (
-    *("precision", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"),
-    *("limit_train_batches", "limit_val_batches", "max_steps"),
-)
+SAME = ("precision", "limit_train_batches", "limit_val_batches", "max_steps")
 """Settings of the Trainer that the noun-only network shares."""
 
 
@@ -81,7 +78,8 @@ def _nouns_only(cli: AgreementCLI, splits: Mapping[str, pa.Table], epochs: int) 
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        module = AgreementModule(cli.model.optimizer, **cli.model.architecture)
+        own = cli.model
+        module = AgreementModule(own.optimizer, own.gradient_clip_val, **own.architecture)
         trainer.fit(module, nouns)
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])

@@ -143,7 +143,7 @@ def _training(cli: AgreementCLI) -> dict[str, object]:
         "batch_size": cli.datamodule.batch_size,
         "max_epochs": cli.trainer.max_epochs,
         "precision": cli.trainer.precision,
-        "gradient_clip_val": cli.trainer.gradient_clip_val,
+        "gradient_clip_val": cli.model.gradient_clip_val,
         "optimizer": type(optimizer).__name__,
         "learning_rate": optimizer.defaults["lr"],
     }
