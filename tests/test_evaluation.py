@@ -87,6 +87,7 @@ BY_HAND = items(
 def test_predictions_of_a_case_by_hand() -> None:
     found = predictions(last_noun(), BY_HAND)
     assert list(found.columns) == [
+        "item",
         "id",
         "label",
         "answer",

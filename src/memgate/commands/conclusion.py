@@ -16,7 +16,7 @@ from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.report import markdown, notes, print_accuracy, say_left_out
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
-from memgate.evaluation import baseline_accuracy
+from memgate.evaluation import baseline_accuracy, predictions
 from memgate.gates.drift import PROFILE, profile_hash
 from memgate.gates.units import NUMBER_UNITS
 from memgate.metrics.accuracy import accuracy_table, left_out
@@ -29,6 +29,9 @@ from memgate.tracking.store import storing
 
 STAGES = {"val": "validation", "test": "test"}
 """The split of each stage of Lightning's."""
+
+PREDICTIONS = "predictions.parquet"
+"""What a model and its baselines answer to each test item, in its run and beside the model."""
 
 FOLDERS = {".png": "figures/", ".html": ""}
 """Where a run keeps files of a kind; tables is the rest."""
@@ -147,7 +150,10 @@ def _store(
     page = sentences_page(predictor, findings.units, cli.run_name)
     if page is not None:
         files["explain.html"] = partial(Path.write_text, data=page, encoding="utf-8")
-    beside = {BASELINES: baselines.save, PROFILE: found[PROFILE]}
+    answered = predictions(predictor, cli.datamodule.splits["test"], baselines)
+    keep: Callable[[Path], object] = partial(answered.to_parquet, index=False)
+    files[PREDICTIONS] = keep
+    beside = {BASELINES: baselines.save, PROFILE: found[PROFILE], PREDICTIONS: keep}
     if NUMBER_UNITS in found:
         beside[NUMBER_UNITS] = found[NUMBER_UNITS]
     tags = {**cli.tags, "gate_profile": profile_hash(findings.tables.profile)}

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from memgate.baselines import Baselines
 from memgate.data.batches import Prefixes
+from memgate.data.keys import item_keys
 from memgate.data.numbers import LABELS
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.baselines import NAMES, NETWORK
@@ -34,7 +35,8 @@ def predictions(
         batch_size: Prefixes computed at once; probabilities don't depend on it beyond 1e-6.
 
     Returns:
-        One row an item on which the task could be posed, in their order: id, label (number of the
+        One row an item on which the task could be posed, in their order: item (its key, the same
+        in every model's table: `memgate.data.keys`), id, label (number of the
         subject, ``sg``/``pl``), answer and predicted (of the task's answers), p_right (probability
         of the right answer, in [0, 1]), correct, known_word (whether any word is in the
         vocabulary), unknown (share of the words that are not, in [0, 1]), intervening and
@@ -62,6 +64,7 @@ def answered(
     answers = pd.array(list(predictor.task.answers), dtype="string")
     return pd.DataFrame(
         {
+            "item": item_keys(table),
             "id": table["id"].to_pandas(),
             "label": pd.array(list(LABELS), dtype="string")[prefixes.labels.numpy()],
             "answer": answers[targets],
