@@ -8,6 +8,8 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -64,10 +66,20 @@ def test_wrong_usage_is_told_with_status_2(
 
 def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
     from memgate import arguments
-    from memgate.commands import train
+    from memgate.commands import answer, train
+    from memgate.data.roles import ROLES
+    from memgate.data.suites import SUITES
     from memgate.models.classifier import RECURRENCE
+    from memgate.models.oracle import GatedCell
 
-    assert tuple(RECURRENCE) == arguments.CELLS == train.CELLS
+    assert tuple(RECURRENCE) == arguments.CELLS == train.CELLS == answer.CELLS
+    assert get_args(GatedCell) == arguments.GATED
+    assert ROLES == arguments.ROLES
+    assert tuple(SUITES) == arguments.SUITES
+    assert answer.UNITS == arguments.UNITS
+    assert set(answer.DATA) < set(arguments.DATA)
+    configs = Path(__file__).parents[1] / "configs/data"
+    assert all((configs / f"{name}.yaml").is_file() for name in arguments.DATA)
 
 
 def commands() -> list[tuple[str, argparse.ArgumentParser]]:
@@ -92,6 +104,9 @@ def test_the_function_of_each_command_takes_its_arguments(
     run = getattr(importlib.import_module(f"memgate.commands.{module}"), function)
     given = {action.dest for action in one._actions if action.dest not in ("help", "what")}
     taken = set(inspect.signature(run).parameters)
+    for parameter in inspect.signature(run).parameters.values():
+        if parameter.default is not inspect.Parameter.empty:
+            assert one.get_default(parameter.name) == parameter.default
     if name == "memgate corpus":  # the rest are those of the class
         taken = {"out", *inspect.signature(Corpus).parameters} - {"folder", "shard_size"}
     assert taken == given

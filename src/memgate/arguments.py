@@ -19,6 +19,7 @@ CELLS = ("rnn", "gru", "lstm")
 GATED = ("gru", "lstm")
 DATA = ("synthetic", "wikipedia", "corpus")
 ROLES = ("before", "subject", "attractor", "noun", "other", "verb")
+UNITS = (2, 4, 8, 32, 100)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,6 +50,23 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+def _add_data(command: argparse.ArgumentParser, required: bool = False) -> None:
+    what = "agreement JSONL, files or globs"
+    command.add_argument(
+        "--data", nargs="+", required=required, default=[], metavar="FILE", help=what
+    )
+
+
+def _add_out(command: argparse.ArgumentParser, required: bool = False) -> None:
+    what = "results go here"
+    command.add_argument("--out", type=Path, required=required, metavar="DIR", help=what)
+
+
+def _add_configs(command: argparse.ArgumentParser) -> None:
+    what = "folder of the configurations"
+    command.add_argument("--configs", type=Path, default=Path("configs"), help=what)
+
+
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what = "the main job: every cell on synthetic and on real text, tracked, registered, scored"
     train = commands.add_parser("train", help=what, description=what)
@@ -56,9 +74,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     train.add_argument("--cell", choices=CELLS, help="this cell only")
     train.add_argument("--data", choices=DATA, help="this data only")
     train.add_argument("--seed", type=int, default=0, help="seed of weights and order (0)")
-    train.add_argument(
-        "--configs", type=Path, default=Path("configs"), help="folder of the configurations"
-    )
+    _add_configs(train)
     train.add_argument(
         "--out",
         type=Path,
@@ -73,9 +89,7 @@ def _add_oracle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     oracle.set_defaults(function="oracle:run_oracle")
     oracle.add_argument("--cell", choices=GATED, required=True, help="the cell")
     oracle.add_argument("--data", choices=DATA, required=True, help="vocabulary and tests")
-    oracle.add_argument(
-        "--configs", type=Path, default=Path("configs"), help="folder of the configurations"
-    )
+    _add_configs(oracle)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -88,9 +102,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="MODEL",
         help="models:/NAME@ALIAS, runs:/…/model or a folder; all champions if none is named",
     )
-    evaluate.add_argument(
-        "--data", nargs="+", default=[], metavar="FILE", help="agreement JSONL, files or globs"
-    )
+    _add_data(evaluate)
     evaluate.add_argument(
         "--suite",
         dest="asked",
@@ -100,7 +112,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         choices=SUITES,
         help=f"{', '.join(SUITES)} (files below $MEMGATE_DATA)",
     )
-    evaluate.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    _add_out(evaluate, required=True)
     evaluate.add_argument(
         "--on-error", choices=("stop", "skip"), default="stop", help="what a bad row does (stop)"
     )
@@ -147,10 +159,8 @@ def _add_gates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="MODEL",
         help="models:/NAME@ALIAS, …, a folder of a model, or of an earlier `memgate gates`",
     )
-    gates.add_argument(
-        "--data", nargs="+", default=[], metavar="FILE", help="agreement JSONL, files or globs"
-    )
-    gates.add_argument("--out", type=Path, metavar="DIR", help="results go here")
+    _add_data(gates)
+    _add_out(gates)
 
 
 def _add_intervene(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -158,10 +168,8 @@ def _add_intervene(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     intervene = commands.add_parser("intervene", help=what, description=what)
     intervene.set_defaults(function="intervene:intervene")
     intervene.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
-    intervene.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE", help="agreement JSONL, files or globs"
-    )
-    intervene.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    _add_data(intervene, required=True)
+    _add_out(intervene, required=True)
     intervene.add_argument(
         "--units", default="all", help="all, number (those that carry it) or 0:3,0:5 (all)"
     )
@@ -200,10 +208,9 @@ def _add_answer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             help=f"{about} ({default})",
         )
     answer.add_argument("--seeds", type=int, default=5, help="networks of each kind (5)")
-    sizes = (2, 4, 8, 32, 100)
-    shown = " ".join(map(str, sizes))
+    shown = " ".join(map(str, UNITS))
     answer.add_argument(
-        "--units", type=int, nargs="+", default=sizes, metavar="N", help=f"hidden sizes ({shown})"
+        "--units", type=int, nargs="+", default=UNITS, metavar="N", help=f"hidden sizes ({shown})"
     )
     answer.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS, help="cells (all)")
     real = "corpus with $MEMGATE_DATA, else wikipedia"

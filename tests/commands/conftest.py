@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,19 @@ FIT = [
 def fit_args() -> list[str]:
     """Arguments of a small fit."""
     return ["fit", *FIT]
+
+
+@pytest.fixture
+def printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., list[str]]:
+    """Prints a table in a log of some width, and returns the lines; none is wider."""
+
+    def lines_of(show: Callable[[object], None], table: object, width: int) -> list[str]:
+        monkeypatch.setattr("memgate.commands.report.WIDTH_OF_A_LOG", width)
+        show(table)
+        lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert max(map(len, lines)) <= width
+        return lines
+
+    return lines_of

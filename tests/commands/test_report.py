@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -42,17 +43,8 @@ def table() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def printed(
-    table: pd.DataFrame,
-    width: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> list[str]:
+def by_words(lines: list[str]) -> list[str]:
     """The lines of the first breakdown, by intervening words."""
-    monkeypatch.setattr("memgate.commands.report.WIDTH_OF_A_LOG", width)
-    print_accuracy(table)
-    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert max(map(len, lines)) <= width
     first, second = (
         i for i, line in enumerate(lines) if " by words " in line or " by attr" in line
     )
@@ -72,9 +64,9 @@ def figures(lines: list[str]) -> list[str]:
 
 
 def test_models_of_one_data_set_come_together_and_their_baselines_below(
-    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    table: pd.DataFrame, printed: Callable[..., list[str]]
 ) -> None:
-    lines = printed(table, 130, monkeypatch, capsys)
+    lines = by_words(printed(print_accuracy, table, 130))
     assert lines[1] == "Below each: its baselines, * the best of them on all items"
     rows = lines[4:]
     for data in ("wiki", "ud[bold]"):
@@ -94,9 +86,9 @@ def test_models_of_one_data_set_come_together_and_their_baselines_below(
 
 
 def test_a_narrow_terminal_has_the_same_figures(
-    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    table: pd.DataFrame, printed: Callable[..., list[str]]
 ) -> None:
-    lines = printed(table, 80, monkeypatch, capsys)
+    lines = by_words(printed(print_accuracy, table, 80))
     heads = [i for i, line in enumerate(lines) if " on wiki" in line or " on ud[bold]" in line]
     assert [lines[i] for i in heads] == [
         *(f"{model} on wiki" for model in (RNN, GRU)),
@@ -116,10 +108,9 @@ def test_a_narrow_terminal_has_the_same_figures(
 def test_without_baselines_none_are_announced(
     width: int,
     table: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    printed: Callable[..., list[str]],
 ) -> None:
-    lines = printed(table[table["system"] == "network"], width, monkeypatch, capsys)
+    lines = by_words(printed(print_accuracy, table[table["system"] == "network"], width))
     assert not [line for line in lines if "baselines" in line or "*" in line]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -36,27 +37,14 @@ def suites(*models: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed(
-    table: pd.DataFrame,
-    width: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> list[str]:
-    monkeypatch.setattr("memgate.commands.report.WIDTH_OF_A_LOG", width)
-    print_suites(table)
-    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert max(map(len, lines)) <= width
-    return lines
-
-
 def numbers(line: str) -> list[str]:
     return re.findall(r"\d+\.\d(?!\S)", line)
 
 
 def test_every_condition_has_n_accuracy_interval_chance_and_all_baselines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    printed: Callable[..., list[str]],
 ) -> None:
-    lines = printed(suites("gru-corpus-seed0"), 130, monkeypatch, capsys)
+    lines = printed(print_suites, suites("gru-corpus-seed0"), 130)
     titles = [line for line in lines if "accuracy in %" in line]
     assert titles == [
         f"{s}: accuracy in %, and its 95% interval" for s in ("green [bold]", "lakretz")
@@ -76,23 +64,21 @@ def test_every_condition_has_n_accuracy_interval_chance_and_all_baselines(
 
 
 def test_where_not_all_fits_networks_and_the_best_baseline_do(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    printed: Callable[..., list[str]],
 ) -> None:
     models = [f"memgate-{cell}-{data}@champion" for data in ("syn", "corpus") for cell in CELLS]
-    lines = printed(suites(*models), 80, monkeypatch, capsys)
+    lines = printed(print_suites, suites(*models), 80)
     shorts = [numbers(line) for line in lines if line.startswith(" short ")]
     assert len(shorts) >= 2  # in several tables
     assert sum(each.count("90.0") for each in shorts) == len(models)
     assert all(each.count("77.0") == 1 for each in shorts)
 
 
-def test_every_baseline_is_shown_or_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_baseline_is_shown_or_named(printed: Callable[..., list[str]]) -> None:
     table = suites("gru")
     one = table[table["suite"] == "lakretz"]
     for width in range(60, 131, 5):
-        lines = printed(one, width, monkeypatch, capsys)
+        lines = printed(print_suites, one, width)
         (shown,) = (numbers(line) for line in lines if line.startswith(" nounpp SP "))
         assert shown[:3] == ["90.0", "50.0", "77.0"]
         text = " ".join(lines)
@@ -100,33 +86,27 @@ def test_every_baseline_is_shown_or_named(
         assert len(shown) - 3 + len(named) == len(OTHERS) - 1
 
 
-def test_long_conditions_are_whole_on_a_narrow_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = printed(suites(*CELLS), 80, monkeypatch, capsys)
+def test_long_conditions_are_whole_on_a_narrow_terminal(printed: Callable[..., list[str]]) -> None:
+    lines = printed(print_suites, suites(*CELLS), 80)
     (first,) = (i for i, line in enumerate(lines) if line.startswith(" R__VERB"))
     (last,) = (i for i, line in enumerate(lines) if line.startswith(" short "))
     name = " ".join(re.split(r"\s{2,}|\s(?=\d)", line.strip())[0] for line in lines[first:last])
     assert name.replace(" ", "") == LONG.replace(" ", "")
 
 
-def test_fewer_questions_than_items_are_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fewer_questions_than_items_are_said(printed: Callable[..., list[str]]) -> None:
     table = suites("gru")
     table.loc[table["condition"] == "nounpp SP", "questions"] = 20
-    lines = printed(table, 130, monkeypatch, capsys)
+    lines = printed(print_suites, table, 130)
     (place,) = (i for i, line in enumerate(lines) if line.startswith(" nounpp SP "))
     assert lines[place + 1].split() == ["(20)", "82.6–94.5"]
     note = "(n): items that a model reads alike count once in its interval"
     assert [i for i, line in enumerate(lines) if line == note] == [place + 2]  # not in the other
 
 
-def test_without_baselines_there_is_a_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_baselines_there_is_a_table(printed: Callable[..., list[str]]) -> None:
     table = suites("gru")
-    lines = printed(table[table["system"] == "network"], 80, monkeypatch, capsys)
+    lines = printed(print_suites, table[table["system"] == "network"], 80)
     assert "baseline" not in " ".join(lines)
     assert [numbers(line) for line in lines if line.startswith(" short ")] == [["90.0", "50.0"]]
 

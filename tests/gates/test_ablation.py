@@ -173,7 +173,7 @@ def test_the_interval_joins_those_of_both_answers() -> None:
 def test_units_and_items_that_are_not_there_are_refused() -> None:
     classifier, prefixes = build("gru"), draw()
     ablation = Ablation(classifier, prefixes, means(classifier, prefixes))
-    with pytest.raises(InputError, match=r"expected layer 0 to 0 and unit 0 to 2, got 0:3"):
+    with pytest.raises(InputError, match=r"expected layers 0 to 0 and units 0 to 2, got 0:3"):
         ablation.logits([[Unit(0, 3)]])
     singular = Prefixes(**{**vars(prefixes), "labels": torch.zeros_like(prefixes.labels)})
     with pytest.raises(InputError, match="expected items of both numbers with a known subject"):

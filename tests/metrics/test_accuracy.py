@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from memgate.metrics.accuracy import BREAKDOWNS, accuracy_table, left_out, wilson
-from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.metrics.accuracy import BREAKDOWNS, accuracy_table, answer_frame, left_out, wilson
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
 
 COLUMNS = ["label", "intervening", "attractors", "condition", "n", "correct"]
 
@@ -127,6 +127,26 @@ def test_each_breakdown_and_what_it_leaves_out_add_up_to_all(
         assert sum(n for n, _ in rows(table, by).values()) + missing.get(by, 0) == total
     assert (table["n"] > 0).all()
     pd.testing.assert_frame_equal(accuracy_table(frame[::-1]), table)
+
+
+def test_answers_become_rows_worked_out_by_hand() -> None:
+    right = np.array([True, False, True])
+    labels, words, attractors = np.array([[0, 1, 1], [0, 12, UNKNOWN], [UNKNOWN, 1, 9]])
+    condition = np.array(["depth 2", None, "depth 1"], dtype=object)
+    frame = answer_frame(right, labels, words, attractors, condition)
+    expected = [
+        ("sg", "0", None, "depth 2", 1, 1),
+        ("pl", "11+", "1", None, 1, 0),
+        ("pl", None, "4+", "depth 1", 1, 1),
+    ]
+    pd.testing.assert_frame_equal(frame, pd.DataFrame(expected, columns=COLUMNS))
+    bare = answer_frame(right, labels, words, attractors)
+    assert "condition" not in set(accuracy_table(bare)["by"])
+    assert left_out(bare) == {"intervening": 1, "attractors": 1, "condition": 3}
+    with pytest.raises(ValueError, match="expected at least -1, got -2"):
+        answer_frame(right, labels, words - 1, attractors)
+    with pytest.raises(ValueError, match="label: expected one of"):
+        accuracy_table(answer_frame(right, labels - 1, words, attractors))
 
 
 def test_no_items_make_an_empty_table() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgate.data.numbers import LABELS as DATA_LABELS
-from memgate.metrics.agreement import LABELS, AgreementCounts, counts_frame
-from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.metrics.agreement import AgreementCounts, counts_frame
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS
 
 ANSWERS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(-1, 15), st.integers(-1, 6)),

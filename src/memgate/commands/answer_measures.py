@@ -20,20 +20,16 @@ from memgate.data.numbers import LABELS
 from memgate.errors import InputError
 from memgate.gates.answers import drawn, with_roles
 from memgate.gates.carriers import NumberUnits, number_units
-from memgate.gates.doses import PATHS, lines, score
+from memgate.gates.doses import lines, replacements, score
 from memgate.gates.gradients import gradients, untrained
-from memgate.gates.interventions import means
 from memgate.gates.probe import LAST
 from memgate.gates.profile import pooled
 from memgate.gates.reading import gate_tables
 from memgate.gates.sets import named
-from memgate.gates.sites import Name
 from memgate.gates.tables import GateTables
 from memgate.gates.timescales import prediction, timescale_table, with_half_lives
 from memgate.gates.units import Unit
-from memgate.metrics.accuracy import accuracy_table
-from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.models.cells import cell_of
+from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.predictor import BATCH_SIZE, Predictor
 
 MEASURES: Mapping[str, int] = {
@@ -140,15 +136,8 @@ def accuracies(predictor: Predictor, prefixes: Prefixes) -> pd.DataFrame:
 
 
 def _by_stratum(prefixes: Prefixes, correct: Mask, counted: Mask) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "label": np.array(LABELS, dtype=object)[prefixes.labels.numpy()],
-            "intervening": INTERVENING.names_of(prefixes.intervening.numpy()),
-            "attractors": ATTRACTORS.names_of(prefixes.attractors.numpy()),
-            "n": 1,
-            "correct": correct.astype(int),
-        }
-    )
+    columns = prefixes.labels, prefixes.intervening, prefixes.attractors
+    frame = answer_frame(correct, *(column.numpy() for column in columns))
     table = accuracy_table(frame[counted])
     return table.loc[table["by"].isin(SHOWN), ["by", "stratum", "n", "correct", "accuracy"]]
 
@@ -208,10 +197,7 @@ def place_table(gates: GateTables) -> pd.DataFrame:
 def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]) -> pd.DataFrame:
     """Score every change in all units, and a few in the number units and in random ones."""
     net = predictor.classifier.recurrence
-    wanted: list[Name] = [*PATHS[net.mode]]
-    if cell_of(net).gates:
-        wanted.append("write")
-    mean = means(predictor.classifier, sample, wanted)
+    mean = replacements(predictor, sample)
     planned = lines(net, mean, None, steps=MEASURES["steps"])
     if units:
         chosen = tuple((unit.layer, unit.unit) for unit in units)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import datasets
 import pandas as pd
-import torch
 
 from memgate import evaluation
 from memgate.baselines import Baselines
 from memgate.commands.report import notes, print_accuracy, say_left_out, write_accuracy
+from memgate.commands.runtime import one_quiet_thread
 from memgate.commands.suite_report import print_suites, write_suites
 from memgate.data import files, jsonl, suites
 from memgate.data.tasks import GRAMMATICALITY
@@ -87,8 +87,7 @@ def _prepare(data: Sequence[str], asked: Sequence[str], batch_size: int) -> None
         raise InputError(f"--batch-size: expected at least 1, got {batch_size}")
     if not data and not asked:
         raise InputError("expected --data FILE or --suite NAME, got neither")
-    datasets.disable_progress_bars()
-    torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
+    one_quiet_thread()
 
 
 def _show_data(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:

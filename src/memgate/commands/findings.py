@@ -49,7 +49,6 @@ class Findings:
     Attributes:
         tables: Where the gates stand and what they do.
         units: Which units carry the number; None where that can't be said.
-        why: Why not, or "".
         memory: How long memory lasts by each unit's gate, and by the gradient: `with_half_lives`.
         predicted: Whether the one predicts the other, by rank over units.
         norms: The gradient of the answer by distance, of this network and of an untrained one of
@@ -59,7 +58,6 @@ class Findings:
 
     tables: GateTables
     units: NumberUnits | None
-    why: str
     memory: pd.DataFrame
     predicted: Correlation
     norms: pd.DataFrame
@@ -119,11 +117,7 @@ def find_units(predictor: Predictor, table: pa.Table) -> tuple[NumberUnits | Non
 
 
 def find(
-    predictor: Predictor,
-    table: pa.Table,
-    tables: GateTables,
-    units: NumberUnits | None,
-    why: str = "",
+    predictor: Predictor, table: pa.Table, tables: GateTables, units: NumberUnits | None
 ) -> Findings:
     """Put together what one pass gave with timescales and gradients.
 
@@ -132,9 +126,8 @@ def find(
         table: The items that the pass read, of which gradients take 2,000, drawn by lot.
         tables: What the pass gave.
         units: The number units, or None.
-        why: Why there are none.
     """
-    posed, _ = predictor.read(table)
+    posed = table.take(predictor.task.pose(table, 0).rows)
     prefixes = drawn(predictor, posed, ITEMS)
     own = gradients(predictor.classifier, prefixes)
     fresh = gradients(untrained(predictor.classifier), prefixes, trained=False)
@@ -142,7 +135,6 @@ def find(
     return Findings(
         tables,
         units,
-        why,
         memory,
         prediction(memory),
         pd.concat([own.norms, fresh.norms], ignore_index=True),
@@ -166,13 +158,13 @@ def find_in_run(cli: AgreementCLI, say: Callable[[str], object]) -> Findings:
     predictor = Predictor(classifier, data.vocabulary, data.task)
     say("looking for the number units")
     # One process looks: were others to find other units, their sums wouldn't belong together.
-    found: tuple[NumberUnits | None, str] = (None, "")
+    units: NumberUnits | None = None
     if cli.trainer.is_global_zero:
-        found = find_units(predictor, data.table("validation"))
-    units, why = cli.trainer.strategy.broadcast(found)
+        units, _ = find_units(predictor, data.table("validation"))
+    units = cli.trainer.strategy.broadcast(units)
     say("reading the gates")
     tables = gate_tables(classifier, data.test_dataloader(), *known(units))
-    return find(predictor, data.table("test"), tables, units, why)
+    return find(predictor, data.table("test"), tables, units)
 
 
 def sentences_page(predictor: Predictor, units: NumberUnits | None, model: str) -> str | None:

@@ -6,15 +6,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import datasets
 import pandas as pd
-import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from memgate.commands.findings import OF_UNITS, Findings, find, find_units, known
 from memgate.commands.gates_diff import gates_diff
 from memgate.commands.report import console, write_all
+from memgate.commands.runtime import one_quiet_thread
 from memgate.commands.unit_report import print_units
 from memgate.data import files, jsonl
 from memgate.errors import InputError
@@ -41,8 +40,7 @@ def gates(given: Sequence[str], data: Sequence[str], out: Path | None) -> None:
     Raises:
         InputError: The arguments don't go together, or as `read_model` and `gates_diff`.
     """
-    datasets.disable_progress_bars()
-    torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
+    one_quiet_thread()
     first, *others = given
     if first == "diff":
         if len(others) != 2 or data:
@@ -81,7 +79,7 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
     units, why = known_already or find_units(predictor, table)
     which, probe = known(units)
     tables = read_gates(predictor, table, which, probe=probe)
-    found = find(predictor, table, tables, units, why)
+    found = find(predictor, table, tables, units)
     written = found.files()
     write_all(out, written)
     for name in OF_UNITS.difference(written):  # of another model, read into the same folder before

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import datasets
 import pandas as pd
-import torch
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from memgate import plots
 from memgate.commands.report import console, write_all
+from memgate.commands.runtime import one_quiet_thread
 from memgate.data import jsonl
 from memgate.data.batches import Prefixes
 from memgate.data.roles import Role
@@ -73,8 +72,7 @@ def intervene(
     Raises:
         InputError: The model, a file or an option can't be used.
     """
-    datasets.disable_progress_bars()
-    torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS: 7 s, then 35)
+    one_quiet_thread()
     predictor = Predictor.load(folder := registry.model_folder(model))
     chosen = _units(units, predictor, folder, model)
     prefixes = _draw(predictor, data, items, seed)

@@ -5,17 +5,13 @@ It knows nothing of what the jobs do and imports nothing heavy: a worker imports
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from rich.console import Console
@@ -29,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from memgate.data.processes import submit, workers
 from memgate.errors import InputError
 
 Job = TypeVar("Job")
@@ -68,12 +65,7 @@ class JobProgress:
         self._task = self._bar.add_task("starting", total=self.total, completed=self.done)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def ended(self, name: str, error: str | None) -> None:
@@ -129,18 +121,15 @@ def _run_pool(
     ended: Callable[[str, str | None], None],
 ) -> None:
     """Run jobs until none waits, or a process dies; those that ran then count as failed."""
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
     running: dict[Future[str | None], str] = {}
     alive = True
-    try:
+    with workers(processes, _one_thread) as pool:
         while running or (alive and waiting):
             # No more than run at once: what died with a process is then known.
             while alive and waiting and len(running) < processes:
                 name, job = waiting.popleft()
                 try:
-                    running[pool.submit(_told, work, job)] = name
+                    running[submit(pool, _told, work, job)] = name
                 except BrokenProcessPool:  # a process died since the last look
                     waiting.appendleft((name, job))
                     alive = False
@@ -148,27 +137,10 @@ def _run_pool(
                 error = future.exception()
                 alive = alive and not isinstance(error, BrokenProcessPool)
                 ended(running.pop(future), future.result() if error is None else _line(error))
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
-    """Set a worker up: one thread, Ctrl-C left to the parent, and no life without it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in THREADS:
-        os.environ[name] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
+def _one_thread() -> None:
+    os.environ.update(dict.fromkeys(THREADS, "1"))
 
 
 def _told(work: Callable[[Job], object], job: Job) -> str | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import concurrent.futures.process
 import json
-import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing.connection import wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +19,7 @@ from memgate.data import parsing
 from memgate.data.dependencies import CLEAR
 from memgate.data.example import FEATURES
 from memgate.data.harvest import Harvest, harvest
+from memgate.data.processes import submit, workers
 from memgate.data.texts import paragraphs
 from memgate.errors import InputError
 
@@ -101,73 +98,25 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest
         for job in jobs:
             yield job, make(job)
         return
-    others = multiprocessing.active_children()
-    executor = concurrent.futures.ProcessPoolExecutor(
-        processes,
-        # a fork would copy the threads' locks of torch and Arrow
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_follow_parent,
-    )
     try:
-        running: dict[concurrent.futures.Future[Harvest], Job] = {}
-        for job in jobs:
-            running[_submit(executor, job)] = job
-            if len(running) > processes:  # one in waiting, so that few texts are in memory
+        with workers(processes) as pool:
+            running: dict[Future[Harvest], Job] = {}
+            for job in jobs:
+                running[submit(pool, make, job)] = job
+                if len(running) > processes:  # one in waiting, so that few texts are in memory
+                    yield from _finished(running)
+            while running:
                 yield from _finished(running)
-        while running:
-            yield from _finished(running)
-    except concurrent.futures.process.BrokenProcessPool as error:
+    except BrokenProcessPool as error:
         raise InputError(
             "a process that parsed ended suddenly, perhaps for want of memory; the same command "
             "goes on where it was, and takes less memory with fewer processes (num_proc)"
         ) from error
-    except BaseException:  # Ctrl-C: what is half parsed is lost, so don't wait for it
-        for process in multiprocessing.active_children():
-            if process not in others:
-                process.terminate()
-        raise
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(executor: concurrent.futures.Executor, job: Job) -> concurrent.futures.Future[Harvest]:
-    """Hand over a job; a process that starts for it leaves Ctrl-C to the parent from the first.
-
-    Ctrl-C is put off meanwhile: with a process half started it would be left alone with that, and
-    tell of it. The mask, which children inherit, is the thread's; Python's handler runs in the main
-    thread whichever thread the signal comes to.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return executor.submit(make, job)
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return executor.submit(make, job)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, before)
-        if came:
-            signal.raise_signal(signal.SIGINT)
-
-
-def _finished(
-    running: dict[concurrent.futures.Future[Harvest], Job],
-) -> Iterator[tuple[Job, Harvest]]:
-    done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-    for future in done:
+def _finished(running: dict[Future[Harvest], Job]) -> Iterator[tuple[Job, Harvest]]:
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield running.pop(future), future.result()
-
-
-def _follow_parent() -> None:
-    """End when the parent is gone, even if it was killed."""
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        wait([parent.sentinel] if parent else [])
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def save(folder: Path, number: int, found: Harvest) -> None:

@@ -14,9 +14,9 @@ from memgate.baselines import Baselines
 from memgate.data.batches import Prefixes
 from memgate.data.keys import item_keys
 from memgate.data.numbers import LABELS
-from memgate.metrics.accuracy import accuracy_table, left_out
+from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
 from memgate.metrics.baselines import NAMES, NETWORK
-from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.metrics.strata import UNKNOWN
 from memgate.predictor import BATCH_SIZE, Predictor
 
 
@@ -123,7 +123,7 @@ def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
     )
     rows = pd.DataFrame(
         {
-            "label": np.array(LABELS, dtype=object)[labels],
+            "label": np.array(LABELS)[labels],
             "intervening": verb_idx - subj_idx - 1,
             "attractors": attractors,
             "condition": table["condition"].to_pandas(),
@@ -153,15 +153,9 @@ def unknown(predicted: pd.DataFrame) -> dict[str, int]:
 
 def _counted(rows: pd.DataFrame, correct: npt.NDArray[np.bool_]) -> pd.DataFrame:
     """Bring predictions into the form that the metrics count."""
-    intervening = rows["intervening"].fillna(-1).to_numpy(dtype=int)
-    attractors = rows["attractors"].fillna(-1).to_numpy(dtype=int)
-    return pd.DataFrame(
-        {
-            "label": rows["label"].to_numpy(dtype=object),
-            "intervening": INTERVENING.names_of(intervening),
-            "attractors": ATTRACTORS.names_of(attractors),
-            "condition": rows["condition"].to_numpy(dtype=object),
-            "n": 1,
-            "correct": correct.astype(int),
-        }
+    labels = pd.Index(LABELS).get_indexer(pd.Index(rows["label"]))
+    intervening, attractors = (
+        rows[name].fillna(UNKNOWN).to_numpy(dtype=int) for name in ("intervening", "attractors")
     )
+    condition = rows["condition"].to_numpy(dtype=object)
+    return answer_frame(correct, labels, intervening, attractors, condition)

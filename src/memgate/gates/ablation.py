@@ -16,6 +16,7 @@ from torch import Tensor
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.errors import InputError
+from memgate.gates.sites import unit_mask
 from memgate.gates.units import Unit
 from memgate.metrics.accuracy import wilson
 from memgate.models.cells import Quantity, cell_of
@@ -153,8 +154,9 @@ class Ablation:
         Raises:
             InputError: There is no such unit.
         """
-        lost = self._lost(sets)
         net = self.classifier.recurrence
+        masks = [unit_mask(net, tuple(units)) for units in sets]
+        lost = torch.stack(masks).to(self.prefixes.ids.device)
         result = lost.new_empty((len(sets), len(self.prefixes)), dtype=torch.float64)
         for batch in ExactLengthBatches(self.prefixes, ROWS):
             inputs = self.classifier.embedding(batch.inputs)
@@ -171,19 +173,6 @@ class Ablation:
         """Return how well the answers are where each set of units is lost."""
         targets = self.prefixes.targets.cpu().numpy()
         return [score(logits, targets) for logits in self.logits(sets)]
-
-    def _lost(self, sets: Sequence[Collection[Unit]]) -> Bool[Tensor, "sets layers units"]:
-        shape = self.means["hidden"].shape
-        lost = torch.zeros(len(sets), *shape, dtype=torch.bool, device=self.prefixes.ids.device)
-        for place, units in enumerate(sets):
-            for layer, unit in units:
-                if not (0 <= layer < shape[0] and 0 <= unit < shape[1]):
-                    raise InputError(
-                        f"unit: expected layer 0 to {shape[0] - 1} and unit 0 to {shape[1] - 1}, "
-                        f"got {layer}:{unit}"
-                    )
-                lost[place, layer, unit] = True
-        return lost
 
 
 class _Loss:

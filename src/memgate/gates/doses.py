@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from memgate.data.batches import Prefixes
-from memgate.data.numbers import LABELS
 from memgate.data.roles import Role
 from memgate.errors import InputError
 from memgate.gates.answers import BATCH_SIZE, probability_under
@@ -28,8 +27,7 @@ from memgate.gates.interventions import (
     means,
 )
 from memgate.gates.sites import BETWEEN, Name, Site, Unit, unit_mask
-from memgate.metrics.accuracy import accuracy_table
-from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.models.cells import Recurrence, cell_of
 from memgate.predictor import Predictor
 
@@ -125,15 +123,28 @@ def dose_response(
     Raises:
         InputError: The network lacks a unit, there are fewer than 2 steps, or no word has a role.
     """
+    here = prefixes.to(predictor.classifier.readout.weight.device)
+    mean = replacements(predictor, here, roles, batch_size)
+    planned = lines(predictor.classifier.recurrence, mean, units, roles, steps, draws, seed)
+    tables = [score(predictor, here, line, batch_size) for line in planned]
+    return pd.concat(tables, ignore_index=True)
+
+
+def replacements(
+    predictor: Predictor,
+    prefixes: Prefixes,
+    roles: tuple[Role, ...] = BETWEEN,
+    batch_size: int = BATCH_SIZE,
+) -> dict[Name, Mean]:
+    """Return the means that `lines` puts in the place of each path and, of a gated cell, of write.
+
+    The arguments are those of `dose_response`, but that the prefixes are on the network's device.
+    """
     net = predictor.classifier.recurrence
     wanted: list[Name] = [*PATHS[net.mode]]
     if cell_of(net).gates:
         wanted.append("write")
-    here = prefixes.to(predictor.classifier.readout.weight.device)
-    mean = means(predictor.classifier, here, wanted, roles, batch_size)
-    planned = lines(net, mean, units, roles, steps, draws, seed)
-    tables = [score(predictor, here, line, batch_size) for line in planned]
-    return pd.concat(tables, ignore_index=True)
+    return means(predictor.classifier, prefixes, wanted, roles, batch_size)
 
 
 def lines(
@@ -151,7 +162,7 @@ def lines(
 
     Args:
         net: The recurrence.
-        mean: For ``write`` and each path of `PATHS`, as `interventions.means` returns it.
+        mean: As from `replacements`, at these words.
         units: This and the rest as for `dose_response`.
         roles: The words at which.
         steps: Doses.
@@ -238,15 +249,8 @@ def score(
         InputError: As `probability_under`.
     """
     p = probability_under(predictor, prefixes, line.intervention, batch_size)
-    correct = (p > 0.5) == (prefixes.targets.cpu().numpy() == 1)
-    frame = pd.DataFrame(
-        {
-            "label": np.array(LABELS, dtype=object)[prefixes.labels.cpu().numpy()],
-            "intervening": INTERVENING.names_of(prefixes.intervening.cpu().numpy()),
-            "attractors": ATTRACTORS.names_of(prefixes.attractors.cpu().numpy()),
-            "n": 1,
-            "correct": correct.astype(int),
-        }
-    )
+    right = (p > 0.5) == (prefixes.targets.cpu().numpy() == 1)
+    columns = prefixes.labels, prefixes.intervening, prefixes.attractors
+    frame = answer_frame(right, *(column.cpu().numpy() for column in columns))
     table = accuracy_table(frame).assign(**line._asdict(), note=line.note)
     return table[list(COLUMNS)].astype(COLUMNS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
@@ -117,6 +117,20 @@ def words_at(roles: RoleCodes, wanted: tuple[Role, ...] | None) -> Bool[Tensor, 
     return torch.isin(roles, codes.to(roles.dtype))
 
 
+def check_units(net: Recurrence, units: Iterable[Unit], whose: str = "") -> None:
+    """Refuse units that a recurrence doesn't have.
+
+    Raises:
+        InputError: A layer or a unit is out of range; the message ends the range with `whose`.
+    """
+    for layer, unit in units:
+        if not (0 <= layer < net.num_layers and 0 <= unit < net.hidden_size):
+            raise InputError(
+                f"units: expected layers 0 to {net.num_layers - 1} and units 0 to "
+                f"{net.hidden_size - 1}{whose}, got {layer}:{unit}"
+            )
+
+
 def unit_mask(net: Recurrence, units: tuple[Unit, ...] | None) -> Bool[Tensor, "layers units"]:
     """Mark units; all of them for None.
 
@@ -124,11 +138,7 @@ def unit_mask(net: Recurrence, units: tuple[Unit, ...] | None) -> Bool[Tensor, "
         InputError: The recurrence lacks one.
     """
     mask = torch.full((net.num_layers, net.hidden_size), units is None)
+    check_units(net, units or ())
     for layer, unit in units or ():
-        if not (0 <= layer < net.num_layers and 0 <= unit < net.hidden_size):
-            raise InputError(
-                f"units: expected layers 0 to {net.num_layers - 1} and units 0 to "
-                f"{net.hidden_size - 1}, got {layer}:{unit}"
-            )
         mask[layer, unit] = True
     return mask

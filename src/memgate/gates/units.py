@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memgate.errors import InputError
+from memgate.gates.sites import check_units
 from memgate.predictor import Predictor
 
 NUMBER_UNITS = "number_units.json"
@@ -51,18 +52,11 @@ def check(
         InputError: A layer or a unit is out of range, or the direction isn't of layers × units; the
             message names the model.
     """
-    net = predictor.classifier.recurrence
-    for each in units:
-        if each.layer >= net.num_layers or each.unit >= net.hidden_size:
-            raise InputError(
-                f"units: expected layers 0 to {net.num_layers - 1} and units 0 to "
-                f"{net.hidden_size - 1} of {model or 'the model'}, got {each}"
-            )
+    net, whose = predictor.classifier.recurrence, f" of {model or 'the model'}"
+    check_units(net, units, whose)
     size = (net.num_layers, net.hidden_size)
     if probe is not None and probe.shape != size:
-        raise InputError(
-            f"probe: expected layers × units of {model or 'the model'}, {size}, got {probe.shape}"
-        )
+        raise InputError(f"probe: expected layers × units{whose}, {size}, got {probe.shape}")
 
 
 class Saved(NamedTuple):

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest
 
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN, IntArray
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS, UNKNOWN, IntArray
 
 BREAKDOWNS = (
     "overall",
@@ -22,7 +23,7 @@ BREAKDOWNS = (
 """The values of the column `by`, in the order of the table."""
 
 STRATA: dict[str, Sequence[str]] = {
-    "label": ("sg", "pl"),
+    "label": LABELS,
     "intervening": INTERVENING.names,
     "attractors": ATTRACTORS.names,
     "intervening_x_attractors": [f"{i} × {a}" for i in INTERVENING.names for a in ATTRACTORS.names],
@@ -44,6 +45,37 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     """
     interval = binomtest(correct, n).proportion_ci(confidence_level=0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def answer_frame(
+    right: npt.NDArray[np.bool_],
+    labels: IntArray,
+    intervening: IntArray,
+    attractors: IntArray,
+    condition: npt.NDArray[np.object_] | None = None,
+) -> pd.DataFrame:
+    """Bring N answers into the frame that `accuracy_table` reads, a row an answer.
+
+    Args:
+        right: Whether each was right.
+        labels: The number of the subject, 0 for singular, 1 for plural.
+        intervening: Words between subject and verb, at least 0; `UNKNOWN` where that is so.
+        attractors: Attractors between subject and verb, likewise.
+        condition: Strings, null where unknown; None where there are none.
+
+    Raises:
+        ValueError: A number of words or attractors is below `UNKNOWN`.
+    """
+    return pd.DataFrame(
+        {
+            "label": np.array([*LABELS, None], dtype=object)[labels],
+            "intervening": INTERVENING.names_of(intervening),
+            "attractors": ATTRACTORS.names_of(attractors),
+            "condition": condition,
+            "n": 1,
+            "correct": right.astype(int),
+        }
+    )
 
 
 def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:

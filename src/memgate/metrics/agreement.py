@@ -9,10 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
-
-LABELS = ("sg", "pl")
-"""Names of the labels 0 and 1, as in `memgate.data.example`, which metrics can't import."""
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS, UNKNOWN
 
 # A last bin holds the unknown: UNKNOWN modulo the number of bins is that bin.
 SHAPE = (len(LABELS), len(INTERVENING.names) + 1, len(ATTRACTORS.names) + 1, 2)

@@ -18,6 +18,9 @@ UNKNOWN = -1
 
 IntArray = npt.NDArray[np.integer[Any]]
 
+LABELS = ("sg", "pl")
+"""Names of the labels 0 and 1, as in `memgate.data.numbers`, which metrics can't import."""
+
 
 @dataclass(frozen=True)
 class Strata:
