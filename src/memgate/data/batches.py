@@ -15,7 +15,7 @@ from torch import Tensor
 
 from memgate.data.roles import NO_ROLE, role_codes
 from memgate.data.tasks import Posed
-from memgate.data.vocabulary import Index, Vocabulary, prefix_words
+from memgate.data.vocabulary import Index, Vocabulary, Words, prefix_words
 from memgate.errors import InputError
 
 UNKNOWN_COUNT = -1
@@ -113,13 +113,16 @@ class Prefixes:
         )
 
     @classmethod
-    def from_table(cls, vocabulary: Vocabulary, table: pa.Table, posed: Posed) -> Self:
+    def from_table(
+        cls, vocabulary: Vocabulary, table: pa.Table, posed: Posed, read: Words | None = None
+    ) -> Self:
         """Look up what a task reads of agreement items.
 
         Args:
             vocabulary: Gives the ids.
             table: N items with the columns of `memgate.data.example.FEATURES`.
             posed: A task posed on just these.
+            read: Its words, where they are split already.
 
         Raises:
             InputError: N is 0.
@@ -129,7 +132,7 @@ class Prefixes:
         labels = _integers(table["label"])
         if len(table) == 0:
             raise InputError("expected at least one item, got none")
-        words, tags, lengths = prefix_words(posed.texts, posed.tags, posed.lengths)
+        words, tags, lengths = posed.words() if read is None else read
         subjects = subj_idx if posed.aligned else np.full_like(subj_idx, UNKNOWN_COUNT)
         return replace(
             cls._of(vocabulary, words, tags, lengths),
@@ -146,19 +149,8 @@ class Prefixes:
 
     def to(self, device: torch.device) -> Self:
         """Return the same prefixes on a device."""
-        moved = {
-            name: getattr(self, name).to(device)
-            for name in (
-                "ids",
-                "starts",
-                "targets",
-                "labels",
-                "intervening",
-                "attractors",
-                "roles",
-                "subjects",
-            )
-        }
+        tensors = {name: held for name, held in vars(self).items() if isinstance(held, Tensor)}
+        moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in tensors.items()}
         return replace(self, **moved)
 
     def batch(self, rows: Int[Tensor, " batch"], length: int) -> Batch:

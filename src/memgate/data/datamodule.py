@@ -10,11 +10,13 @@ import lightning.pytorch as pl
 import pyarrow as pa
 import torch
 
+from memgate.data import encoded
 from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.data.encoded import Encoded
 from memgate.data.example import Source
 from memgate.data.stretches import Stretches
 from memgate.data.tasks import TASKS, Posed, Task, TaskName
-from memgate.data.vocabulary import Vocabulary, prefix_words
+from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 
 
@@ -90,26 +92,40 @@ class AgreementData(pl.LightningDataModule):
         """
         if self.prefixes:
             return
-        self.splits, self.left_out = datasets.DatasetDict(), {}
-        posed: dict[str, Posed] = {}
-        for split, items in self.source.load().items():
-            posed[split] = self._pose(str(split), items)
-            self.left_out[split] = len(items) - len(posed[split].rows)
-            self.splits[split] = items.select(posed[split].rows) if self.left_out[split] else items
-        train = posed["train"]
-        words, tags, _ = prefix_words(train.texts, train.tags, train.lengths)
-        self.vocabulary = Vocabulary.build(words, tags, self.vocab_size, self.lowercase)
-        self.prefixes = {
-            split: Prefixes.from_table(self.vocabulary, self.table(split), one)
-            for split, one in posed.items()
+        items = self.source.load()
+        asked = {
+            "task": self.task.name,
+            "flip_seed": self.flip_seed,
+            "vocab_size": self.vocab_size,
+            "lowercase": self.lowercase,
         }
+        found = encoded.cached(items, asked, lambda: self._encode(items))
+        self.splits, self.left_out, self.vocabulary = datasets.DatasetDict(), {}, found.vocabulary
+        for split, all_items in items.items():
+            rows = found.rows[split]
+            self.left_out[split] = len(all_items) - len(rows)
+            self.splits[split] = all_items.select(rows) if self.left_out[split] else all_items
+        self.prefixes = {split: found.prefixes[split] for split in self.splits}
 
-    def _pose(self, split: str, items: datasets.Dataset) -> Posed:
-        posed = self.task.pose(items.with_format("arrow")[:], self.flip_seed)
+    def _encode(self, splits: datasets.DatasetDict) -> Encoded:
+        tables = {split: items.with_format("arrow")[:] for split, items in splits.items()}
+        posed = {split: self._pose(str(split), table) for split, table in tables.items()}
+        words = {split: one.words() for split, one in posed.items()}
+        train = words["train"]
+        vocabulary = Vocabulary.build(train.words, train.tags, self.vocab_size, self.lowercase)
+        prefixes = {}
+        for split, one in posed.items():
+            table = tables[split]
+            table = table if len(one.rows) == len(table) else table.take(one.rows)
+            prefixes[split] = Prefixes.from_table(vocabulary, table, one, words[split])
+        return Encoded(vocabulary, prefixes, {split: one.rows for split, one in posed.items()})
+
+    def _pose(self, split: str, table: pa.Table) -> Posed:
+        posed = self.task.pose(table, self.flip_seed)
         if len(posed.rows) == 0:
             raise InputError(
                 f"{self.name}, {split}: expected items with {self.task.needs}, which the task "
-                f"{self.task.name!r} needs, got none of {len(items)}"
+                f"{self.task.name!r} needs, got none of {len(table)}"
             )
         return posed
 

@@ -66,20 +66,32 @@ def role_codes(
         A code a word, flat; `NO_ROLE` for all words of an item without a known subject, for an
         intervening word without a tag, and behind the verb.
     """
-    place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    subject, verb, label = (np.repeat(column, lengths) for column in (subj_idx, verb_idx, labels))
-    between = np.full(len(place), NO_ROLE)
+    starts, place = np.cumsum(lengths) - lengths, np.arange(lengths.sum())
+    numbers = np.full(len(place), len(LABELS) + 1)
     if tags is not None:
-        for number, name in enumerate(LABELS):
-            noun = [tag for tag, its in NOUN_NUMBER.items() if its == name]
-            found = pc.is_in(tags, value_set=pa.array(noun)).to_numpy(zero_copy_only=False)
-            between[found & (label == number)] = ROLES.index("noun")
-            between[found & (label != number)] = ROLES.index("attractor")
-        known = tags.is_valid().to_numpy(zero_copy_only=False)
-        between[known & (between == NO_ROLE)] = ROLES.index("other")
-    codes = np.select(
-        [subject < 0, place < subject, place == subject, place < verb, place == verb],
-        [NO_ROLE, ROLES.index("before"), ROLES.index("subject"), between, ROLES.index("verb")],
-        NO_ROLE,
-    )
-    return codes.astype(np.int8)
+        numbers = _noun_numbers(tags)
+    # By label (the last row: unknown) and number of the word: singular, plural, no noun, no tag.
+    noun, attractor, other = (ROLES.index(role) for role in ("noun", "attractor", "other"))
+    between = [[noun, attractor], [attractor, noun], [attractor, attractor]]
+    table = np.array([[*nouns, other, NO_ROLE] for nouns in between], dtype=np.int8)
+    codes: npt.NDArray[np.int8] = table[np.repeat(labels, lengths), numbers]
+    behind_verb = place - np.repeat(starts + verb_idx, lengths)
+    codes[behind_verb >= 0] = NO_ROLE
+    codes[behind_verb == 0] = ROLES.index("verb")
+    behind_subject = place - np.repeat(starts + subj_idx, lengths)
+    codes[behind_subject == 0] = ROLES.index("subject")
+    codes[behind_subject < 0] = ROLES.index("before")
+    codes[np.repeat(subj_idx < 0, lengths)] = NO_ROLE
+    return codes
+
+
+def _noun_numbers(tags: pa.Array) -> Index:
+    """Return of each tag the place of its noun's number in `LABELS`; 2 for no noun, 3 for null."""
+    coded = tags.dictionary_encode()
+    of_tag = [
+        LABELS.index(NOUN_NUMBER[tag]) if tag in NOUN_NUMBER else len(LABELS)
+        for tag in coded.dictionary.to_pylist()
+    ]
+    of_tag.append(len(LABELS) + 1)  # the last, which -1 finds
+    numbers: Index = np.array(of_tag)[pc.fill_null(coded.indices, -1).to_numpy()]
+    return numbers

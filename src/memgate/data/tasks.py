@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from memgate.data.numbers import LABELS, NOUN_NUMBER
-from memgate.data.vocabulary import Index
+from memgate.data.vocabulary import Index, Words, prefix_words
 
 TaskName = Literal["number", "inflection", "grammaticality", "nouns"]
 
@@ -39,6 +39,10 @@ class Posed(NamedTuple):
     lengths: Index
     targets: Index
     aligned: bool = True
+
+    def words(self) -> Words:
+        """Split what is read into words."""
+        return prefix_words(self.texts, self.tags, self.lengths)
 
 
 @dataclass(frozen=True)

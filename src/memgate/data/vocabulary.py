@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,17 @@ Ids = npt.NDArray[np.int32]
 Index = npt.NDArray[np.int64]
 
 
+class Words(NamedTuple):
+    """What is read of N texts, flat: as `prefix_words` returns it."""
+
+    words: pa.Array
+    """All words, one text behind another."""
+    tags: pa.Array | None
+    """The PTB tag of each, null where unknown; None if no text has any."""
+    lengths: Index
+    """Words of each text."""
+
+
 def flat_words(texts: pa.Array) -> tuple[pa.Array, Index]:
     """Split texts at single spaces into one flat array.
 
@@ -51,41 +64,44 @@ def flat_words(texts: pa.Array) -> tuple[pa.Array, Index]:
     return words, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def prefix_words(
-    texts: pa.Array, tags: pa.Array | None, lengths: Index | None = None
-) -> tuple[pa.Array, pa.Array | None, Index]:
+def prefix_words(texts: pa.Array, tags: pa.Array | None, lengths: Index | None = None) -> Words:
     """Return the words of prefixes as one flat array, and beside each its tag.
 
     Args:
         texts: N sentences, tokens joined by one space.
         tags: Their PTB tags in the same form, null where a sentence has none; or None.
         lengths: Words of each text that belong to the prefix; all of them by default.
-
-    Returns:
-        Words; tags, null where unknown, or None if no sentence has any; and the lengths.
     """
     words, offsets = flat_words(texts)
     whole = np.diff(offsets)
     lengths = whole if lengths is None else lengths
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], whole)
-    read = place < np.repeat(lengths, whole)
+    read = np.arange(offsets[-1]) < np.repeat(offsets[:-1] + lengths, whole)
     words = words.filter(pa.array(read))
     if tags is None or tags.null_count == len(tags):
-        return words, None, lengths
+        return Words(words, None, lengths)
     flat, _ = flat_words(tags.drop_null())
+    if tags.null_count == 0:
+        return Words(words, flat.filter(pa.array(read)), lengths)
     tagged = np.repeat(tags.is_valid().to_numpy(zero_copy_only=False), whole)
     tag_of = np.full(len(read), -1, dtype=np.int64)
     tag_of[tagged] = np.arange(len(flat))
     tag_of = tag_of[read]
-    return words, flat.take(pa.array(tag_of, mask=tag_of < 0)), lengths
+    return Words(words, flat.take(pa.array(tag_of, mask=tag_of < 0)), lengths)
 
 
-def _masked(words: pa.Array, tags: pa.Array | None) -> pa.Array:
-    """Mark the words that are the symbol of their tag, or of a tag where theirs is unknown."""
-    masked = pc.is_in(words, value_set=pa.array(SYMBOLS, pa.string()))
-    if tags is None:
-        return masked
-    return pc.and_(masked, pc.fill_null(pc.equal(words, tags), True))
+def _distinct(words: pa.Array) -> tuple[pa.Array, Ids]:
+    """Return the distinct words in the order of their first place, and the number of each word.
+
+    A corpus has dozens of words for each distinct one, so it is these that are looked up.
+    """
+    coded = words.dictionary_encode()
+    return coded.dictionary, coded.indices.to_numpy(zero_copy_only=False)
+
+
+def _marked(distinct: pa.Array, among: Collection[str]) -> npt.NDArray[np.bool_]:
+    found = pc.is_in(distinct, value_set=pa.array(among, pa.string()))
+    marks: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
+    return marks
 
 
 class Vocabulary:
@@ -149,19 +165,23 @@ class Vocabulary:
             raise InputError(f"vocabulary: expected a size of at least 1, got {size}")
         if len(words) == 0:
             raise InputError("vocabulary: expected words, got an empty training split")
-        masked = _masked(words, tags)
-        symbols = pc.unique(words.filter(masked)).to_pylist()
-        unmasked = pc.invert(masked)
-        words = words.filter(unmasked)
-        words = pc.utf8_lower(words) if lowercase else words
-        counts = Counter(
-            {entry["values"]: entry["counts"] for entry in pc.value_counts(words).to_pylist()}
-        )
-        counts.pop(UNKNOWN, None)
-        kept = sorted(counts, key=lambda word: (-counts[word], word))[:size]
+        distinct, number = _distinct(words)
+        lower = pc.utf8_lower(distinct) if lowercase else distinct
+        masked = _marked(distinct, SYMBOLS)[number]
+        if tags is not None:  # a symbol stands for a word only where that has this tag, or none
+            places = np.flatnonzero(masked)
+            same = pc.equal(words.take(pa.array(places)), tags.take(pa.array(places)))
+            masked[places] = pc.fill_null(same, True).to_numpy(zero_copy_only=False)
+        symbols = distinct.take(pa.array(np.unique(number[masked]))).to_pylist()
+        counts = Counter[str]()
+        of_each = np.bincount(number[~masked], minlength=len(distinct)).tolist()
+        for word, count in zip(lower.to_pylist(), of_each, strict=True):
+            counts[word] += count  # "The" and "the" are two distinct words
+        del counts[UNKNOWN]
+        kept = sorted(+counts, key=lambda word: (-counts[word], word))[:size]
         if tags is not None:  # only symbols that training reads: the others would stay random
-            rare = pc.invert(pc.is_in(words, value_set=pa.array([UNKNOWN, *kept], pa.string())))
-            symbols += pc.unique(pc.drop_null(tags.filter(unmasked).filter(rare))).to_pylist()
+            rare = ~_marked(lower, [UNKNOWN, *kept])[number] & ~masked
+            symbols += pc.unique(pc.drop_null(tags.filter(pa.array(rare)))).to_pylist()
         return cls.from_words(kept, sorted(set(symbols)), lowercase)
 
     def __len__(self) -> int:
@@ -180,17 +200,31 @@ class Vocabulary:
             tags: One PTB tag a word, null where unknown.
         """
         entries = self._entries
-        found = pc.index_in(pc.utf8_lower(words) if self.lowercase else words, value_set=entries)
-        if found.null_count:
-            found = pc.coalesce(found, pc.index_in(words, value_set=entries))
-        if found.null_count and tags is not None:
-            found = pc.coalesce(found, pc.index_in(tags, value_set=entries))
-        ids: Ids = pc.fill_null(found, 0).to_numpy(zero_copy_only=False).astype(np.int32)
+        distinct, number = _distinct(words)
+        lower = pc.utf8_lower(distinct) if self.lowercase else distinct
+        found = pc.index_in(lower, value_set=entries)
+        found = pc.fill_null(pc.coalesce(found, pc.index_in(distinct, value_set=entries)), -1)
+        ids: Ids = found.to_numpy(zero_copy_only=False).astype(np.int32)[number]
+        missing = np.flatnonzero(ids < 0)
+        ids[missing] = 0
+        if len(missing) and tags is not None:
+            symbols = pc.index_in(tags.take(pa.array(missing)), value_set=entries)
+            ids[missing] = pc.fill_null(symbols, 0).to_numpy(zero_copy_only=False)
         return ids
 
     def digest(self) -> str:
         """Return a short digest of the entries and the lower-casing."""
-        return hashlib.sha256(self.tokenizer.to_str().encode()).hexdigest()[:16]
+        return hashlib.sha256(self.text().encode()).hexdigest()[:16]
+
+    def text(self) -> str:
+        """Return the tokenizer as JSON, which `parse` reads."""
+        text: str = self.tokenizer.to_str()
+        return text
+
+    @classmethod
+    def parse(cls, text: str) -> Vocabulary:
+        """Make the vocabulary that `text` is of."""
+        return cls(Tokenizer.from_str(text))
 
     def save(self, path: Path) -> None:
         """Write ``tokenizer.json``."""
