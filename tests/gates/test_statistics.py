@@ -45,7 +45,7 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
     torch.manual_seed(0)
     classifier = build(cell, hidden_size=64)
-    batch = torch.randint(13, (450, 20))
+    batch = torch.randint(13, (900, 20))
     assert batch.numel() * 64 > 2 * BLOCK
     apart = [*torch.split(batch, 100)]
     assert_same(gate_statistics(classifier, [batch]), gate_statistics(classifier, apart))
@@ -138,7 +138,7 @@ def test_readings_of_a_constant_gru_by_hand() -> None:
         assert row["sd"] == pytest.approx(0, abs=1e-7)
 
 
-def test_float32_gates_are_summed_in_float64() -> None:
+def test_float32_gates_lose_nothing_in_their_sums() -> None:
     """A float32 sum of 2^20 values near 0.9 is off by more than 1e-8."""
     torch.manual_seed(0)
     values = 0.9 + 1e-3 * torch.randn(2**10, 2**10, 1)
@@ -180,7 +180,7 @@ def test_by_role_it_is_all_one_how_finely_words_were_told_apart() -> None:
     exact = ["role", *COUNTED, *QUANTILES]
     pd.testing.assert_frame_equal(one.statistics[exact], other.statistics[exact], check_exact=True)
     assert_same(one.statistics, other.statistics)
-    pd.testing.assert_frame_equal(one.effects, other.effects, check_exact=True)
+    pd.testing.assert_frame_equal(one.effects, other.effects, rtol=0, atol=1e-12)
     assert set(one.distances["after"]) == {*DISTANCES}
     assert set(other.distances["after"]) == {"0", "1–2"}
 

@@ -252,17 +252,16 @@ def test_a_step_over_a_block_is_the_step_of_each_word(kind: type[Recurrence]) ->
     torch.manual_seed(0)
     net = build(kind)
     cell = cell_of(net)
-    parts = len(net.get_parameter("weight_ih_l0"))
-    inputs, recurrent = torch.randn(2, 5, 2, parts, dtype=torch.float64)
+    offered, recurrent, *sums = torch.randn(2 + len(cell.gates), 5, 2, 4, dtype=torch.float64)
     memory = torch.randn(5, 2, 4, dtype=torch.float64)
 
     def compute(name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor) -> Tensor:
         return function(*operands)
 
-    block = cell.read(inputs, recurrent, compute)
+    block = cell.read(sums, offered, recurrent, compute)
     after = cell.remember(block, memory, compute)
     for word in range(5):
-        step = cell.read(inputs[word], recurrent[word], compute)
+        step = cell.read([each[word] for each in sums], offered[word], recurrent[word], compute)
         for name, value in step.items():
             assert_equal(block[name][word], value)
         alone = cell.remember(step, memory[word], compute)

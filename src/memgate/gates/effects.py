@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -44,17 +45,20 @@ def flat(values: Float[Tensor, "batch time units"]) -> Flat:
 def effects(trajectory: Trajectory) -> Iterator[Flat]:
     """Yield each effect of `EFFECTS` of one layer, in their order; words as in `flat`."""
     if trajectory.cell is not None:
-        yield flat(trajectory.gates["input"] * trajectory.candidate)
-        lost = flat(1 - trajectory.gates["forget"])
+        yield flat(trajectory.gates["input"]) * flat(trajectory.candidate)
+        lost = 1 - flat(trajectory.gates["forget"])
         batch = len(trajectory.cell)
         lost[:batch] = 0
-        lost[batch:] *= flat(trajectory.cell[:, :-1])
+        lost[batch:] *= flat(trajectory.cell)[:-batch]
         yield lost
         yield _change(trajectory.cell)
     yield _change(trajectory.hidden)
 
 
-def _change(memory: Float[Tensor, "batch time units"]) -> Flat:
-    change = flat(memory).clone()
-    change[len(memory) :] -= flat(memory[:, :-1])
+@torch.no_grad()  # which `out=` wants
+def _change(states: Float[Tensor, "batch time units"]) -> Flat:
+    batch, memory = len(states), flat(states)
+    change = torch.empty_like(memory)
+    change[:batch] = memory[:batch]
+    torch.sub(memory[batch:], memory[:-batch], out=change[batch:])
     return change

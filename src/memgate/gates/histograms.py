@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int, Int32, Int64
 from torch import Tensor
 
 BINS = 100
@@ -26,33 +26,45 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that tables show."""
 
 Numbers = npt.NDArray[np.float64]
+Places = Int32[Tensor, "words units"]
+
+
+def first_places(kinds: Int[Tensor, " words"], units: int) -> Places:
+    """Return where in a flat histogram the lowest bin of each word's kind and each unit is.
+
+    Args:
+        kinds: Of words sorted by kind, as `memgate.gates.sums.Kinds` has them.
+        units: How many there are.
+    """
+    # units in the last place: neighbours in memory then never wait for one another's counter
+    lanes = torch.arange(units, dtype=torch.int32, device=kinds.device)
+    return (kinds.int() * (BINS * units)).unsqueeze(1) + lanes
 
 
 def count(
-    histogram: Int64[Tensor, "groups bins units"],
+    histogram: Int64[Tensor, "kinds bins units"],
     values: Float[Tensor, "words units"],
-    groups: Int[Tensor, " words"],
+    order: Int[Tensor, " words"],
+    first: Places,
+    scratch: Float[Tensor, "words units"],
 ) -> None:
-    """Add the values of each unit to their group and bin.
+    """Add the values of each unit to their kind and bin.
 
-    One `index_add_` over int32 places, in which torch has a plain loop for one dimension. One
-    thread, 20 groups, after the places (1 ns a value) are known: 1.0 ns a value in 2^18
-    values of 8 units, 2.7 ns in 2^16 values of 128 units. A `bincount`, whose result is as large as
-    the histogram and is then added to it, 0.8 and 5.5 ns. With 7 groups `scatter_add_` took 24 ns,
-    comparing with 19 edges and adding up by a matrix product 25 ns, sorting by group and value
-    68 ns. The fused forward of an LSTM of 128 units takes 20 ns for each of its units.
+    One `index_add_` over int32 places, in which torch has a plain loop for one dimension. Words
+    come sorted by kind, so that its counters stay in the cache: 1.4 ns a value against 3.0 in
+    blocks of 2,048 words of 20 kinds and 384 units (one thread); the sorting moves bytes, 0.03 ns.
+    The places themselves take 0.8 ns.
 
     Args:
         histogram: Counts so far; contiguous. Changed in place.
         values: In [0, 1].
-        groups: From 0 to the number of groups - 1; others are refused on a CPU.
+        order: The words sorted by kind.
+        first: `first_places` of their kinds in that order.
+        scratch: Overwritten.
     """
-    units = values.shape[1]
-    # units in the last place: neighbours in memory then never wait for one another's counter
-    start = (groups.int() * (BINS * units)).unsqueeze(1) + torch.arange(
-        units, dtype=torch.int32, device=values.device
-    )
-    places = (values * BINS).int().clamp_(0, BINS - 1).mul_(units).add_(start)
+    below = BINS * (1 - torch.finfo(values.dtype).eps)  # so that 1 is in the last bin
+    bins = torch.mul(values, below, out=scratch).to(torch.uint8).index_select(0, order)
+    places = bins.to(torch.int32).mul_(values.shape[1]).add_(first)
     one = torch.ones(1, dtype=torch.int64, device=values.device)
     histogram.view(-1).index_add_(0, places.flatten(), one.expand(places.numel()))
 
@@ -91,7 +103,7 @@ def quantiles(histogram: npt.NDArray[np.int64], levels: Sequence[float] = LEVELS
     n = below[..., -1:, :]
     result = []
     for level in levels:
-        rank = np.ceil(level * n).clip(1)
+        rank = np.ceil(level * n).clip(1).astype(np.int64)  # else all of `below` is turned to float
         place = (below < rank).sum(-2, keepdims=True).clip(max=BINS - 1)
         inside = np.take_along_axis(histogram, place, -2)
         missing = rank - (np.take_along_axis(below, place, -2) - inside)

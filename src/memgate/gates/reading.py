@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from memgate.data.batches import ExactLengthBatches
 from memgate.gates.statistics import GateStatistics, blocks
 from memgate.gates.tables import GateTables
 from memgate.gates.words import words_of
 from memgate.models.classifier import Classifier
-from memgate.models.trajectory import trajectories
+from memgate.models.lookup import Lookup
 from memgate.predictor import BATCH_SIZE, Predictor
 
 
@@ -62,9 +64,9 @@ def gate_tables(
         probe: As for `read_gates`.
 
     Returns:
-        Tables that don't depend on how the prefixes are batched: counts not at all, sums to 1e-12.
-        The network itself computes a float32 gate to about 1e-7, and that much a gate may differ
-        between batches of other sizes.
+        Tables that don't depend on how the prefixes are batched: of a network in float64 counts not
+        at all and sums to 1e-12. A float32 gate is itself computed to about 1e-7, and that much it
+        may differ between batches of other sizes; its sums are off by no more (`gates.sums`).
 
     Raises:
         InputError: The model lacks a unit, or the direction doesn't fit it.
@@ -72,13 +74,23 @@ def gate_tables(
     device = classifier.embedding.weight.device
     statistics = GateStatistics(classifier, units, probe).to(device)
     prefixes = batches.prefixes.to(device)
+    forms, place_of = _forms(prefixes.ids, len(classifier.embedding.weight))
+    lookup = Lookup(classifier.recurrence, classifier.embedding(forms))
     for batch in batches:
         length = batch.inputs.shape[1]
         for rows in blocks(batch.rows.to(device), length * classifier.recurrence.hidden_size):
             block = prefixes.batch(rows, length)
-            layers = trajectories(classifier.recurrence, classifier.embedding(block.inputs))
+            layers = lookup.trajectories(place_of[block.inputs])
             logits = classifier.readout(layers[-1].hidden[:, -1]).squeeze(-1)
             right = (logits > 0) == (block.targets == 1)
             statistics.update(layers, words_of(prefixes, block, right))
     tables: GateTables = statistics.compute()
     return tables
+
+
+def _forms(
+    ids: Int[Tensor, " tokens"], vocabulary: int
+) -> tuple[Int[Tensor, " forms"], Int[Tensor, " vocabulary"]]:
+    """Return the word forms that occur, and for each of the vocabulary its place among them."""
+    occurs = torch.bincount(ids, minlength=vocabulary) > 0
+    return occurs.nonzero().squeeze(1), occurs.cumsum(0) - 1

@@ -14,8 +14,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from memgate.errors import InputError
-from memgate.gates.effects import EFFECTS, effects, flat
-from memgate.gates.histograms import BINS, count
+from memgate.gates.effects import EFFECTS, Flat, effects, flat
+from memgate.gates.histograms import BINS, Places, count, first_places
 from memgate.gates.profile import (
     UNITS,
     UnitSets,
@@ -25,23 +25,21 @@ from memgate.gates.profile import (
     profile_table,
     readings_of,
 )
+from memgate.gates.sums import Columns, Kinds, Pivot, by_kind
 from memgate.gates.tables import GateTables, Toward, distance_table, effect_table, gate_table
-from memgate.gates.words import CELLS, KINDS, ROLE_NAMES, Words, unknown_words
+from memgate.gates.words import CELLS, KINDS, Words, unknown_words
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import Trajectory, trajectories
 
-BLOCK = 2**18
+BLOCK = 2**19
 """Values of one gate that are read at a time on a CPU.
 
-The whole pass takes 3.6 times the fused forward of an LSTM of 128 units and 2.5 times that of a GRU
-(134,022 words in the lengths of agr_wiki_dev, one thread; the trajectories alone 1.6 and 1.2).
-Blocks of 2^17 to 2^19 values differ by less than the noise, 10%; 2^16 cost a GRU 40% more.
+A block costs some 1,000 calls of torch: 2^18 values take 4 to 5% more than 2^19 (128 units; 12 to
+15% with 650). `benchmarks/gates.py` has the whole pass against the fused forward.
 """
 
-Values = Float64[Tensor, "words units"]
-OneHot = Float64[Tensor, "roles words"]
-Averages = Float64[Tensor, "words sets"]
+Averages = Float[Tensor, "words sets"]
 
 
 class GateStatistics(Metric):
@@ -69,9 +67,9 @@ class GateStatistics(Metric):
     n: Int64[Tensor, " kinds"]
     gate_sums: Float64[Tensor, "layers gates 2 kinds units"]
     histogram: Int64[Tensor, "layers gates kinds bins units"]
-    effect_sums: Float64[Tensor, "layers effects 3 roles units"]
-    signed: Float64[Tensor, "roles units"]
-    numbered: Float64[Tensor, "probes roles units"]
+    effect_sums: Float64[Tensor, "layers effects 3 kinds units"]
+    signed: Float64[Tensor, "kinds units"]
+    numbered: Float64[Tensor, "probes kinds units"]
     readout: Float64[Tensor, " units"]
     cell_n: Int64[Tensor, " cells"]
     cell_items: Int64[Tensor, " cells"]
@@ -92,18 +90,18 @@ class GateStatistics(Metric):
         self.readings = readings_of(self.gates, probe is not None)
         readout = classifier.readout.weight.detach()[0].double()
         self.register_buffer("readout", readout.clone())
-        layers, roles, size = net.num_layers, len(ROLE_NAMES), net.hidden_size
+        layers, kinds, size = net.num_layers, len(KINDS), net.hidden_size
         for name, shape in {
-            "gate_sums": (layers, len(self.gates), 2, len(KINDS), size),
-            "effect_sums": (layers, len(self.effects), 3, roles, size),
-            "signed": (roles, size),
-            "numbered": (len(self.sets.probe), roles, size),
+            "gate_sums": (layers, len(self.gates), 2, kinds, size),
+            "effect_sums": (layers, len(self.effects), 3, kinds, size),
+            "signed": (kinds, size),
+            "numbered": (len(self.sets.probe), kinds, size),
             "cell_sums": (layers, len(self.readings), len(UNITS), 2, CELLS),
         }.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         for name, shape in {
-            "n": (len(KINDS),),
-            "histogram": (layers, len(self.gates), len(KINDS), BINS, size),
+            "n": (kinds,),
+            "histogram": (layers, len(self.gates), kinds, BINS, size),
             "cell_n": (CELLS,),
             "cell_items": (CELLS,),
         }.items():
@@ -123,57 +121,62 @@ class GateStatistics(Metric):
             raise InputError(
                 f"trajectories: expected {len(self.effect_sums)} layers, got {len(layers)}"
             )
-        one_hot = _one_hot(words.groups)
-        self.n += torch.bincount(words.kinds, minlength=len(KINDS))
+        kinds = by_kind(words.kinds, len(KINDS))
+        self.n += kinds.n
         self.cell_n += cell_counts(words.cells)
         self.cell_items += cell_items(words.cells, len(layers[0].hidden))
+        first = first_places(kinds.sorted, self.gate_sums.shape[-1])
+        scratch = layers[0].hidden.new_empty(3 + self.sets.directions.shape[2], *first.shape)
         for layer, trajectory in enumerate(layers):
-            averages = self._gates(layer, trajectory, words)
-            averages += self._effects(layer, trajectory, words, one_hot)
-            of_sets = torch.stack(averages).transpose(1, 2)
+            averages = self._gates(layer, trajectory, kinds, first, scratch)
+            averages += self._effects(layer, trajectory, words, kinds, scratch)
+            of_sets = torch.stack(averages).double().transpose(1, 2)
             both = torch.stack([of_sets, of_sets.square()], dim=2).flatten(0, 2)
             sums = cell_sums(both, words.cells)
             self.cell_sums[layer] += sums.view_as(self.cell_sums[layer])
 
-    def _gates(self, layer: int, trajectory: Trajectory, words: Words) -> list[Averages]:
+    def _gates(
+        self, layer: int, trajectory: Trajectory, kinds: Kinds, first: Places, scratch: Columns
+    ) -> list[Averages]:
         """Count the gates of a layer; return the averages of keep and write over sets of units."""
-        averages, sums = [], torch.zeros_like(self.gate_sums[layer])
+        averages = []
         for row, gate in enumerate(self.gates):
             values = flat(trajectory.gates[gate])
-            count(self.histogram[layer, row], values, words.kinds)
-            exact = values.double()
-            sums[row, 0].index_add_(0, words.kinds, exact)
+            count(self.histogram[layer, row], values, kinds.order, first, scratch[0])
+            pivot = Pivot(values, scratch[:2])
+            self.gate_sums[layer, row] += pivot.moments(kinds.add(scratch[:2]), kinds.n)
             if READINGS[gate]:
-                averages.append(exact @ self.sets.means[layer])
-            sums[row, 1].index_add_(0, words.kinds, _squared(exact, values))
-        self.gate_sums[layer] += sums
+                averages.append(self.sets.average(layer, values))
         return averages
 
     def _effects(
-        self, layer: int, trajectory: Trajectory, words: Words, one_hot: OneHot
+        self, layer: int, trajectory: Trajectory, words: Words, kinds: Kinds, scratch: Columns
     ) -> list[Averages]:
         """Count the effects of a layer; return effect, evidence and probe for sets of units."""
         averages, toward = [], list[Averages]()
         for row, (name, values) in enumerate(zip(self.effects, effects(trajectory), strict=True)):
-            exact = values.double()
-            sums = self.effect_sums[layer, row]
-            sums[0] += one_hot @ exact
-            if row == len(self.effects) - 1:
-                toward = self._toward(layer, exact, words)
-                if layer == len(self.effect_sums) - 1:
-                    self.signed += (one_hot * words.signs) @ exact
-                if len(self.numbered):
-                    self.numbered[layer] += (one_hot * words.numbers) @ exact
-            size = exact.abs_() if exact is not values else exact.abs()
-            sums[1] += one_hot @ size
+            pivot = Pivot(values, scratch[:2])
+            torch.abs(values, out=scratch[2])
             if name == "change":
-                averages.append(size @ self.sets.means[layer])
-            sums[2] += one_hot @ size.square_()
+                averages.append(self.sets.average(layer, scratch[2]))
+            if row < len(self.effects) - 1:
+                sums = kinds.add(scratch[:3])
+            else:
+                toward = self._toward(layer, values, words)
+                signs = torch.stack([words.signs, words.numbers][: len(scratch) - 3])
+                torch.mul(values, signs.to(values.dtype).unsqueeze(2), out=scratch[3:])
+                sums = kinds.add(scratch)
+                if layer == len(self.effect_sums) - 1:
+                    self.signed += sums[3]
+                if len(self.numbered):
+                    self.numbered[layer] += sums[4]
+            plain, square = pivot.moments(sums[:2], kinds.n)
+            self.effect_sums[layer, row] += torch.stack([plain, sums[2], square])
         return averages + toward
 
-    def _toward(self, layer: int, change: Values, words: Words) -> list[Averages]:
+    def _toward(self, layer: int, change: Flat, words: Words) -> list[Averages]:
         """Return a layer's change of the hidden state along the readout and the probe, signed."""
-        directions = self.sets.directions[layer]
+        directions = self.sets.directions[layer].to(change.dtype)
         along = (change @ directions.flatten(1)).view(len(change), *directions.shape[1:])
         signs = (words.signs, words.numbers)
         return [
@@ -195,17 +198,6 @@ class GateStatistics(Metric):
             ),
             distance_table(self.gates, *sums),
         )
-
-
-def _one_hot(groups: Int[Tensor, " words"]) -> OneHot:
-    """Return the matrix by which a product adds up words by role; half the time of comparing."""
-    zeros = torch.zeros(len(ROLE_NAMES), len(groups), dtype=torch.float64, device=groups.device)
-    return zeros.scatter_(0, groups.unsqueeze(0), 1)
-
-
-def _squared(exact: Values, original: Float[Tensor, "words units"]) -> Values:
-    """Square in place, unless that would change the trajectory."""
-    return exact.square() if exact is original else exact.square_()
 
 
 def blocks(rows: Int[Tensor, "batch ..."], size: int) -> Sequence[Int[Tensor, "_ ..."]]:

@@ -13,7 +13,7 @@ without it); `Trajectory` doesn't keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -28,7 +28,6 @@ Quantity = Literal[
 ]
 Reading = Literal["keep", "write"]
 State = Float[Tensor, "*words units"]
-Parts = Float[Tensor, "*words parts"]
 
 READINGS: Mapping[str, Mapping[Reading, bool]] = {
     "reset": {},
@@ -75,12 +74,20 @@ class Cell(Protocol):
         """The quantity that is carried from word to word, elementwise."""
         ...
 
-    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The part of torch's weights that makes each gate, and last that of the candidate."""
+        ...
+
+    def read(
+        self, sums: Sequence[State], offered: State, recurrent: State, compute: Compute, /
+    ) -> dict[Quantity, State]:
         """Return the gates and the candidate by name.
 
         Args:
-            inputs: W_ih·x_t + b_ih, torch's parts side by side.
-            recurrent: W_hh·h_{t-1} + b_hh, likewise.
+            sums: W_ih·x_t + b_ih + W_hh·h_{t-1} + b_hh for each of `gates`; may be overwritten.
+            offered: W_ih·x_t + b_ih for the candidate; may be overwritten.
+            recurrent: W_hh·h_{t-1} + b_hh for the candidate.
             compute: Makes each quantity.
         """
         ...
@@ -99,11 +106,14 @@ class RNN:
 
     gates: tuple[Quantity, ...] = ()
     memory: Literal["cell", "hidden"] = "hidden"
+    parts: tuple[int, ...] = (0,)
 
-    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+    def read(
+        self, _sums: Sequence[State], offered: State, recurrent: State, compute: Compute, /
+    ) -> dict[Quantity, State]:
         """Return the candidate."""
         recall = compute("recall", _same, recurrent)
-        return {"candidate": compute("candidate", _tanh_of_sum, inputs, recall)}
+        return {"candidate": compute("candidate", _tanh_of_sum, offered, recall)}
 
     def remember(
         self, step: Mapping[Quantity, State], _memory: State, compute: Compute, /
@@ -125,15 +135,17 @@ class GRU:
 
     gates: tuple[Quantity, ...] = ("reset", "update")
     memory: Literal["cell", "hidden"] = "hidden"
+    parts: tuple[int, ...] = (0, 1, 2)
 
-    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+    def read(
+        self, sums: Sequence[State], offered: State, recurrent: State, compute: Compute, /
+    ) -> dict[Quantity, State]:
         """Return r, z and n."""
-        x_reset, x_update, x_candidate = inputs.chunk(3, dim=-1)
-        h_reset, h_update, h_candidate = recurrent.chunk(3, dim=-1)
-        reset = compute("reset", torch.sigmoid, x_reset + h_reset)
-        update = compute("update", torch.sigmoid, x_update + h_update)
-        recall = compute("recall", torch.mul, reset, h_candidate)
-        candidate = compute("candidate", _tanh_of_sum, x_candidate, recall)
+        reset, update = (
+            compute(gate, torch.sigmoid, each) for gate, each in zip(self.gates, sums, strict=True)
+        )
+        recall = compute("recall", torch.mul, reset, recurrent)
+        candidate = compute("candidate", _tanh_of_sum, offered, recall)
         return {"reset": reset, "update": update, "candidate": candidate}
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
@@ -154,22 +166,18 @@ class LSTM:
 
     gates: tuple[Quantity, ...] = ("input", "forget", "output")
     memory: Literal["cell", "hidden"] = "cell"
+    parts: tuple[int, ...] = (0, 1, 3, 2)
 
-    def read(self, inputs: Parts, recurrent: Parts, compute: Compute, /) -> dict[Quantity, State]:
+    def read(
+        self, sums: Sequence[State], offered: State, recurrent: State, compute: Compute, /
+    ) -> dict[Quantity, State]:
         """Return i, f, o and g."""
-        enter, forget, _, output = (inputs + recurrent).chunk(4, dim=-1)
-        units = enter.shape[-1]
-        x_candidate, h_candidate = (
-            side.narrow(-1, 2 * units, units) for side in (inputs, recurrent)
+        enter, forget, output = (
+            compute(gate, torch.sigmoid, each) for gate, each in zip(self.gates, sums, strict=True)
         )
-        return {
-            "input": compute("input", torch.sigmoid, enter),
-            "forget": compute("forget", torch.sigmoid, forget),
-            "output": compute("output", torch.sigmoid, output),
-            "candidate": compute(
-                "candidate", _tanh_of_sum, x_candidate, compute("recall", _same, h_candidate)
-            ),
-        }
+        recall = compute("recall", _same, recurrent)
+        candidate = compute("candidate", _tanh_of_sum, offered, recall)
+        return {"input": enter, "forget": forget, "output": output, "candidate": candidate}
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
         """Return c' = f·c + i·g."""

@@ -84,9 +84,9 @@ class _Weights(NamedTuple):
 def trajectories(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
     """Return one trajectory a layer, by whichever of `replay` and `unroll` suits the device.
 
-    On a CPU that is `unroll`, whose step stays in the cache: 1.6 times the fused forward against
-    3.5 (LSTM), 1.0 against 2.5 (GRU; B 256, T 25, H 128, one thread). A GPU, where many small
-    launches cost more than a large one, gets `replay`; that choice has not been measured.
+    On a CPU that is `unroll`, whose step stays in the cache: 1.3 to 1.5 times the fused forward
+    (LSTM), 1.0 to 1.1 (GRU; B 256, H 128, one thread), where `replay` takes 3.5 and 2.5. A GPU gets
+    `replay`, as many small launches cost more there; that choice has not been measured.
 
     Raises:
         InputError: As `replay`.
@@ -108,18 +108,17 @@ def replay(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
         InputError: The recurrence is of another kind, or the inputs don't fit it.
     """
     cell = cell_of(net)
-    _check(net, inputs)
+    check(net, inputs)
     below = inputs.transpose(0, 1)
     result = []
     for layer in range(net.num_layers):
         weights = _weights(net, layer)
         hidden = _fused(net, weights, below)
         before = torch.cat([torch.zeros_like(hidden[:1]), hidden[:-1]])
-        step = cell.read(
-            functional.linear(below, weights.w_ih, weights.b_ih),
-            functional.linear(before, weights.w_hh, weights.b_hh),
-            _plain,
-        )
+        *offered, of_candidate = _parts(cell, functional.linear(below, weights.w_ih, weights.b_ih))
+        *recurrent, recall = _parts(cell, functional.linear(before, weights.w_hh, weights.b_hh))
+        sums = [x + h for x, h in zip(offered, recurrent, strict=True)]
+        step = cell.read(sums, of_candidate, recall, _plain)
         memory = hidden if cell.memory == "hidden" else _scan(cell, step)
         result.append(_trajectory(cell, {**step, "hidden": hidden, cell.memory: memory}))
         below = hidden
@@ -142,35 +141,47 @@ def unroll(net: Recurrence, inputs: Inputs, edit: Edit | None = None) -> list[Tr
         InputError: As `replay`; or the edit returned another shape.
     """
     cell = cell_of(net)
-    _check(net, inputs)
-    below = inputs.transpose(0, 1)
-    result = []
+    check(net, inputs)
+    return walk(net, cell, offers_of(net, cell, 0, inputs.transpose(0, 1)), edit)
+
+
+def walk(
+    net: Recurrence, cell: Cell, offers: list[Float[Tensor, "time batch units"]], edit: Edit | None
+) -> list[Trajectory]:
+    """Walk through the words from what they offer to the first layer, which is overwritten."""
+    result: list[Trajectory] = []
     for layer in range(net.num_layers):
-        weights = _weights(net, layer)
-        memory = hidden = below.new_zeros(below.shape[1], net.hidden_size)
-        record = _Record(hidden, len(below), layer, edit)
-        for time, word in enumerate(below):
+        record = _Record(cell, offers, layer, edit)
+        *weights, of_candidate = (part.T for part in _parts(cell, _weights(net, layer).w_hh, 0))
+        bias = _recall_bias(net, cell, layer)
+        memory = hidden = record.like.new_zeros(record.like.shape)
+        recurrent = bias.expand_as(hidden)  # the first word finds a hidden state of 0
+        scratch = torch.empty_like(hidden)
+        for time, (*sums, offered) in enumerate(zip(*record.parts, strict=True)):
             record.time = time
-            step = cell.read(
-                functional.linear(word, weights.w_ih, weights.b_ih),
-                functional.linear(hidden, weights.w_hh, weights.b_hh),
-                record,
-            )
+            if time:
+                for each, weight in zip(sums, weights, strict=True):
+                    each.addmm_(hidden, weight)
+                recurrent = torch.addmm(bias, hidden, of_candidate, out=scratch)
+            step = cell.read(sums, offered, recurrent, record)
             memory = cell.remember(step, memory, record)
             hidden = cell.expose(step, memory, record)
         result.append(_trajectory(cell, record.made))
-        below = record.made["hidden"]
+        if layer + 1 < net.num_layers:
+            offers = offers_of(net, cell, layer + 1, record.made["hidden"])
     return result
 
 
 class _Record:
-    """A `Compute` that writes each quantity to its place in a (time, batch, units) block."""
+    """A `Compute` that writes each quantity to a block of its own, or over what words offer."""
 
-    def __init__(self, like: Tensor, times: int, layer: int, edit: Edit | None) -> None:
-        self.made: dict[Quantity, Tensor] = {}
+    def __init__(self, cell: Cell, offers: list[Tensor], layer: int, edit: Edit | None) -> None:
+        names: tuple[Quantity, ...] = (*cell.gates, "candidate")
+        self.made: dict[Quantity, Tensor] = dict(zip(names, offers, strict=True))
+        self.parts = [part.unbind() for part in offers]
+        self.like = offers[0][0]
         self.time = 0
-        self._like = like
-        self._times = times
+        self._places = dict(zip(names, self.parts, strict=True))
         self._layer = layer
         self._edit = edit
 
@@ -179,9 +190,10 @@ class _Record:
     ) -> Tensor:
         if name == "recall" and self._edit is None:
             return function(*operands)  # no trajectory keeps it
-        if name not in self.made:
-            self.made[name] = self._like.new_empty(self._times, *self._like.shape)
-        value = self.made[name][self.time]
+        if name not in self._places:
+            self.made[name] = self.like.new_empty(len(self.parts[0]), *self.like.shape)
+            self._places[name] = self.made[name].unbind()
+        value = self._places[name][self.time]
         function(*operands, out=value)
         if self._edit is not None:
             edited = self._edit(name, value, layer=self._layer, time=self.time)
@@ -197,6 +209,36 @@ class _Record:
 def _plain(_name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor) -> Tensor:
     """A `Compute` that only computes, so that gradients flow."""
     return function(*operands)
+
+
+def _parts(cell: Cell, stacked: Tensor, dim: int = -1) -> list[Tensor]:
+    """Return torch's parts in the order of the gates, and that of the candidate last."""
+    parts = stacked.chunk(len(cell.parts), dim)
+    return [parts[place] for place in cell.parts]
+
+
+def offers_of(
+    net: Recurrence, cell: Cell, layer: int, below: Float[Tensor, "*words features"]
+) -> list[Float[Tensor, "*words units"]]:
+    """Return what words offer to each gate, and last to the candidate: W_ih·x + b_ih.
+
+    A gate's has b_hh too; the candidate's b_hh is in what is recalled.
+    """
+    weights = _weights(net, layer)
+    result = [below @ weight.T for weight in _parts(cell, weights.w_ih, 0)]
+    if weights.b_ih is not None and weights.b_hh is not None:
+        both = (_parts(cell, bias, 0) for bias in (weights.b_ih, weights.b_hh))
+        for place, (offer, x_bias, h_bias) in enumerate(zip(result, *both, strict=True)):
+            offer.add_(x_bias + h_bias if place < len(cell.gates) else x_bias)
+    return result
+
+
+def _recall_bias(net: Recurrence, cell: Cell, layer: int) -> Float[Tensor, " units"]:
+    """Return the share of b_hh that belongs to the candidate; 0 without biases."""
+    weights = _weights(net, layer)
+    if weights.b_hh is None:
+        return weights.w_hh.new_zeros(net.hidden_size)
+    return _parts(cell, weights.b_hh, 0)[-1]
 
 
 def _weights(net: Recurrence, layer: int) -> _Weights:
@@ -243,7 +285,12 @@ def _trajectory(cell: Cell, made: Mapping[Quantity, Tensor]) -> Trajectory:
     )
 
 
-def _check(net: Recurrence, inputs: Tensor) -> None:
+def check(net: Recurrence, inputs: Tensor) -> None:
+    """Refuse inputs that don't fit a recurrence.
+
+    Raises:
+        InputError: They are not (batch, time, features), or have no time.
+    """
     if inputs.ndim != 3 or inputs.shape[1] < 1 or inputs.shape[2] != net.input_size:
         raise InputError(
             f"inputs: expected shape (batch, time, {net.input_size}) with a time of at least 1, "
