@@ -19,9 +19,10 @@ MODEL ?=
 FILE ?= data/synthetic.jsonl $(if $(MEMGATE_DATA),$(MEMGATE_DATA)/linzen/linzen_wiki_test.jsonl.gz $(MEMGATE_DATA)/ud/*_test.jsonl.gz,$(wildcard data/wikipedia/test.jsonl))
 OUT ?= out/evaluate
 DEVICE ?= cpu
+STUDY ?= configs/study/cells.yaml
 PORT ?= 5000
 
-.PHONY: help setup train ui evaluate answer test check bench bench-growth clean
+.PHONY: help setup train ui evaluate study linzen answer test check bench bench-growth clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +52,13 @@ ui: $(READY) ## open the MLflow UI on the runs and models
 
 evaluate: $(READY) $(filter data/synthetic.jsonl,$(FILE)) ## score MODEL (default: all champions) on FILE (default: the test files there are)
 	@$(BIN)/memgate evaluate $(MODEL) --data $(FILE) --out $(OUT)
+
+study: $(READY) ## run the study STUDY (a file; default: the three cells on the grammar), and report it
+	@$(BIN)/memgate study $(STUDY)
+	@$(BIN)/memgate report $(basename $(notdir $(STUDY))) --out out/study/$(basename $(notdir $(STUDY)))
+
+linzen: $(READY) ## the setting of Linzen et al. (2016) with three cells; needs MEMGATE_DATA
+	@$(MAKE) --no-print-directory study STUDY=configs/study/linzen2016.yaml
 
 answer: $(READY) ## train 150 networks (half an hour), write docs/answer and docs/how-the-gate-decides.md
 	@$(BIN)/memgate answer

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands)
     for name, what in CONFIGURED.items():
         commands.add_parser(name, help=what, add_help=False)
+    _add_study(commands)
     _add_oracle(commands)
     _add_evaluate(commands)
     _add_explain(commands)
@@ -81,6 +82,16 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=Path("out/train"),
         help="folder of the closing table (out/train)",
     )
+
+
+def _add_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "cells × data × tasks × seeds in parallel, tracked as a study; goes on where it stopped"
+    study = commands.add_parser("study", help=what, description=what)
+    study.set_defaults(function="study:study")
+    study.add_argument("file", type=Path, metavar="FILE", help="configs/study/….yaml")
+    _add_configs(study)
+    study.add_argument("--jobs", type=int, help="processes (one a core)")
+    study.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster instead: auto, HOST:PORT")
 
 
 def _add_oracle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from memgate.arguments import parser
 from memgate.cli import main
 from memgate.commands.lightning_cli import AgreementCLI
+from memgate.commands.study_plan import read_study
 
 ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("MEMGATE_DATA")
@@ -43,6 +44,8 @@ def test_every_make_target_exists() -> None:
         "train",
         "ui",
         "evaluate",
+        "study",
+        "linzen",
         "answer",
         "test",
         "check",
@@ -103,6 +106,13 @@ def test_links_to_files_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize("folder", ["configs/cell", "configs/data", "configs/trainer"])
+def test_the_studies_that_ship_can_be_run() -> None:
+    for path in sorted((ROOT / "configs/study").glob("*.yaml")):
+        runs = read_study(path, ROOT / "configs").runs()
+        cli = AgreementCLI([*runs[-1].arguments, "--track=false"], labels=runs[-1].tags)
+        assert cli.run_name == runs[-1].name
+
+
 def test_the_configurations_that_ship_are_valid(folder: str) -> None:
     for path in sorted((ROOT / folder).glob("*.yaml")):
         parts = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -18,7 +16,7 @@ from memgate import plots
 from memgate.commands.answer_networks import ByHand, Network, Part, clean, make
 from memgate.commands.answer_page import TEMPLATE, render
 from memgate.commands.answer_tables import answer_tables, to_csv
-from memgate.commands.jobs import JobProgress, processes_of, run_jobs
+from memgate.commands.jobs import JobProgress, alone, processes_of, run_jobs
 from memgate.commands.report import console, write_all
 from memgate.commands.train import data_at_hand, make_corpus
 from memgate.errors import InputError
@@ -70,31 +68,11 @@ def answer(
     parts = _plan(work, seeds, units, cells, data, configs)
     if page and not (out / TEMPLATE).is_file():  # before half an hour of work
         raise InputError(f"{out / TEMPLATE}: expected the page's template, found none")
-    with _alone(work):
+    with alone(work, "memgate answer"):
         _run(parts, processes)
     _write(parts, out)
     if page:
         _write_page(parts, out)
-
-
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Keep the work folder to this process: another would take what is half written for left over.
-
-    Raises:
-        InputError: Another process is at work there, or it is no folder.
-    """
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        file = (work / ".lock").open("w")
-    except OSError as error:
-        raise InputError(f"{work}: expected a folder to work in, got: {error}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"{work}: another `memgate answer` is at work there") from error
-        yield
 
 
 def _write(parts: Sequence[Part], out: Path) -> None:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -36,18 +37,21 @@ def fit(args: Sequence[str]) -> None:
     show(fitted)
 
 
-def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
+def run_fit(
+    args: Sequence[str], progress: FitProgress, labels: Mapping[str, str] = MappingProxyType({})
+) -> Fitted:
     """Train, test the best epoch, track and register.
 
     Args:
         args: As for `fit`.
         progress: Is told where the fit is.
+        labels: As for `AgreementCLI`.
 
     Raises:
         InputError: The configuration, the data, the checkpoint or the store can't be used.
     """
     best, last = best_checkpoint(), LastCheckpoint()
-    cli = AgreementCLI(args, [progress, GateSeries(), best, last])
+    cli = AgreementCLI(args, [progress, GateSeries(), best, last], labels)
     progress.begin(cli.run_name)
     cli.prepare()
     start = cli.checkpoint
@@ -58,7 +62,7 @@ def run_fit(args: Sequence[str], progress: FitProgress) -> Fitted:
     with _advised(args, last), run or nullcontext():
         if run is not None:
             with storing():
-                log_setting(cli, run, _training(cli))
+                log_setting(cli, run, training_settings(cli))
         _fit_and_test(cli, best)
         progress.say("fitting the baselines")
         baselines = fit_baselines(cli, cli.trainer.current_epoch)
@@ -136,7 +140,8 @@ def log_setting(cli: AgreementCLI, run: RunLogger, how: Mapping[str, object]) ->
         run.log_dataset(data.splits[split], data.name, split, source)
 
 
-def _training(cli: AgreementCLI) -> dict[str, object]:
+def training_settings(cli: AgreementCLI) -> dict[str, object]:
+    """Return how a fit trains, by name, for the run's params."""
     optimizer = cli.model.configure_optimizers()
     return {
         "seed": cli.datamodule.seed,

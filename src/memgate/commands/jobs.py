@@ -5,12 +5,15 @@ It knows nothing of what the jobs do and imports nothing heavy: a worker imports
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -47,6 +50,7 @@ class JobProgress:
 
     def __init__(self, total: int, console: Console, done: int = 0) -> None:
         self.total, self.done = total, done
+        self._running: list[str] = []
         self._console = console
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -68,13 +72,25 @@ class JobProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def began(self, name: str) -> None:
+        """Say that a job is at work."""
+        self._running.append(name)
+        self._tell()
+
     def ended(self, name: str, error: str | None) -> None:
         """Say that a job ended, and how where it failed."""
         self.done += 1
-        self._bar.update(self._task, completed=self.done, description=escape(name))
+        self._running.remove(name)
+        self._tell()
         if not self._console.is_terminal:
             told = f" failed: {error}" if error else ""
             self._console.print(f"[{self.done}/{self.total}] {name}{told}", markup=False)
+
+    def _tell(self) -> None:
+        left = self.total - self.done - len(self._running)
+        running = escape(", ".join(self._running)) or "none"
+        told = f"running: {running}; waiting: {left}"
+        self._bar.update(self._task, completed=self.done, description=told)
 
 
 def run_jobs(
@@ -110,7 +126,7 @@ def run_jobs(
 
     waiting = deque(jobs.items())
     while waiting:  # more than once only where a process died: a pool doesn't outlive that
-        _run_pool(work, waiting, min(processes, len(waiting)), ended)
+        _run_pool(work, waiting, min(processes, len(waiting)), progress.began, ended)
     return failed
 
 
@@ -118,6 +134,7 @@ def _run_pool(
     work: Callable[[Job], object],
     waiting: deque[tuple[str, Job]],
     processes: int,
+    began: Callable[[str], None],
     ended: Callable[[str, str | None], None],
 ) -> None:
     """Run jobs until none waits, or a process dies; those that ran then count as failed."""
@@ -129,30 +146,31 @@ def _run_pool(
             while alive and waiting and len(running) < processes:
                 name, job = waiting.popleft()
                 try:
-                    running[submit(pool, _told, work, job)] = name
+                    running[submit(pool, told, work, job)] = name
+                    began(name)
                 except BrokenProcessPool:  # a process died since the last look
                     waiting.appendleft((name, job))
                     alive = False
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 error = future.exception()
                 alive = alive and not isinstance(error, BrokenProcessPool)
-                ended(running.pop(future), future.result() if error is None else _line(error))
+                ended(running.pop(future), future.result() if error is None else line_of(error))
 
 
 def _one_thread() -> None:
     os.environ.update(dict.fromkeys(THREADS, "1"))
 
 
-def _told(work: Callable[[Job], object], job: Job) -> str | None:
+def told(work: Callable[[Job], object], job: Job) -> str | None:
     """Do a job; return in one line what went wrong, as not every exception can be sent."""
     try:
         work(job)
     except (Exception, SystemExit) as error:  # whatever it is, the other jobs go on
-        return _line(error)
+        return line_of(error)
     return None
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """Say an error in one line; of one that isn't the user's also where it came up."""
     if isinstance(error, BrokenProcessPool):
         return DIED
@@ -164,6 +182,24 @@ def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
+def tell_failures(failed: Mapping[str, str], of: int) -> None:
+    """Say on stderr what failed.
+
+    Args:
+        failed: What `run_jobs` returned.
+        of: How many jobs were run.
+
+    Raises:
+        InputError: Something did.
+    """
+    for name, error in failed.items():
+        print(f"{name}: {error}", file=sys.stderr)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {of} runs failed, see above; the same command goes on with them"
+        )
+
+
 def processes_of(asked: int | None) -> int:
     """Return how many processes to run: as many as asked, or as there are cores.
 
@@ -173,3 +209,27 @@ def processes_of(asked: int | None) -> int:
     if asked is not None and asked < 1:
         raise InputError(f"--jobs: expected at least 1 process, got {asked}")
     return asked or os.cpu_count() or 1
+
+
+@contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Keep a folder to this process: another would take what is half done for left over.
+
+    Args:
+        folder: Is made if need be.
+        what: The command, for the message.
+
+    Raises:
+        InputError: Another process is at work there, or it is no folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder to work in, got: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"{folder}: another `{what}` is at work there") from error
+        yield

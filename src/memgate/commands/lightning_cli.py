@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import datasets
@@ -51,6 +52,7 @@ class AgreementCLI(LightningCLI):
     Args:
         args: Arguments of the command line.
         callbacks: More callbacks of the Trainer.
+        labels: More tags of the run and the version; its ``study_run`` is the run's name.
 
     Attributes:
         checkpoint: What to go on from or to score, or None.
@@ -63,7 +65,13 @@ class AgreementCLI(LightningCLI):
     datamodule: AgreementData
     checkpoint: Checkpoint | None
 
-    def __init__(self, args: Sequence[str], callbacks: Sequence[pl.Callback] = ()) -> None:
+    def __init__(
+        self,
+        args: Sequence[str],
+        callbacks: Sequence[pl.Callback] = (),
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.labels = labels
         _quiet()
         try:
             super().__init__(
@@ -116,10 +124,10 @@ class AgreementCLI(LightningCLI):
 
     @property
     def tags(self) -> dict[str, str]:
-        """What tells this run from others: cell, data, task and seed."""
+        """What tells this run from others: cell, data, task and seed, and its labels."""
         data = self.config.data
         named = {"data": data.name, "task": data.task, "seed": str(data.seed)}
-        return {"cell": self.config.model.cell, **named}
+        return {"cell": self.config.model.cell, **named, **self.labels}
 
     @property
     def subject(self) -> str:
@@ -131,7 +139,7 @@ class AgreementCLI(LightningCLI):
     @property
     def run_name(self) -> str:
         """Name of the run, such as ``gru-synthetic-seed0``."""
-        return f"{self.subject}-seed{self.tags['seed']}"
+        return self.labels.get("study_run") or f"{self.subject}-seed{self.tags['seed']}"
 
     def before_instantiate_classes(self) -> None:
         """Set the threads, and find the checkpoint."""

@@ -1,0 +1,218 @@
+"""The search for settings by Optuna: trials in parallel, the worse ones stopped early."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from memgate.commands.checkpoints import best_checkpoint
+from memgate.commands.fit import log_setting, training_settings
+from memgate.commands.jobs import JobProgress, run_jobs, tell_failures
+from memgate.commands.lightning_cli import AgreementCLI
+from memgate.commands.progress import FitProgress
+from memgate.commands.report import console
+from memgate.commands.study_plan import Group, Study
+from memgate.errors import InputError
+from memgate.tracking.runs import RunLogger
+
+METRIC = "val/accuracy"
+"""What is searched for the largest of: that of the best epoch."""
+
+RANGE = {"low", "high", "log", "step"}
+"""What a setting's range may say; otherwise ``choices`` lists its values."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A fit with settings that Optuna proposes.
+
+    Attributes:
+        study: Name of the study.
+        group: What is trained.
+        settings: Those of the study.
+        space: For each setting that is searched for its range or its choices.
+        storage: Optuna's, an SQLAlchemy URI.
+        number: Which job it is; with it come other proposals.
+        seed: Of the network.
+    """
+
+    study: str
+    group: Group
+    settings: Mapping[str, Any]
+    space: Mapping[str, Mapping[str, Any]]
+    storage: str
+    number: int
+    seed: int
+
+    def open(self) -> Any:
+        """Open the group's search: proposals by TPE (Bergstra et al. 2011), pruning by the median.
+
+        A trial is stopped where its best epoch so far is worse than the median of the others' at
+        the same epoch (Golovin et al. 2017, section 3.3); five trials are run whole before.
+
+        Raises:
+            InputError: Optuna isn't installed.
+        """
+        optuna = _optuna()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return optuna.create_study(
+            study_name=f"{self.study}-{self.group.name}",
+            storage=self.storage,
+            sampler=optuna.samplers.TPESampler(seed=self.number, constant_liar=True),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+
+def find(study: Study, folder: Path, processes: int) -> dict[str, dict[str, Any]]:
+    """Run the trials that are missing, and return the best settings of each group.
+
+    Args:
+        study: What is searched for, and the rest of the settings; the first of its seeds is taken.
+        folder: Where Optuna's storage is, ``search.db``: a stopped search goes on.
+        processes: How many trials at a time.
+
+    Returns:
+        Settings by the name of the group; empty if nothing is searched for.
+
+    Raises:
+        InputError: What is to be searched for can't be, Optuna isn't installed, or trials failed.
+    """
+    if not study.search:
+        return {}
+    trials, space = _asked(study)
+    storage = f"sqlite:///{(folder / 'search.db').absolute()}"
+    opened = {}
+    waiting: dict[str, Trial] = {}
+    for group in study.groups:
+        first = Trial(study.name, group, study.settings, space, storage, 0, study.seeds[0])
+        search = opened[group.name] = first.open()
+        done = _count(search)
+        for number in range(len(search.trials), len(search.trials) + trials - done):
+            waiting[f"{group.name}-trial{number}"] = replace(first, number=number)
+    total = trials * len(study.groups)
+    print(f"search {study.name}: {total} trials, {len(waiting)} to do in {processes} processes")
+    if waiting:
+        with JobProgress(total, console(), total - len(waiting)) as progress:
+            tell_failures(run_jobs(run_trial, waiting, processes, progress), len(waiting))
+    return {name: _best(name, search) for name, search in opened.items()}
+
+
+def _asked(study: Study) -> tuple[int, Mapping[str, Mapping[str, Any]]]:
+    """Return how many trials, and the space.
+
+    Raises:
+        InputError: They aren't what they should be.
+    """
+    trials, space = study.search.get("trials"), study.search.get("settings")
+    if set(study.search) != {"trials", "settings"} or type(trials) is not int or trials < 1:
+        raise InputError(
+            f"search: expected trials, a number of at least 1, and settings; got {study.search}"
+        )
+    if not isinstance(space, dict) or not space:
+        raise InputError(f"search: settings: expected names with ranges, got {space!r}")
+    for name, given in space.items():
+        keys = set(given) if isinstance(given, dict) else set()
+        ranged = keys <= RANGE and {"low", "high"} <= keys
+        if not ranged and keys != {"choices"}:
+            raise InputError(
+                f"search: {name}: expected low and high (and log or step), or choices; "
+                f"got {given!r}"
+            )
+    return trials, space
+
+
+def _count(search: Any) -> int:
+    """Count the trials that came to an end; those of a killed process count as failed."""
+    states = _optuna().trial.TrialState
+    for trial in search.get_trials(states=[states.RUNNING]):
+        search.tell(trial.number, state=states.FAIL)
+    return len(search.get_trials(states=[states.COMPLETE, states.PRUNED]))
+
+
+def _best(name: str, search: Any) -> dict[str, Any]:
+    states = _optuna().trial.TrialState
+    ended = {
+        state: len(search.get_trials(states=[states[state]])) for state in ("COMPLETE", "PRUNED")
+    }
+    if not ended["COMPLETE"]:
+        raise InputError(f"search {name}: expected a trial that came to its end, got none")
+    best = dict(search.best_trial.params)
+    told = ", ".join(f"{setting} {value}" for setting, value in best.items())
+    print(
+        f"search {name}: {100 * search.best_value:.1f}% of validation right with {told} "
+        f"(the best of {ended['COMPLETE']} trials; {ended['PRUNED']} more were stopped early)"
+    )
+    return best
+
+
+def run_trial(trial: Trial) -> None:
+    """Ask for settings, train with them, and tell Optuna what came of it."""
+    logging.disable(logging.WARNING)  # said once for every trial, over the bar
+    optuna = _optuna()
+    search = trial.open()
+    asked = search.ask()
+    try:
+        settings = {name: _suggest(asked, name, given) for name, given in trial.space.items()}
+        score = _fit(trial, asked, settings)
+    except BaseException:
+        search.tell(asked, state=optuna.trial.TrialState.FAIL)
+        raise
+    if score is None:
+        search.tell(asked, state=optuna.trial.TrialState.PRUNED)
+    else:
+        search.tell(asked, score)
+
+
+def _suggest(asked: Any, name: str, given: Mapping[str, Any]) -> Any:
+    if "choices" in given:
+        return asked.suggest_categorical(name, given["choices"])
+    whole = type(given["low"]) is int and type(given["high"]) is int
+    return (asked.suggest_int if whole else asked.suggest_float)(name, **given)
+
+
+def _fit(trial: Trial, asked: Any, settings: Mapping[str, Any]) -> float | None:
+    """Train, tracked but not registered; return the best score, None if the trial was pruned."""
+    best = best_checkpoint()
+    labels = {
+        "search": trial.study,
+        "study_run": f"{trial.group.name}-trial{asked.number}",
+        **{f"setting/{name}": str(value) for name, value in settings.items()},
+    }
+    given = {**trial.settings, **settings, "seed_everything": trial.seed}
+    with FitProgress(1, Console(file=io.StringIO())) as progress:
+        pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(asked, METRIC)
+        callbacks = [progress, pruning, best]
+        cli = AgreementCLI(trial.group.arguments(given), callbacks, labels)
+        cli.prepare()
+        run = cli.trainer.logger
+        if not isinstance(run, RunLogger):
+            raise InputError("search: expected tracked trials, got --track=false")
+        with run:
+            log_setting(cli, run, training_settings(cli))
+            try:
+                cli.trainer.fit(cli.model, cli.datamodule)
+            except _optuna().TrialPruned:
+                run.experiment.set_tag(run.version, "pruned", "true")
+                return None
+            finally:
+                if best.dirpath is not None:
+                    shutil.rmtree(best.dirpath, ignore_errors=True)
+    return float(best.best_model_score or 0.0)
+
+
+def _optuna() -> Any:
+    try:
+        import_module("optuna_integration")  # the callback that prunes
+        return import_module("optuna")
+    except ImportError as error:
+        raise InputError("search: expected Optuna; pip install 'memgate[search]'") from error
