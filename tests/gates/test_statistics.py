@@ -11,7 +11,7 @@ from torch import Tensor
 from memgate.errors import InputError
 from memgate.gates.statistics import BLOCK, GateStatistics, gate_statistics
 from memgate.gates.tables import GATE_DTYPES, QUANTILES, GateTables, distance_table, gate_table
-from memgate.gates.words import DISTANCES, KINDS, ROLE_NAMES, Words, unknown_words
+from memgate.gates.words import DISTANCES, KINDS, Words, unknown_words
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import Trajectory, replay
 
@@ -55,8 +55,7 @@ def random_words(batch: int, time: int) -> Words:
     shape = batch * time
     signs, numbers = 2 * torch.randint(2, (2, shape)) - 1
     kinds = torch.randint(len(KINDS), (shape,))
-    groups = torch.tensor([ROLE_NAMES.index(role) for role, _ in KINDS])[kinds]
-    return Words(groups, kinds, signs, numbers, torch.randint(100, (3, shape)))
+    return Words(kinds, signs, numbers, torch.randint(100, (3, shape)))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -169,8 +168,9 @@ def test_by_role_it_is_all_one_how_finely_words_were_told_apart() -> None:
     classifier = build("gru")
     layers = replay(classifier.recurrence, torch.randn(90, 4, 2, dtype=torch.float64))
     fine = random_words(90, 4)
-    first = torch.tensor([[role for role, _ in KINDS].index(role) for role in ROLE_NAMES])
-    coarse = fine._replace(kinds=first[fine.groups])
+    roles = [role for role, _ in KINDS]
+    first = torch.tensor([roles.index(role) for role in roles])
+    coarse = fine._replace(kinds=first[fine.kinds])
     tables = []
     for words in (fine, coarse):
         statistics = GateStatistics(classifier)

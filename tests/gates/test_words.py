@@ -10,7 +10,7 @@ from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
 from memgate.data.example import FEATURES, item
 from memgate.data.tasks import TASKS, TaskName
 from memgate.data.vocabulary import Vocabulary
-from memgate.gates.words import CELLS, KINDS, ROLE_NAMES, STRATA, Words, unknown_words, words_of
+from memgate.gates.words import CELLS, KINDS, STRATA, Words, unknown_words, words_of
 
 ROW = {
     "text": "now the keys to the cabinet in halls are here",
@@ -35,10 +35,11 @@ def strata(kind: torch.Tensor) -> list[str | None]:
 
 
 def after(words: Words) -> list[str | None]:
-    """Distances of the words, whose role each kind has too."""
-    kinds = [KINDS[kind] for kind in words.kinds]
-    assert [role for role, _ in kinds] == [ROLE_NAMES[group] for group in words.groups]
-    return [distance for _, distance in kinds]
+    return [KINDS[kind][1] for kind in words.kinds]
+
+
+def roles_of(words: Words) -> list[str]:
+    return [KINDS[kind][0] for kind in words.kinds]
 
 
 @pytest.mark.parametrize("right", [False, True])
@@ -46,7 +47,7 @@ def test_a_sentence_by_hand(right: bool) -> None:
     prefixes, batch = read(ROW)
     words = words_of(prefixes, batch, torch.tensor([right]))
     roles = ["before", "before", "subject", "other", "other", "attractor", "other", "noun"]
-    assert [ROLE_NAMES[group] for group in words.groups] == roles
+    assert roles_of(words) == roles
     assert after(words) == [None, None, "0", "1–2", "1–2", "3–5", "3–5", "3–5"]
     assert words.signs.tolist() == words.numbers.tolist() == [1] * 8
     assert strata(words.cells[0]) == roles
@@ -59,7 +60,7 @@ def test_a_sentence_by_hand(right: bool) -> None:
 def test_a_sentence_read_whole_ends_its_places_at_the_verb(text: str) -> None:
     prefixes, batch = read({**ROW, "text": text}, "grammaticality")
     words = words_of(prefixes, batch, torch.tensor([True]))
-    assert [ROLE_NAMES[group] for group in words.groups[8:]] == ["verb", "unknown"]
+    assert roles_of(words)[8:] == ["verb", "unknown"]
     assert after(words)[6:] == ["3–5", "3–5", None, None], "none from the verb on"
     assert strata(words.cells[0])[8:] == ["verb", None]
     assert strata(words.cells[1])[7:] == ["5", None, None]
@@ -75,7 +76,7 @@ def test_what_is_not_known_is_in_no_cell(missing: str) -> None:
     prefixes, batch = read({name: value for name, value in ROW.items() if name != missing})
     words = words_of(prefixes, batch, torch.tensor([True]))
     known = ["before", "before", "subject"] if missing == "tags" else []
-    names = [ROLE_NAMES[group] for group in words.groups]
+    names = roles_of(words)
     assert names == known + ["unknown"] * (8 - len(known))
     assert strata(words.cells[0]) == known + [None] * (8 - len(known))
     places = [None, None, "0", "1–2", "1–2", "3–5", "3–5", "3–5"]
@@ -106,14 +107,14 @@ def test_words_lie_first_words_first() -> None:
     words = words_of(prefixes, batch, torch.tensor([True, False]))
     assert words.signs.tolist() == words.numbers.tolist() == [1, -1] * 8
     assert (words.cells[0] % 4).tolist() == [3, 0] * 8
-    assert [ROLE_NAMES[g] for g in words.groups[-4:]] == ["other", "other", "noun", "noun"]
+    assert roles_of(words)[-4:] == ["other", "other", "noun", "noun"]
     assert after(words)[-4:] == ["3–5"] * 4
     assert after(words)[4:8] == ["0", "0", "1–2", "1–2"]
 
 
 def test_words_of_which_nothing_is_known() -> None:
     words = unknown_words(torch.zeros(2, 3, dtype=torch.int64))
-    assert {ROLE_NAMES[group] for group in words.groups} == {"unknown"}
+    assert set(roles_of(words)) == {"unknown"}
     assert after(words) == [None] * 6
     assert words.cells.shape == (3, 6)
     assert set(words.cells.flatten().tolist()) == {CELLS - 1}

@@ -55,8 +55,6 @@ CELLS = 4 * len(STRATA) + 1
 class Words(NamedTuple):
     """What is known of each word, first words of all prefixes first, as in `effects.flat`."""
 
-    groups: Int[Tensor, " words"]
-    """Place in `ROLE_NAMES`."""
     kinds: Int[Tensor, " words"]
     """Place in `KINDS`."""
     signs: Int[Tensor, " words"]
@@ -71,7 +69,6 @@ def unknown_words(inputs: Int[Tensor, "batch time"]) -> Words:
     """Return words of which nothing is known."""
     nothing = torch.full((inputs.numel(),), -1, device=inputs.device)
     return Words(
-        nothing + len(ROLE_NAMES),
         nothing + len(KINDS),
         torch.zeros_like(nothing),
         torch.zeros_like(nothing),
@@ -103,7 +100,6 @@ def words_of(prefixes: Prefixes, batch: Batch, right: Bool[Tensor, " batch"]) ->
     known = (strata >= 0) & (batch.labels >= 0).unsqueeze(1)
     cells = torch.where(known, 4 * strata + side, CELLS - 1)
     return Words(
-        groups.T.flatten(),
         _kinds(groups, place, to_verb).T.flatten(),
         _signs(batch.targets).repeat(roles.shape[1]),
         _signs(batch.labels).repeat(roles.shape[1]),
