@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _add_gates(commands)
     _add_intervene(commands)
     _add_answer(commands)
+    _add_report(commands)
     _add_generate(commands)
     _add_corpus(commands)
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs and models")
@@ -228,6 +229,24 @@ def _add_answer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     answer.add_argument("--data", nargs="+", choices=DATA, help=f"data (synthetic, and {real})")
     answer.add_argument("--jobs", type=int, help="processes (one a core)")
     answer.add_argument("--no-page", dest="page", action="store_false", help="write no page")
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = (
+        "report on a study: accuracies with intervals over seeds and items, differences with "
+        "tests, learning curves; tables, figures, one page, and a run in MLflow"
+    )
+    report = commands.add_parser("report", help=what, description=what)
+    report.set_defaults(function="study_report:report")
+    report.add_argument("study", metavar="STUDY", help="its name, the tag `study` of its runs")
+    report.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    report.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="figures of Linzen et al. (2016) as CSV, put beside it (for studies of them: "
+        "reference/linzen2016_figures.csv beside $MEMGATE_DATA)",
+    )
 
 
 def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,7 +15,7 @@ from memgate.commands.search import find as find_settings
 from memgate.commands.search import run_trial
 from memgate.commands.study_plan import Study, read_study
 from memgate.tracking.store import connect
-from memgate.tracking.studies import runs_of
+from memgate.tracking.study_runs import search
 
 SPACE = {"model.hidden_size": {"low": 2, "high": 6}, "data.batch_size": {"choices": [32, 64]}}
 
@@ -44,7 +44,7 @@ def test_the_best_settings_are_trained_and_registered(
     assert "search mine: 2 trials, 2 to do in 2 processes" in printed
     assert states() == ["COMPLETE", "COMPLETE"]
     best = optuna.load_study(study_name="mine-gru-synthetic", storage=STORAGE).best_trial
-    (run,) = runs_of(EXPERIMENT, "mine")
+    (run,) = search(EXPERIMENT, "mine")
     assert run.data.params["hidden_size"] == str(best.params["model.hidden_size"])
     assert run.data.params["batch_size"] == str(best.params["data.batch_size"])
     (version,) = connect().search_model_versions("name='memgate-gru-synthetic'")
@@ -58,17 +58,17 @@ def test_a_trial_that_was_killed_is_made_up_for_and_a_bad_one_is_pruned(empty: P
     study = planned(trials=7)
     folder = Path("mlruns/studies/mine")
     folder.mkdir(parents=True)
-    search = optuna.create_study(
+    asked = optuna.create_study(
         study_name="mine-gru-synthetic", storage=STORAGE, direction="maximize"
     )
     for _ in range(6):  # as good as none of these networks will be
-        trial = search.ask()
+        trial = asked.ask()
         trial.suggest_int("model.hidden_size", 2, 6)
         trial.suggest_categorical("data.batch_size", [32, 64])
         for epoch in range(2):
             trial.report(1.0, epoch)
-        search.tell(trial, 1.0)
-    search.ask()  # as a process leaves it that is killed
+        asked.tell(trial, 1.0)
+    asked.ask()  # as a process leaves it that is killed
     found = find_settings(study, folder, 1)
     assert states() == ["COMPLETE"] * 6 + ["FAIL", "PRUNED"]
     assert found["gru-synthetic"].keys() == SPACE.keys()

@@ -16,7 +16,8 @@ from mlflow.entities import Run
 from memgate.cli import main
 from memgate.commands.lightning_cli import EXPERIMENT
 from memgate.tracking.store import connect
-from memgate.tracking.studies import RETIRED, runs_of
+from memgate.tracking.studies import RETIRED
+from memgate.tracking.study_runs import search
 
 
 def write(name: str = "mine", **said: Any) -> str:
@@ -26,7 +27,7 @@ def write(name: str = "mine", **said: Any) -> str:
 
 
 def by_name(study: str = "mine") -> dict[str, Run]:
-    runs = runs_of(EXPERIMENT, study)
+    runs = list(search(EXPERIMENT, study))
     assert len(runs) == len({run.data.tags["study_run"] for run in runs})
     return {run.data.tags["study_run"]: run for run in runs}
 

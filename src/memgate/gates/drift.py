@@ -13,6 +13,7 @@ from scipy import stats
 
 from memgate.errors import InputError
 from memgate.gates.profile import DTYPES, pooled, variance_of_mean
+from memgate.metrics.paired import holm
 
 PROFILE = "profile.parquet"
 """File of a gate profile, beside the model or in a folder that `memgate gates --out` wrote."""
@@ -113,7 +114,7 @@ def profile_differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     error, freedom = _welch(both)
     p = np.asarray(2 * stats.t.sf(np.abs(difference / error), freedom))
     half = stats.t.ppf(0.975, freedom) * error
-    p_holm = _holm(p)
+    p_holm = holm(p)
     return both.assign(
         difference=difference,
         low=difference - half,
@@ -156,12 +157,3 @@ def _welch(both: pd.DataFrame) -> tuple[Numbers, Numbers]:
         variances += variance
         squares += variance**2 / (own["items"].to_numpy() - 1)
     return np.sqrt(variances), variances**2 / squares
-
-
-def _holm(p: Numbers) -> Numbers:
-    """Correct p-values by Holm's (1979) step-down procedure."""
-    order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    result = np.empty_like(p)
-    result[order] = steps.clip(max=1)
-    return result

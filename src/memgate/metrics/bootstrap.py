@@ -1,0 +1,260 @@
+"""How far accuracies would move with other seeds and other items: a bootstrap over both.
+
+The networks of a group (one cell and setting, several seeds) all answer the same items, so that
+answers form a table of seeds × items with two ways of chance: which networks came of training, and
+which items were tested. Each resample draws both with replacement, rows and columns apart, and
+takes the answers where they cross (the pigeonhole bootstrap: McCullagh 2000, "Resampling and
+exchangeable arrays", Bernoulli 6; Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1):
+
+- items: N of N, the same in every network of every group, so that differences of groups are paired;
+- seeds: S − 1 of S, in each group for itself, since a seed is another network in another group. One
+  less, as with S of S the variance between seeds comes out too small by (S − 1) / S, by a fifth
+  with 5 seeds; with S − 1 it is unbiased (Rao and Wu 1988, "Resampling inference with complex
+  survey data", J. Am. Stat. Assoc. 83). A single seed is kept: its interval speaks of other
+  items only.
+
+An interval runs between the 2.5% and 97.5% quantiles of the resamples. How often it holds the
+truth, in %, in 400 simulations each of 2,000 items of differing difficulty, 87% right, and seeds
+that differ by `sd` points (±1.1; in brackets with S of S):
+
+    seeds              1   2        3        5        10
+    accuracy, sd 1     93  95 (89)  95 (95)  94 (96)  96 (97)
+    difference, sd 1   96  96 (89)  98 (95)  98 (95)  98 (97)
+    accuracy, sd 3     –   78 (71)  85 (79)  91 (90)  93 (95)
+    difference, sd 3   –   84 (77)  89 (81)  92 (91)  94 (95)
+
+(A single seed with no spread between seeds.) So where seeds differ more than the items leave open,
+an interval of few seeds is too short. The chance in single answers counts up to three times, which
+errs on the wide side: with 5 seeds and 100 or 30 items 97 to 100%.
+
+Resamples know nothing of what was not seen, so that of 2 wrong answers, or none, quantiles are too
+narrow. Where the average network has fewer than 10 items right or wrong, the interval reaches at
+least as far as Wilson's (1927) for that share of the items: with one seed and 2 to 12 items wrong
+it then holds the truth in 97% of 600 simulations or more, where quantiles alone do in 82 to 96.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES = 2000
+"""Of 2,000 the Monte Carlo error (sd) of a limit is 3% of the interval's half width."""
+
+FEW = 10
+"""Items right or wrong below which Wilson's interval counts too."""
+
+DRAWS_AT_ONCE = 4_000_000
+"""Items drawn in one block: 32 MB."""
+
+Numbers = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Group = TypeVar("Group", bound=Hashable)
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Accuracies of G groups in K strata, as measured and in B resamples.
+
+    Attributes:
+        groups: Names of the groups, in the order of the axes.
+        n: Items of each stratum, (K,).
+        measured: Mean over a group's networks of the share of right answers, (G, K), in [0, 1]; NaN
+            in a stratum without items.
+        resamples: The same in each resample, (B, G, K); NaN where none of a stratum's items
+            was drawn.
+    """
+
+    groups: tuple[Hashable, ...]
+    n: Counts
+    measured: Numbers
+    resamples: npt.NDArray[np.float32]
+
+    def intervals(self) -> tuple[Numbers, Numbers]:
+        """Return low and high of each group and stratum, (G, K) each, in [0, 1]."""
+        low, high = _quantiles(self.resamples)
+        wilson_low, wilson_high = _wilson(self.measured, self.n)
+        few = self._few()
+        return (
+            np.where(few, np.minimum(low, wilson_low), low),
+            np.where(few, np.maximum(high, wilson_high), high),
+        )
+
+    def _few(self) -> Bools:
+        """Say where the average network has fewer than `FEW` items right, or wrong, (G, K)."""
+        return np.asarray(np.minimum(self.measured, 1 - self.measured) * self.n < FEW)
+
+    def difference(self, a: Hashable, b: Hashable) -> tuple[Numbers, Numbers, Numbers]:
+        """Return accuracy of `a` less that of `b`, and its interval: three of shape (K,).
+
+        Resamples are paired by items. Where one of the two has few items right or wrong, the
+        interval that follows from both groups' own (Newcombe 1998, "Interval estimation for the
+        difference between independent proportions", Stat. Med. 17, method 10) counts where it
+        reaches further; it uses no pairing, and is wide.
+        """
+        at, of = self.groups.index(a), self.groups.index(b)
+        one, other = self.measured[at], self.measured[of]
+        low, high = _quantiles(self.resamples[:, at] - self.resamples[:, of])
+        all_low, all_high = self.intervals()
+        down = np.hypot(one - all_low[at], all_high[of] - other)
+        up = np.hypot(all_high[at] - one, other - all_low[of])
+        few = self._few()[[at, of]].any(axis=0)
+        difference = one - other
+        return (
+            difference,
+            np.where(few, np.minimum(low, difference - down), low),
+            np.where(few, np.maximum(high, difference + up), high),
+        )
+
+
+def two_level(
+    correct: Mapping[Group, Bools],
+    strata: Bools,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Resampled:
+    """Resample seeds and items.
+
+    Items that every network answers alike, in the same strata, are one pattern with a count; a
+    resample is a count of each pattern, and all accuracies follow by matrix products.
+
+    Args:
+        correct: For each group whether its S networks are right about each of N items, (S, N);
+            groups may have different numbers of networks, S at least 1.
+        strata: Which items belong to each stratum, (K, N); strata may overlap.
+        resamples: B.
+        seed: Same seed, same intervals.
+
+    Raises:
+        ValueError: There is no group or item, or the numbers of items differ.
+    """
+    n = strata.shape[1]
+    shapes = {name: each.shape for name, each in correct.items()}
+    if not n or not shapes or any(len(s) != 2 or s[1] != n or not s[0] for s in shapes.values()):
+        raise ValueError(f"correct: expected groups of networks × {n} items, got {shapes}")
+    rng = np.random.default_rng(seed)
+    answers = _Patterns.of(np.concatenate(list(correct.values())), strata)
+    groups = [networks for networks, _ in shapes.values()]
+    measured = _averages(groups) @ answers.accuracies(answers.counts[None])[0]
+    drawn = np.empty((resamples, len(groups), len(strata)), dtype=np.float32)
+    block = max(1, DRAWS_AT_ONCE // n)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        by_network = answers.accuracies(answers.draw(rng, size))
+        drawn[start : start + size] = _draw_seeds(rng, groups, size) @ by_network
+    return Resampled(tuple(correct), strata.sum(axis=1), measured, drawn)
+
+
+@dataclass(frozen=True, eq=False)
+class _Patterns:
+    """P patterns of items, those of one kind (the same strata) beside each other.
+
+    Attributes:
+        of_item: The pattern of each item, (N,).
+        counts: Items of each pattern, (P,).
+        right: Whether each of R networks that differ is right, (P, R).
+        starts: Where each of F kinds starts among the patterns, (F,).
+        strata: Which kinds belong to each stratum, (K, F).
+        places: Which of the R each network is.
+    """
+
+    of_item: Counts
+    counts: Counts
+    right: npt.NDArray[np.float32]
+    starts: Counts
+    strata: npt.NDArray[np.float32]
+    places: Counts
+
+    @classmethod
+    def of(cls, networks: Bools, strata: Bools) -> _Patterns:
+        """Find the patterns of R' networks × N items in K strata."""
+        rows, places = np.unique(networks, axis=0, return_inverse=True)  # rules have no seed
+        kinds = np.packbits(strata, axis=0)
+        bits = np.concatenate([kinds, np.packbits(rows, axis=0)])
+        _, first, of_item, counts = np.unique(
+            bits.T, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+        own = kinds[:, first]  # in order, as the bits of the strata come first
+        new = np.concatenate([[True], (own[:, 1:] != own[:, :-1]).any(axis=0)])
+        starts = np.flatnonzero(new)
+        return cls(
+            of_item.reshape(-1),
+            counts,
+            rows[:, first].T.astype(np.float32),
+            starts,
+            strata[:, first[starts]].astype(np.float32),
+            places.reshape(-1),
+        )
+
+    def draw(self, rng: np.random.Generator, size: int) -> Counts:
+        """Draw N of N items `size` times, and count their patterns, (size, P)."""
+        n, patterns = len(self.of_item), len(self.counts)
+        drawn = self.of_item[rng.integers(n, size=(size, n))]
+        drawn += patterns * np.arange(size)[:, None]
+        return np.bincount(drawn.ravel(), minlength=size * patterns).reshape(size, patterns)
+
+    def accuracies(self, counts: Counts) -> Numbers:
+        """Return each network's share of right answers by stratum, (B, R', K), of (B, P) counts.
+
+        In 32 bits, as sums of fewer than 2^24 items are exact there.
+        """
+        weights = counts.astype(np.float32)
+        ends = [*self.starts[1:], weights.shape[1]]
+        right = np.stack(
+            [
+                weights[:, start:end] @ self.right[start:end]
+                for start, end in zip(self.starts, ends, strict=True)
+            ],
+            axis=2,
+        )
+        n = np.add.reduceat(weights, self.starts, axis=1)
+        with np.errstate(invalid="ignore"):
+            shares = (right @ self.strata.T).astype(np.float64) / (n @ self.strata.T)[:, None]
+        return np.asarray(shares[:, self.places])
+
+
+def _averages(groups: list[int]) -> Numbers:
+    """Return the matrix that averages the networks of each group, (G, R')."""
+    group_of = np.repeat(np.arange(len(groups)), groups)
+    return np.asarray((group_of == np.arange(len(groups))[:, None]) / np.array(groups)[:, None])
+
+
+def _draw_seeds(rng: np.random.Generator, groups: list[int], size: int) -> Numbers:
+    """Draw S − 1 of the S networks of each group, and return their weights, (size, G, R')."""
+    weights = np.zeros((size, len(groups), sum(groups)))
+    start = 0
+    for place, networks in enumerate(groups):
+        draws = max(1, networks - 1)
+        chances = np.full(networks, 1 / networks)
+        counts = rng.multinomial(draws, chances, size=size)
+        weights[:, place, start : start + networks] = counts / draws
+        start += networks
+    return weights
+
+
+def _wilson(share: Numbers, n: Counts) -> tuple[Numbers, Numbers]:
+    """Return Wilson's (1927) 95% interval of shares of n items, of whole numbers or not."""
+    z2 = 1.959963984540054**2
+    with np.errstate(divide="ignore", invalid="ignore"):  # n may be 0, and the share NaN
+        middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+        half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return middle - half, middle + half
+
+
+def _quantiles(resamples: npt.NDArray[np.floating[Any]]) -> tuple[Numbers, Numbers]:
+    """Return the 2.5% and 97.5% quantiles over the first axis; NaN where it is all NaN."""
+    ordered = np.sort(resamples.astype(np.float64), axis=0)  # NaN comes last
+    known = np.isfinite(ordered).sum(axis=0)
+    limits = []
+    for share in (0.025, 0.975):
+        place = share * np.maximum(known - 1, 0)
+        below = np.floor(place).astype(np.int64)
+        above = np.minimum(below + 1, np.maximum(known - 1, 0))
+        low, high = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (below, above))
+        limits.append(low + (place - below) * (high - low))
+    return limits[0], limits[1]
