@@ -40,7 +40,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    commands = "train fit validate test evaluate generate corpus explain gates intervene oracle ui"
+    commands = "train fit validate test study report evaluate generate corpus explain gates"
+    commands += " intervene oracle answer sync ui"
     for command in commands.split():
         assert re.search(rf"^    {command}\b", printed, re.MULTILINE), command
 
@@ -65,7 +66,7 @@ def test_wrong_usage_is_told_with_status_2(
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
-    from memgate import arguments
+    from memgate.arguments import options as arguments
     from memgate.commands import answer, train
     from memgate.data.roles import ROLES
     from memgate.data.suites import SUITES

@@ -76,7 +76,7 @@ def test_a_trial_that_was_killed_is_made_up_for_and_a_bad_one_is_pruned(empty: P
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
-    assert run.data.tags["pruned"] == "true"
+    assert run.data.params["pruned"] == "True"
     assert run.data.tags["search"] == "mine"
     assert run.info.status == "FINISHED"
     assert "study" not in run.data.tags

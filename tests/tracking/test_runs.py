@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import memgate
 from memgate.errors import InputError
 from memgate.tracking.runs import RunLogger
-from memgate.tracking.store import connect, tracking_uri
+from memgate.tracking.spool import Spool
+from memgate.tracking.store import connect, store_name, tracking_uri
 
 # Toys need no workers.
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
@@ -286,14 +287,33 @@ def test_a_store_that_dies_stops_no_run(project: Path, monkeypatch: pytest.Monke
     logger.log_metrics({"loss": 1.5}, step=7)
     assert tracking_uri().startswith("sqlite")
     dead = mlflow.MlflowClient("http://127.0.0.1:9")
-    monkeypatch.setattr(logger._buffer, "_client", dead)
-    monkeypatch.setattr(logger, "_client", dead)
-    with (
-        pytest.warns(UserWarning, match="metrics are kept, the store doesn't take them"),
-        pytest.warns(UserWarning, match="1 metrics that the store didn't take are in"),
-        pytest.warns(UserWarning, match="can't be set to FINISHED"),
-    ):
-        logger.end("FINISHED")
-    path = project / "mlruns" / "checkpoints" / "toy" / run_id / "unsent_metrics.jsonl"
-    (line,) = path.read_text().splitlines()
-    assert json.loads(line).items() >= {"key": "loss", "value": 1.5, "step": 7}.items()
+    monkeypatch.setattr(logger._outbox, "_client", dead)
+    logger.end("FINISHED")
+    path = project / "mlruns" / "spool" / run_id / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0].items() >= {"key": "loss", "value": 1.5, "step": 7}.items()
+    assert any(line["key"].startswith("system/") for line in lines)  # the monitor's too
+
+
+def test_a_run_is_resumed_in_one_process_only(project: Path) -> None:
+    with RunLogger("synthetic", "toy") as logger:
+        with pytest.raises(InputError, match="still goes on in another process"):
+            _ = RunLogger("synthetic", "toy", run_id=str(logger.version)).experiment
+        logger.log_metrics({"loss": 1.5}, step=7)
+    assert read(logger).info.status == "FINISHED"
+
+
+def test_a_resumed_run_first_says_what_it_left(project: Path) -> None:
+    with RunLogger("synthetic", "toy") as logger:
+        run_id = str(logger.version)
+    spool = Spool.create(project / "mlruns/spool" / run_id, {"run": "toy", "store": store_name()})
+    spool.add([{"key": "loss", "value": 2.5, "timestamp": 1, "step": 0}])
+    spool.put("end", {"status": "FAILED", "time": 1})
+    spool.close()
+    with RunLogger("synthetic", "toy", run_id=run_id) as again:
+        again.log_metrics({"loss": 1.5}, step=1)
+        again.finalize("success")
+        assert read(again).info.status == "RUNNING"
+    history = connect().get_metric_history(run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(0, 2.5), (1, 1.5)]
+    assert read(again).info.status == "FINISHED"

@@ -25,6 +25,7 @@ from memgate.tracking.store import (
     ENVIRONMENT,
     connect,
     experiment,
+    store_name,
     storing,
     tracking_uri,
 )
@@ -263,3 +264,31 @@ def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputError, match=r"http://127\.0\.0\.1:\d+: expected a readable"):
             connect()
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("http://mlflow.example.org:5000/", "http://mlflow.example.org:5000"),
+        ("https://me:secret@mlflow.example.org", "https://me@mlflow.example.org"),
+        ("postgresql+psycopg://me:secret@db/mlflow", "postgresql+psycopg://me@db/mlflow"),
+        ("postgresql://me@/mlflow?host=/tmp", "postgresql://me@/mlflow?host=/tmp"),
+        ("sqlite:///mlruns/mlflow.db", "sqlite:///mlruns/mlflow.db"),
+    ],
+)
+def test_the_name_of_a_store_holds_no_password(
+    uri: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert store_name() == name
+
+
+def test_a_server_that_is_not_there_is_told_in_few_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(InputError) as caught:
+        connect()
+    expected = "http://127.0.0.1:9: expected a readable MLflow store, got: Connection refused"
+    assert str(caught.value) == expected

@@ -23,7 +23,6 @@ from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
 from memgate.metrics.baselines import NETWORK, best_baseline
 from memgate.predictor import BASELINES
-from memgate.tracking.registry import register
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
 
@@ -45,7 +44,8 @@ class Fitted:
         table: Test accuracy of the model and its baselines: model, data, system, by, stratum, n,
             correct, accuracy, low, high.
         left_out: What the table's breakdowns leave out, in lines.
-        model: Name and version in the registry, or None where the fit wasn't tracked.
+        model: Name and version in the registry; None where the fit wasn't tracked, or the store is
+            away and the model waits for `memgate sync`.
     """
 
     table: pd.DataFrame
@@ -161,11 +161,11 @@ def _store(
         with storing():
             run.log_files({_place(name): write for name, write in files.items()})
             run.describe(description)
-            version = register(str(run.version), predictor, name, scores, tags, description, beside)
+            version = run.register(predictor, name, scores, tags, description, beside)
     except InputError:
         print_accuracy(table)
         raise
-    return replace(fitted, model=f"{name} version {version}")
+    return fitted if version is None else replace(fitted, model=f"{name} version {version}")
 
 
 def _place(file: str) -> str:

@@ -202,7 +202,7 @@ def _fit(trial: Trial, asked: Any, settings: Mapping[str, Any]) -> float | None:
             try:
                 cli.trainer.fit(cli.model, cli.datamodule)
             except _optuna().TrialPruned:
-                run.experiment.set_tag(run.version, "pruned", "true")
+                run.log_hyperparams({"pruned": True})
                 return None
             finally:
                 if best.dirpath is not None:

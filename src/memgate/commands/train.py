@@ -59,7 +59,9 @@ def _show(fitted: Sequence[Fitted], out: Path) -> None:
     for line in dict.fromkeys(line for one in fitted for line in one.left_out):
         print(line)
     write_accuracy(table, out)
-    print("registered " + ", ".join(str(one.model) for one in fitted))
+    registered = [one.model for one in fitted if one.model]
+    if registered:
+        print("registered " + ", ".join(registered))
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
 
 

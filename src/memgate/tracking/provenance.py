@@ -1,10 +1,12 @@
-"""Where a run comes from: its code, and its data with the digest of all rows."""
+"""Where a run comes from: its code, its params, and its data with the digest of all rows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import subprocess
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import datasets
 
     from memgate.data.example import Split
+
+PARAM_LENGTH = 6000
+"""MLflow's limit; longer values are cut."""
 
 TYPES = {"int32": "integer", "int64": "long", "bool": "boolean", "large_string": "string"}
 """MLflow's names of Arrow's types, where they differ."""
@@ -78,3 +83,22 @@ def code_tags() -> dict[str, str]:
             done = subprocess.run((*git, *command), capture_output=True, text=True, check=True)
         tags["mlflow.source.git.commit"] = done.stdout.strip()
     return tags
+
+
+def plain_params(params: Mapping[str, object] | Namespace) -> dict[str, str]:
+    """Return params as MLflow takes them: nested ones as ``outer/inner``, cut at 6,000 characters.
+
+    >>> plain_params({"a": {"b": 1}, "c": None})
+    {'a/b': '1', 'c': 'None'}
+    """
+    given = vars(params) if isinstance(params, Namespace) else params
+    return {key: value[:PARAM_LENGTH] for key, value in _flat(given)}
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        inner = vars(value) if isinstance(value, Namespace) else value
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", str(inner)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -80,7 +79,6 @@ def register(
     """
     client = connect()
     model_id = _log_model(client, run_id, predictor, beside)
-    _link(client, run_id, model_id, scores)
     _ensure_name(client, name, predictor.task)
     version = client.create_model_version(
         name,
@@ -90,19 +88,57 @@ def register(
         run_id=run_id,
         model_id=model_id,
     )
-    _choose_champion(client, name)
+    _finish(client, version, model_id, scores)
     return str(version.version)
 
 
-def _link(
-    client: mlflow.MlflowClient, run_id: str, model_id: str, scores: Mapping[str, float]
+def register_once(
+    run_id: str,
+    predictor: Predictor,
+    name: str,
+    scores: Mapping[str, float],
+    tags: Mapping[str, str],
+    description: str,
+    beside: Mapping[str, Callable[[Path], object]],
+) -> str:
+    """Register as `register` does, unless an earlier try with the same arguments got that far.
+
+    What such a try left, a model without a version or a version without linked scores, is removed
+    or finished: so it may be stopped anywhere and called again.
+
+    Returns:
+        The version, counted from 1.
+    """
+    client = connect()
+    labels = _labels(run_id, scores, tags)
+    versions = mlflow.search_model_versions(filter_string=f"run_id = '{run_id}'")
+    experiment_id = client.get_run(run_id).info.experiment_id
+    models = {
+        model.artifact_location: model.model_id
+        for model in client.search_logged_models(
+            [experiment_id], filter_string=f"source_run_id = '{run_id}'"
+        )
+    }
+    for unregistered in models.keys() - {str(version.source) for version in versions}:
+        client.delete_logged_model(models[unregistered])
+    for version in versions:
+        if version.name == name and labels.items() <= version.tags.items():
+            _finish(client, version, models[str(version.source)], scores)
+            return str(version.version)
+    return register(run_id, predictor, name, scores, tags, description, beside)
+
+
+def _finish(
+    client: mlflow.MlflowClient, version: ModelVersion, model_id: str, scores: Mapping[str, float]
 ) -> None:
-    now = int(time.time() * 1000)
+    """Link the scores to the version's model, and choose the champion; may be done twice."""
+    when = int(version.creation_timestamp)  # equal each time: MLflow keeps one of equal metrics
     metrics = [
-        Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
+        Metric(key, value, when, 0, model_id=model_id, run_id=version.run_id)
         for key, value in scores.items()
     ]
-    client.log_batch(run_id, metrics=metrics)
+    client.log_batch(str(version.run_id), metrics=metrics)
+    _choose_champion(client, version.name)
 
 
 def _labels(run_id: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> dict[str, str]:

@@ -1,45 +1,49 @@
-"""One MLflow run as a Lightning logger: metrics in batches, data with digests, an honest ending."""
+"""One MLflow run as a Lightning logger: nothing is lost, data with digests, an honest ending."""
 
 from __future__ import annotations
 
+import json
 import signal
-import tempfile
+import sys
 import threading
+import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import mlflow
+import yaml
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from mlflow.entities import Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking.context.registry import resolve_tags
+from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
-from memgate.tracking.buffer import MetricBuffer
-from memgate.tracking.provenance import code_tags, dataset_input
-from memgate.tracking.store import connect
+from memgate.tracking.delivery import deliver, deliver_waiting
+from memgate.tracking.ending import Status, status_of
+from memgate.tracking.monitor import Monitor
+from memgate.tracking.outbox import Outbox
+from memgate.tracking.provenance import code_tags, dataset_input, plain_params
+from memgate.tracking.spool import FOLDER, NO_FILES, Spool
+from memgate.tracking.store import connect, reason_of, store_name, storing
 from memgate.tracking.store import experiment as experiment_id
 
 if TYPE_CHECKING:
     import datasets
 
     from memgate.data.example import Split
+    from memgate.predictor import Predictor
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
+WAITING_SECONDS = 5.0
+"""Of delivering what earlier runs left, before a run starts."""
 
-SAMPLE_SECONDS = 5.0
-"""Between two samples of CPU, memory, disk, network and GPU."""
-
-PER_REQUEST = 100
-PARAM_LENGTH, TAG_LENGTH = 6000, 8000
-"""MLflow's limits, of params and tags; longer values are cut."""
+TAG_LENGTH = 8000
+"""MLflow's limit; longer values are cut."""
 
 
 class RunLogger(Logger):
@@ -50,6 +54,10 @@ class RunLogger(Logger):
     other exception, else FINISHED. Checkpoints land in
     ``<save_dir>/<run_name>/<run_id>/checkpoints``.
 
+    Once metrics come, a store that is away stops nothing: what it doesn't take, the model and the
+    ending included, waits in ``mlruns/spool/<run_id>`` for `memgate sync` or the next run. There
+    everything is written first, so that what a killed process had to say is delivered too.
+
     Args:
         experiment: Name of the experiment, made if need be.
         run_name: Name of the run.
@@ -58,7 +66,8 @@ class RunLogger(Logger):
         save_dir: Folder of the checkpoints.
 
     Raises:
-        InputError: (when the run is first needed) the store is unreadable or has no such run.
+        InputError: (when the run is first needed) the store is unreadable or has no such run, the
+            run still goes on in another process, or its spool can't be made.
     """
 
     def __init__(
@@ -76,8 +85,8 @@ class RunLogger(Logger):
         self._tags = dict(tags or {})
         self._save_dir = save_dir
         self._client: mlflow.MlflowClient | None = None
-        self._monitor: SystemMetricsMonitor | None = None
-        self._buffer: MetricBuffer | None = None
+        self._monitor: Monitor | None = None
+        self._outbox: Outbox | None = None
         self._ended = False
         self._sigterm: Any = None
 
@@ -108,33 +117,61 @@ class RunLogger(Logger):
     def _open(self) -> mlflow.MlflowClient:
         resumed = self._run_id is not None
         client = connect(create=not resumed)
+        for outcome in deliver_waiting(client, WAITING_SECONDS):
+            if not outcome.trouble:
+                print(f"memgate: delivered of {outcome.run}: {outcome.what}", file=sys.stderr)
         if self._run_id is None:
             tags = {**resolve_tags(), **code_tags(), **self._tags}
             run = client.create_run(
                 experiment_id(self._experiment_name), tags=tags, run_name=self._run_name
             )
-            self._run_id = run.info.run_id
+            self._run_id = str(run.info.run_id)
+            spool = self._spool(self._run_id)
         else:
-            try:
-                client.update_run(self._run_id, status="RUNNING")
-            except MlflowException as error:
-                raise InputError(f"run {self._run_id}: can't go on: {error.message}") from error
-        self._buffer = MetricBuffer(client, self._run_id)
-        self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-            self._run_id,
-            sampling_interval=SAMPLE_SECONDS,
-            resume_logging=resumed,
-            tracking_uri=mlflow.get_tracking_uri(),
-        )
+            spool = self._go_on(client, self._run_id)
+        self._outbox = Outbox(client, spool)
+        self._monitor = Monitor(self._run_id, self._outbox.keep, resumed)
         self._monitor.start()  # type: ignore[no-untyped-call]
         return client
+
+    def _spool(self, run_id: str) -> Spool:
+        """Take the run's folder, or make it."""
+        folder = FOLDER.absolute() / run_id
+        with storing():
+            spool = Spool.take(folder)
+            if spool is None and folder.exists():
+                raise InputError(f"run {run_id}: still goes on in another process")
+            return spool or Spool.create(folder, {"run": self._run_name, "store": store_name()})
+
+    def _go_on(self, client: mlflow.MlflowClient, run_id: str) -> Spool:
+        """Deliver what the run left when it stopped, and set it back to RUNNING."""
+        spool: Spool | None = None
+        try:
+            client.get_run(run_id)
+            spool = self._spool(run_id)
+            deliver(client, spool)
+            client.update_run(run_id, status="RUNNING")
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            if spool is not None:
+                spool.close()
+            raise InputError(f"run {run_id}: can't go on: {reason_of(error)}") from error
+        return spool
+
+    def _put(
+        self,
+        what: str,
+        values: Mapping[str, object],
+        files: Mapping[str, Callable[[Path], object]] = NO_FILES,
+    ) -> str | None:
+        _ = self.experiment
+        return None if self._outbox is None else self._outbox.put(what, values, files)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Keep metrics, and send all that wait once 1,000 do or 5 s have passed."""
         _ = self.experiment
-        if self._buffer is not None:
-            self._buffer.add(metrics, step or 0)
+        if self._outbox is not None:
+            self._outbox.add(metrics, step or 0)
 
     @rank_zero_only
     def log_hyperparams(
@@ -148,19 +185,7 @@ class RunLogger(Logger):
         MLflow's params never change. Where a resumed run comes with another value, the param keeps
         the first and the tag ``changed/<param>`` tells the new one.
         """
-        client = self.experiment
-        given = vars(params) if isinstance(params, Namespace) else params or {}
-        values = {key: value[:PARAM_LENGTH] for key, value in _flat(given)}
-        known = client.get_run(self._run_id).data.params
-        new = [Param(key, value) for key, value in values.items() if key not in known]
-        changed = [
-            RunTag(f"changed/{key}", value)
-            for key, value in values.items()
-            if known.get(key, value) != value
-        ]
-        for start in range(0, max(len(new), len(changed)), PER_REQUEST):
-            chunk = slice(start, start + PER_REQUEST)
-            client.log_batch(self._run_id, params=new[chunk], tags=changed[chunk])
+        self._put("params", plain_params(params or {}))
 
     @rank_zero_only
     def log_files(self, files: Mapping[str, Callable[[Path], object]]) -> None:
@@ -170,23 +195,21 @@ class RunLogger(Logger):
             files: For each path in the run, such as ``tables/accuracy.csv``, the function that
                 writes the file to a path of this machine.
         """
-        client = self.experiment
-        with tempfile.TemporaryDirectory() as folder:
-            for name, write in files.items():
-                path = Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write(path)
-            client.log_artifacts(self._run_id, folder)
+        self._put("files", {}, files)
 
     @rank_zero_only
     def log_dict(self, values: Mapping[str, Any], path: str) -> None:
         """Write plain values to ``path``: JSON, or YAML where it ends in ``.yaml``."""
-        self.experiment.log_dict(self._run_id, dict(values), path)
+        if path.endswith(".yaml"):
+            text = yaml.safe_dump(dict(values))
+        else:
+            text = json.dumps(dict(values), indent=2)
+        self.log_files({path: lambda file: file.write_text(text, encoding="utf-8")})
 
     @rank_zero_only
     def describe(self, markdown: str) -> None:
         """Set the description that the UI shows above the run, cut at 8,000 characters."""
-        self.experiment.set_tag(self._run_id, "mlflow.note.content", markdown[:TAG_LENGTH])
+        self._put("tags", {"mlflow.note.content": markdown[:TAG_LENGTH]})
 
     @rank_zero_only
     def log_dataset(
@@ -203,36 +226,47 @@ class RunLogger(Logger):
             source: Where the rows come from: files, or the grammar and its seed.
         """
         given = dataset_input(dataset, name, context, source)
-        self.experiment.log_inputs(self._run_id, datasets=[given])
+        tags = {tag.key: tag.value for tag in given.tags}
+        self._put("inputs", {"dataset": dict(given.dataset), "tags": tags})
+
+    @rank_zero_only
+    def register(
+        self,
+        predictor: Predictor,
+        name: str,
+        scores: Mapping[str, float],
+        tags: Mapping[str, str],
+        description: str,
+        beside: Mapping[str, Callable[[Path], object]],
+    ) -> str | None:
+        """Register a model of the run, as `memgate.tracking.registry.register` does.
+
+        Returns:
+            The version; or None where the store is away and the model waits to be registered.
+        """
+        values = {
+            "name": name,
+            "scores": {key: float(score) for key, score in scores.items()},
+            "tags": dict(tags),
+            "description": description,
+        }
+        files = {f"model/{file}": write for file, write in beside.items()}
+        return self._put("model", values, {"model": predictor.save, **files})
 
     @rank_zero_only
     def finalize(self, status: str) -> None:  # noqa: ARG002  # Lightning's signature
         """Send what waits; Lightning calls this after every stage, so the run goes on."""
-        if self._buffer is not None:
-            self._buffer.flush()
+        if self._outbox is not None:
+            self._outbox.send()
 
     @rank_zero_only
     def end(self, status: Status) -> None:
         """Send what waits and end the run; of several calls the first counts."""
-        if self._client is None or self._run_id is None or self._buffer is None or self._ended:
+        if self._monitor is None or self._outbox is None or self._ended:
             return
         self._ended = True
-        self._buffer.flush()
-        folder = Path(self._save_dir, self._run_name, self._run_id)
-        self._buffer.spool(folder / "unsent_metrics.jsonl")
-        try:
-            self._stop_monitor()
-            self._client.set_terminated(self._run_id, status)
-        except MlflowException as error:
-            rank_zero_warn(f"run {self._run_id} can't be set to {status}: {error.message}")
-
-    def _stop_monitor(self) -> None:
-        """Stop sampling; what was sampled since the last request is sent, so each run has some."""
-        if self._monitor is not None:
-            self._monitor.finish()  # type: ignore[no-untyped-call]
-            rest = self._monitor.aggregate_metrics()  # type: ignore[no-untyped-call]
-            self._monitor.publish_metrics(rest)  # type: ignore[no-untyped-call]
-            self._monitor.mlflow_logger.flush()  # type: ignore[no-untyped-call]
+        self._monitor.finish()
+        self._outbox.close(status, int(time.time() * 1000))
 
     def __enter__(self) -> Self:
         """End the run with the block; from here on SIGTERM ends it too."""
@@ -247,7 +281,7 @@ class RunLogger(Logger):
         trace: TracebackType | None,
     ) -> None:
         """End the run as the block ended."""
-        self.end(_status(error))
+        self.end(status_of(error))
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._sigterm or signal.SIG_DFL)
 
@@ -255,29 +289,3 @@ class RunLogger(Logger):
         """Raise, unless Lightning is in charge: it puts its own handler before this one."""
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             raise SIGTERMException(128 + signum)
-
-
-def _status(error: BaseException | None) -> Status:
-    """Tell how a run ended from what ended it.
-
-    Lightning turns Ctrl-C into a SystemExit whose context is the KeyboardInterrupt.
-    """
-    if error is None or (
-        isinstance(error, SystemExit) and not error.code and not error.__context__
-    ):
-        return "KILLED" if isinstance(error, SIGTERMException) else "FINISHED"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, (KeyboardInterrupt, SIGTERMException)):
-            return "KILLED"
-        cause = cause.__cause__ or cause.__context__
-    return "FAILED"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        inner = vars(value) if isinstance(value, Namespace) else value
-        if isinstance(inner, Mapping) and inner:
-            yield from _flat(inner, f"{prefix}{key}/")
-        else:
-            yield f"{prefix}{key}", str(inner)

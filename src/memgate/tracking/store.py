@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from socket import gaierror
 from textwrap import shorten
 
 import mlflow
@@ -29,6 +31,8 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     # The three files of a model are there before a bar can be drawn.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server's address and a runner, printed among a command's results at the end of every run.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """What `connect` sets where the user has set nothing."""
 
@@ -36,6 +40,14 @@ ENVIRONMENT = {
 def tracking_uri() -> str:
     """Return ``$MLFLOW_TRACKING_URI``, else the sqlite file ``mlruns/mlflow.db`` of this folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def store_name() -> str:
+    """Return `tracking_uri` without a password: what may be written down.
+
+    ``postgresql://me:secret@db.example.org/mlflow`` is ``postgresql://me@db.example.org/mlflow``.
+    """
+    return re.sub(r"(?<=://)([^/:@]*):[^/@]*@", r"\1@", tracking_uri()).rstrip("/")
 
 
 def database() -> Path | None:
@@ -73,8 +85,9 @@ def connect(create: bool = True) -> mlflow.MlflowClient:
     except Exception as error:  # MLflow, SQLAlchemy, alembic, a missing driver: all mean the same
         if _interrupted(error):
             raise KeyboardInterrupt from error
-        reason = shorten(str(error) or type(error).__name__, 200)
-        raise InputError(f"{uri}: expected a readable MLflow store, got: {reason}") from error
+        raise InputError(
+            f"{uri}: expected a readable MLflow store, got: {reason_of(error)}"
+        ) from error
     finally:
         if (
             given is None
@@ -129,8 +142,17 @@ def storing() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = shorten(str(error) or type(error).__name__, 200)
-        raise InputError(f"{tracking_uri()}: can't be written: {reason}") from error
+        raise InputError(f"{tracking_uri()}: can't be written: {reason_of(error)}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in one line why the store failed: MLflow wraps a refused connection in 400 characters."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (ConnectionError, TimeoutError, gaierror)) and cause.args:
+            return str(cause.args[-1])
+        cause = cause.__cause__ or cause.__context__
+    return shorten(str(error) or type(error).__name__, 200)
 
 
 def _create(path: Path) -> None:
@@ -201,6 +223,7 @@ def _quiet() -> None:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each retry
 
 
 def is_finished(run_id: str) -> bool:
