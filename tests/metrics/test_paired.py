@@ -11,7 +11,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from memgate.metrics.paired import SMALLEST, holm, items_test, mcnemar, seeds_test
+from memgate.metrics.mcnemar import mcnemar
+from memgate.metrics.paired import SMALLEST, holm, items_test, seeds_test
 
 Bools = npt.NDArray[np.bool_]
 

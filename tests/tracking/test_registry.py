@@ -55,7 +55,9 @@ def test_a_version_tells_what_it_is(project: Path, predictor: Predictor) -> None
         "seed": "3",
         "run_id": run_id,
     }
-    assert "val_accuracy" in str(connect().get_registered_model(NAME).description)
+    about = str(connect().get_registered_model(NAME).description)
+    assert f"`memgate promote {NAME} VERSION`" in about
+    assert f"`memgate history {NAME}`" in about
     run = connect().get_run(run_id)
     assert run.data.metrics == scores
     assert run.outputs is not None
@@ -69,22 +71,14 @@ def test_a_version_tells_what_it_is(project: Path, predictor: Predictor) -> None
     )
 
 
-def test_the_champion_has_the_best_validation_accuracy(project: Path, predictor: Predictor) -> None:
-    assert champion() == "1"  # 0.9, of the template
-    add(predictor, val_accuracy=0.8, test_accuracy=0.99)
+def test_the_first_version_is_champion_and_stays_it(project: Path, predictor: Predictor) -> None:
     assert champion() == "1"
-    add(predictor, val_accuracy=0.9)
-    assert champion() == "1"  # the older of two equal ones
-    add(predictor, val_accuracy=0.95)
-    assert champion() == "4"
-    add(predictor, val_accuracy=0.92)
-    assert champion() == "4"  # all versions are compared, not the last two
-    add(predictor, test_accuracy=1.0)
-    add(predictor, val_accuracy=float("nan"))
-    assert champion() == "4"
-    connect().delete_model_version(NAME, "4")
-    add(predictor, val_accuracy=0.1)
-    assert champion() == "5"
+    add(predictor, val_accuracy=0.99, test_accuracy=0.99)
+    assert add(predictor, val_accuracy=0.95) == "3"
+    assert champion() == "1", "a better score is no reason"
+    connect().delete_model_version(NAME, "1")
+    assert add(predictor, val_accuracy=1.0) == "4"
+    assert champions() == [], "nobody is champion by default"
 
 
 def test_models_are_apart(project: Path, predictor: Predictor) -> None:
@@ -130,7 +124,7 @@ def test_baselines_lie_beside_the_model(
     table = pa.Table.from_pylist([{**dict.fromkeys(FEATURES), **row}], FEATURES.arrow_schema)
     expected = baselines.p_plural(table)
     assert len(expected.columns) == 5 + with_network
-    for uri in (f"models:/{NAME}@champion", f"models:/{NAME}/2", f"runs:/{run_id}/model"):
+    for uri in (f"models:/{NAME}/2", f"runs:/{run_id}/model"):
         folder = model_folder(uri)
         loaded = Baselines.load(folder / BASELINES)
         pd.testing.assert_frame_equal(loaded.p_plural(table), expected, check_exact=True)

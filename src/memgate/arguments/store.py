@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from memgate.arguments.options import Commands
 
 
 def add(commands: Commands) -> None:
-    """Add sync and ui."""
+    """Add compare, promote, rollback, history, sync and ui."""
+    _add_compare(commands)
+    _add_promote(commands)
+    _add_history(commands)
     _add_sync(commands)
     _add_ui(commands)
 
@@ -21,3 +26,44 @@ def _add_ui(commands: Commands) -> None:
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs and models")
     ui.set_defaults(function="ui:ui")
     ui.add_argument("--port", type=int, default=5000, help="port on this machine (5000)")
+
+
+def _add_compare(commands: Commands) -> None:
+    what = "two models on the same items, overall and by stratum: paired tables, exact tests"
+    compare = commands.add_parser("compare", help=what, description=what)
+    compare.set_defaults(function="compare:compare")
+    compare.add_argument(
+        "models", nargs=2, metavar="MODEL", help="models:/NAME@ALIAS, … or a folder"
+    )
+    compare.add_argument(
+        "--data", nargs="+", default=(), metavar="FILE", help="agreement JSONL (their test items)"
+    )
+    compare.add_argument("--out", type=Path, metavar="DIR", help="paired.csv goes here")
+
+
+def _add_promote(commands: Commands) -> None:
+    what = "make a version champion, if it is no worse and its gates haven't drifted"
+    promote = commands.add_parser("promote", help=what, description=f"{what}; else exit status 1")
+    promote.set_defaults(function="promote:promote")
+    promote.add_argument("name", metavar="NAME", help="the registered model")
+    promote.add_argument("version", metavar="VERSION", help="the challenger")
+    promote.add_argument(
+        "--margin", type=float, default=0.01, help="loss that a stratum may have, a share (0.01)"
+    )
+    promote.add_argument(
+        "--data", nargs="+", default=(), metavar="FILE", help="agreement JSONL (their test items)"
+    )
+    promote.add_argument("--force", action="store_true", help="whatever speaks against it")
+    promote.add_argument("--why", default="", metavar="TEXT", help="kept with the change")
+
+
+def _add_history(commands: Commands) -> None:
+    what = "which version was champion when, and why"
+    history = commands.add_parser("history", help=what, description=what)
+    history.set_defaults(function="history:run_history")
+    history.add_argument("name", metavar="NAME", help="the registered model")
+    what = "put the champion before the present one back"
+    rollback = commands.add_parser("rollback", help=what, description=what)
+    rollback.set_defaults(function="promote:rollback")
+    rollback.add_argument("name", metavar="NAME", help="the registered model")
+    rollback.add_argument("--why", default="", metavar="TEXT", help="kept with the change")

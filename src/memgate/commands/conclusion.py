@@ -12,7 +12,9 @@ import pandas as pd
 from memgate import plots
 from memgate.baselines import Baselines
 from memgate.commands.findings import Findings, find_in_run, sentences_page
+from memgate.commands.history import standing
 from memgate.commands.lightning_cli import AgreementCLI
+from memgate.commands.pairs import PREDICTIONS
 from memgate.commands.report import markdown, notes, print_accuracy, say_left_out
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
@@ -29,9 +31,6 @@ from memgate.tracking.store import storing
 STAGES = {"val": "validation", "test": "test"}
 """The split of each stage of Lightning's."""
 
-PREDICTIONS = "predictions.parquet"
-"""What a model and its baselines answer to each test item, in its run and beside the model."""
-
 FOLDERS = {".png": "figures/", ".html": ""}
 """Where a run keeps files of a kind; tables is the rest."""
 
@@ -46,11 +45,13 @@ class Fitted:
         left_out: What the table's breakdowns leave out, in lines.
         model: Name and version in the registry; None where the fit wasn't tracked, or the store is
             away and the model waits for `memgate sync`.
+        standing: Who is champion if it isn't, and what to type; else "".
     """
 
     table: pd.DataFrame
     left_out: list[str]
     model: str | None
+    standing: str = ""
 
 
 def conclude(
@@ -66,7 +67,7 @@ def conclude(
         cli: Its network was tested.
         run: The run, or None where nothing is tracked.
         baselines: Those of the training split.
-        val_accuracy: In [0, 1]; what the champion is chosen by.
+        val_accuracy: Of the epoch that was tested, in [0, 1].
         say: Is told what is being done.
 
     Raises:
@@ -89,6 +90,8 @@ def show(fitted: Fitted) -> None:
         print(line)
     if fitted.model:
         print(f"registered {fitted.model}; `make ui` shows the run")
+    if fitted.standing:
+        print(fitted.standing)
 
 
 def accuracy_of(
@@ -162,10 +165,16 @@ def _store(
             run.log_files({_place(name): write for name, write in files.items()})
             run.describe(description)
             version = run.register(predictor, name, scores, tags, description, beside)
+            return fitted if version is None else _registered(fitted, name, version)
     except InputError:
         print_accuracy(table)
         raise
-    return fitted if version is None else replace(fitted, model=f"{name} version {version}")
+
+
+def _registered(fitted: Fitted, name: str, version: str) -> Fitted:
+    advice = standing(name, version)
+    champion = "" if advice else " (champion)"
+    return replace(fitted, model=f"{name} version {version}{champion}", standing=advice)
 
 
 def _place(file: str) -> str:

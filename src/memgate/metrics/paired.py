@@ -15,25 +15,6 @@ Numbers = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test.
-
-    Of the items about which one of two models is right and the other wrong, each is as likely to
-    be the one's as the other's if they are equally good (McNemar 1947; binomial, no
-    approximation). It speaks of these two networks on other items.
-
-    Args:
-        only_a: Items about which only the first is right.
-        only_b: Items about which only the second is right.
-
-    >>> mcnemar(0, 5)  # 2 / 2^5
-    0.0625
-    """
-    if only_a + only_b == 0:
-        return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
-
-
 def items_test(a: Bools, b: Bools) -> float:
     """Test two groups of networks for a difference beyond what other items would make.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed
@@ -21,13 +20,11 @@ import memgate
 from memgate.data.tasks import Task, TaskName
 from memgate.errors import InputError
 from memgate.predictor import Predictor
-from memgate.tracking.store import connect, tracking_uri
+from memgate.tracking.champion import CHAMPION, crown_first, known_models
+from memgate.tracking.store import connect
 from memgate.tracking.uris import is_uri
 
 PREFIX = "memgate-"
-CHAMPION = "champion"
-SCORE = "val_accuracy"
-"""The version tag by which the champion is chosen."""
 
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pyarrow", "safetensors", "tokenizers", "torch")
 
@@ -61,7 +58,7 @@ def register(
     description: str = "",
     beside: Mapping[str, Callable[[Path], object]] = MappingProxyType({}),
 ) -> str:
-    """Log a predictor as the model of a run, register it, and choose the champion anew.
+    """Log a predictor as the model of a run, and register it; the first of its name is champion.
 
     Args:
         run_id: Run that trained it.
@@ -131,14 +128,14 @@ def register_once(
 def _finish(
     client: mlflow.MlflowClient, version: ModelVersion, model_id: str, scores: Mapping[str, float]
 ) -> None:
-    """Link the scores to the version's model, and choose the champion; may be done twice."""
+    """Link the scores to the version's model, crown the first of its name; may be done twice."""
     when = int(version.creation_timestamp)  # equal each time: MLflow keeps one of equal metrics
     metrics = [
         Metric(key, value, when, 0, model_id=model_id, run_id=version.run_id)
         for key, value in scores.items()
     ]
     client.log_batch(str(version.run_id), metrics=metrics)
-    _choose_champion(client, version.name)
+    crown_first(client, str(version.name), str(version.version))
 
 
 def _labels(run_id: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> dict[str, str]:
@@ -187,7 +184,7 @@ def model_folder(uri: str) -> Path:
         folder = _fetch(uri)
     elif not folder.is_dir():
         raise InputError(
-            f"{uri}: expected a model URI or a folder, found neither; {_known_models()}"
+            f"{uri}: expected a model URI or a folder, found neither; {known_models()}"
         )
     if not (folder / "MLmodel").is_file():
         return folder
@@ -245,19 +242,9 @@ def _about(name: str, task: Task) -> str:
     return (
         f"Reads {task.reads} and answers {task.words[0]} or {task.words[1]}. Load it by "
         f'`memgate.load("models:/{name}@{CHAMPION}")` or `mlflow.pyfunc.load_model`; '
-        f"`{CHAMPION}` is the version with the best `{SCORE}`."
+        f"`{CHAMPION}` is the first version, or the last that `memgate promote {name} VERSION` let "
+        f"take its place; `memgate history {name}` shows which was champion when."
     )
-
-
-def _choose_champion(client: mlflow.MlflowClient, name: str) -> None:
-    """Move the alias to the version with the best score; of equal ones the oldest keeps it."""
-
-    def rank(version: ModelVersion) -> tuple[float, int]:
-        score = float(version.tags.get(SCORE, "nan"))
-        return (-math.inf if math.isnan(score) else score, -int(version.version))
-
-    best = max(mlflow.search_model_versions(filter_string=f"name = '{name}'"), key=rank)
-    client.set_registered_model_alias(name, CHAMPION, best.version)
 
 
 def _fetch(uri: str) -> Path:
@@ -267,13 +254,4 @@ def _fetch(uri: str) -> Path:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except Exception as error:  # MLflow's, and those of whichever file system it asks
         reason = " ".join(str(error).split())
-        raise InputError(f"{uri}: expected a model, got: {reason}; {_known_models()}") from error
-
-
-def _known_models() -> str:
-    try:
-        connect(create=False)
-        names = sorted(model.name for model in mlflow.search_registered_models())
-    except (InputError, MlflowException):
-        return f"no store could be read at {tracking_uri()}"
-    return f"registered models: {', '.join(names) or 'none'}"
+        raise InputError(f"{uri}: expected a model, got: {reason}; {known_models()}") from error

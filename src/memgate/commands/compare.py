@@ -1,0 +1,85 @@
+"""`memgate compare`: two models on the same items, overall and by stratum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from memgate.commands.pairs import paired
+from memgate.commands.report import console, write_all
+from memgate.errors import InputError
+from memgate.metrics.challenge import paired_table
+
+TITLES = {"label": "subject", "intervening": "between", "attractors": "attractors"}
+"""What the strata of a breakdown are called."""
+
+
+def compare(models: Sequence[str], data: Sequence[str], out: Path | None = None) -> None:
+    """Print how two models differ on the same items, and on demand write it.
+
+    Args:
+        models: Two MLflow model URIs or folders, A and B.
+        data: Files of agreement JSONL, or globs, that both answer; without any, the test items of
+            their runs.
+        out: Folder for ``paired.csv``; nothing is written without.
+
+    Raises:
+        InputError: Not two models; or as `memgate.commands.pairs.paired`; or the folder can't be
+            written.
+    """
+    if len(models) != 2 or models[0] == models[1]:
+        raise InputError(f"compare: expected two models, got {' '.join(models)}")
+    pairs = paired(models[0], models[1], data)
+    table = paired_table(pairs.rows)
+    if out is not None:
+        write_all(out, {"paired.csv": partial(table.to_csv, index=False)})
+    for side, model in zip("AB", models, strict=True):
+        print(f"{side}  {model}")
+    print(pairs)
+    print_pairs(table)
+    if out is not None:
+        print(f"wrote paired.csv to {out}")
+
+
+def print_pairs(table: pd.DataFrame) -> None:
+    """Print a paired table, in percent; what it means is said below it.
+
+    Args:
+        table: As `memgate.metrics.challenge.paired_table` makes it, or `judged` with its verdicts:
+            then p is one-sided.
+    """
+    judged = "verdict" in table
+    grid = Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)  # 80 columns
+    for name in ("", "items", "A", "B", "B less A, 95%", "only A:B", "p"):
+        grid.add_column(name, justify="right" if name else "left", no_wrap=True)
+    if judged:
+        grid.add_column("B is")
+    for by, rows in table.groupby("by", sort=False):
+        for row in rows.to_dict("records"):
+            shares = (f"{100 * row[name]:.1f}" for name in ("accuracy_a", "accuracy_b"))
+            difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+            interval = f"{difference:+.1f} ({low:+.1f} to {high:+.1f})"
+            name = "all" if by == "overall" else f"{TITLES[str(by)]} {row['stratum']}"
+            p = said_p(row["p_worse" if judged else "p_holm"])
+            discordant = f"{row['only_a']}:{row['only_b']}"
+            verdict = [row["verdict"]] if judged else []
+            grid.add_row(name, f"{row['n']}", *shares, interval, discordant, p, *verdict)
+        grid.add_section()
+    console().print(grid)
+    side = "one-sided (is B worse?), " if judged else ""
+    print("only A:B: items that one alone gets right; 95%: Tango (1998)")
+    print(f"p: McNemar's exact test, {side}Holm over the rows of a block")
+
+
+def said_p(p: float) -> str:
+    """Write a p-value.
+
+    >>> said_p(0.0312), said_p(1e-9)
+    ('0.031', '<0.001')
+    """
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"

@@ -1,0 +1,270 @@
+"""`memgate promote`, `rollback`, `history`: what may be champion, what is kept, what is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from memgate.cli import main
+from memgate.tracking.champion import champion_of, history
+from memgate.tracking.registry import model_folder
+from memgate.tracking.store import connect
+from tests.commands.rivals import ITEMS, NAME, add, answers, profile
+
+FAIR = {0: 10, 1: 10, 2: 5}
+"""Items that the champion gets wrong, by attractors."""
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.chdir(folder)
+        assert add(answers(FAIR), profile(0.40), 0) == "1"
+        assert add(answers({**FAIR, 0: 8}), profile(0.42), 1) == "2", "as good"
+        assert add(answers({**FAIR, 4: 20}), profile(0.38), 2) == "3", "loses 20 of 62 with 4+"
+        assert add(answers(FAIR), profile(0.41), 3) == "4", "as good, but see `drifts`"
+        assert add(None, None, 4) == "5", "as models were once"
+        assert main(["generate", "--out", "items.jsonl", "--items", "300"]) == 0
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*args: str) -> int:
+    """Run a command; return its exit status."""
+    try:
+        return main(args)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+def promote(*args: str) -> int:
+    return run("promote", NAME, *args)
+
+
+def tags(version: str) -> dict[str, str]:
+    return dict(connect().get_model_version(NAME, version).tags)
+
+
+def decision(version: str) -> dict[str, object]:
+    found = tags(version)
+    (key,) = (key for key in found if key.startswith("decision/"))
+    assert len(found[key]) <= 5000
+    record = json.loads(found[key])
+    assert isinstance(record, dict)
+    return record
+
+
+def test_one_that_is_no_worse_is_promoted(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote("2") == 0
+    printed = capsys.readouterr().out
+    assert f"on {ITEMS} items in common, of {ITEMS} and {ITEMS} test items" in printed
+    assert "gates: 0 of 15 cells beyond the spread of 3 seeds (versions 1, 3, 4)" in printed
+    assert f"{NAME}: version 2 is champion now (promoted), in place of version 1" in printed
+    assert max(map(len, printed.splitlines())) <= 100
+    assert champion_of(NAME) == "2"
+    assert decision("1") == decision("2")
+    record = decision("2")
+    assert (record["decision"], record["challenger"], record["champion"]) == ("promoted", "2", "1")
+    pairs = record["pairs"]
+    assert isinstance(pairs, dict)
+    whole = pairs["overall all"]
+    assert (whole["n"], whole["only_a"], whole["only_b"]) == (ITEMS, 0, 2)
+    assert (whole["accuracy_a"], whole["accuracy_b"]) == (0.975, 0.977)
+    assert list(pairs) == [
+        "overall all",
+        *(f"attractors {name}" for name in "0123"),
+        "attractors 4+",
+    ]
+    assert tags("2")["replaced"] == "1"
+    assert tags("1")["replaced_by"] == "2"
+
+
+def test_a_loss_in_one_stratum_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote("3") == 1
+    printed = capsys.readouterr().out
+    assert "refused: with 4+ attractors 67.7% right, the champion 100.0%, lower by more" in printed
+    assert (
+        "than 0.01: of 62 items it loses 20 and wins 0 (one-sided p = 4.8e-06, below 0.05)"
+        in printed
+    )
+    assert "refused: overall 95.5% right, the champion 97.5%" in printed
+    assert "champion stays version 1; to promote version 3 all the same:" in printed
+    assert printed.endswith(f"memgate promote {NAME} 3 --force --why TEXT\n")
+    assert champion_of(NAME) == "1"
+    record = decision("3")
+    assert record["decision"] == "refused"
+    assert not any(key.startswith("decision/") for key in tags("1"))
+    assert len(history(NAME)) == 1
+    assert promote("3", "--margin", "0.5") == 1, "it is worse overall too"
+    assert "refused: with" not in capsys.readouterr().out
+
+
+def test_force_needs_a_reason_and_keeps_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote("3", "--force") == 2
+    assert "--force: expected --why TEXT" in capsys.readouterr().err
+    assert promote("3", "--force", "--why", "the only one that fits") == 0
+    assert champion_of(NAME) == "3"
+    assert (tags("3")["promoted"], tags("3")["why"]) == ("forced", "the only one that fits")
+    assert decision("3")["decision"] == "forced"
+    assert history(NAME)[-1].why == "the only one that fits"
+    assert promote("1", "--force", "--why", "not needed") == 0
+    assert tags("1")["promoted"] == "promoted", "it passes by itself"
+
+
+def drifts(version: str, write: float, items: int = 100) -> None:
+    """Write another gate profile beside a version."""
+    path = model_folder(f"models:/{NAME}/{version}") / "profile.parquet"
+    profile(write, items).to_parquet(path, index=False)
+
+
+def test_drifted_gates_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drifts("4", 0.9)
+    assert promote("4") == 1
+    printed = capsys.readouterr().out
+    assert "gates: 15 of 15 cells beyond the spread of 3 seeds (versions 1, 2, 3)" in printed
+    assert printed.count("refused: gates drifted: ") == 8
+    assert "refused: gates drifted in 7 more cells" in printed
+    assert "write at words of role subject (layer 0) is 0.900 on average" in printed
+    assert "other seeds give 0.400 and would give 0.301 to 0.499" in printed
+    gates = decision("4")["gates"]
+    assert isinstance(gates, dict)
+    assert (gates["judged"], gates["cells"], gates["drifted"]) == (True, 15, 15)
+
+
+def test_drift_is_reported_where_it_cannot_be_judged(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drifts("4", 0.9, items=50)
+    assert promote("4") == 0
+    assert (
+        "drift isn't judged: the two profiles were read on other items" in capsys.readouterr().out
+    )
+    assert main(["rollback", NAME]) == 0
+    drifts("4", 0.9)
+    connect().delete_model_version(NAME, "2")
+    assert promote("4") == 0
+    printed = capsys.readouterr().out
+    assert "no spread is known: 2 of 3 seeds of the champion's setting" in printed
+    assert "(version 1, 3)" in printed
+    farthest = r"farthest apart: .* \(layer 0\), 0\.(900 against 0\.390|100 against 0\.610)"
+    assert re.search(farthest, printed), "write, or its complement"
+    assert main(["rollback", NAME]) == 0
+    (model_folder(f"models:/{NAME}/4") / "profile.parquet").unlink()
+    assert promote("4") == 0
+    assert "drift isn't judged: a gate profile is missing" in capsys.readouterr().out
+    record = tags("4")[max(key for key in tags("4") if key.startswith("decision/"))]
+    assert json.loads(record)["gates"]["judged"] is False
+
+
+def test_models_without_kept_answers(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert promote("5") == 2
+    told = capsys.readouterr().err
+    assert f"models:/{NAME}/5: expected predictions.parquet beside the model, found none" in told
+    assert "with --data FILE" in told
+    assert promote("5", "--data", "items.jsonl", "--margin", "0.99") in (0, 1)
+    assert "on 300 items in common, of 300 and 300 of items.jsonl" in capsys.readouterr().out
+    assert main(["rollback", NAME]) in (0, 2)
+    assert promote("5", "--force", "--why", "an old one") == 0
+    assert "not compared: " in capsys.readouterr().out
+    assert champion_of(NAME) == "5"
+
+
+def test_history_and_the_way_back(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rollback", NAME]) == 2
+    assert "expected a champion before version 1, found none" in capsys.readouterr().err
+    assert promote("2", "--why", "two more right") == 0
+    assert promote("4") == 0
+    for expected in ("2", "1"):
+        assert main(["rollback", NAME, "--why", "a test"]) == 0
+        assert champion_of(NAME) == expected
+    assert main(["rollback", NAME]) == 2
+    capsys.readouterr()
+    assert main(["history", NAME]) == 0
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    rows = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert rows[0] == ["from (UTC)", "champion", "in place of", "how", "why"]
+    assert [row[1:] for row in rows[1:-1]] == [
+        ["1", "–", "registered"],
+        ["2", "1", "promoted", "two more right"],
+        ["4", "2", "promoted"],
+        ["2", "4", "put back", "a test"],
+        ["1", "2", "put back", "a test"],
+    ]
+    assert rows[-1] == ["now it is version 1"]
+    assert [row[0] for row in rows[1:-1]] == sorted(row[0] for row in rows[1:-1])
+
+
+def test_history_of_what_others_did(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    client = connect()
+    client.set_registered_model_alias(NAME, "champion", "3")
+    assert main(["history", NAME]) == 0
+    assert "now it is version 3, chosen outside this record" in capsys.readouterr().out
+    client.delete_registered_model_alias(NAME, "champion")
+    assert main(["history", NAME]) == 0
+    assert f"now there is none; `memgate promote {NAME} VERSION`" in capsys.readouterr().out
+    assert promote("3") == 0
+    assert f"{NAME} had no champion; now it is version 3" in capsys.readouterr().out
+    assert champion_of(NAME) == "3"
+    for key in client.get_registered_model(NAME).tags:
+        client.delete_registered_model_tag(NAME, key)
+    assert main(["history", NAME]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{NAME}: no change of champion is recorded\nnow it is version 3")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["1"], "version 1 is champion already"),
+        (["01"], "version 1 is champion already"),
+        (["9"], "expected a version, one of 1, 2, 3, 4, 5; got 9"),
+        (["2", "--margin", "1"], "--margin: expected a share from 0 to below 1, got 1"),
+        (["2", "--margin", "nan"], "--margin: expected a share"),
+        (["2", "--why", "x" * 1001], "--why: expected at most 1000 characters, got 1001"),
+        (["2", "--data", "none.jsonl"], "none.jsonl"),
+    ],
+)
+def test_wrong_input_is_told_in_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    assert promote(*args) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
+
+
+def test_the_fit_says_what_to_type(
+    trained: Path, capsys: pytest.CaptureFixture[str], fit_args: list[str]
+) -> None:
+    name = "memgate-gru-synthetic"
+    assert main([*fit_args, "--seed_everything", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert f"registered {name} version 2; `make ui` shows the run" in printed
+    command = f"memgate promote {name} 2"
+    assert printed.endswith(f"champion is version 1; {command} holds version 2 against it\n")
+    status = run(*command.split()[1:])
+    printed = capsys.readouterr().out
+    assert "B  challenger, version 2, on 200 items in common, of 200 and 200 test items" in printed
+    assert "drift isn't judged: no spread is known: 1 of 3 seeds" in printed
+    assert champion_of(name) == {0: "2", 1: "1"}[status]
