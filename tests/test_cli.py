@@ -41,7 +41,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     commands = "train fit validate test study report evaluate generate corpus explain gates"
-    commands += " intervene oracle answer compare promote rollback history sync ui"
+    commands += " intervene oracle answer compare promote rollback history export sync ui"
     for command in commands.split():
         assert re.search(rf"^    {command}\b", printed, re.MULTILINE), command
 

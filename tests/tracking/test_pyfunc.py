@@ -21,7 +21,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
+from memgate.gates.explanation import Course, explain
+from memgate.gates.units import NUMBER_UNITS, Unit
 from memgate.predictor import Predictor
+from memgate.tracking.registry import model_folder
 from memgate.tracking.store import connect
 
 MODEL = "models:/memgate-gru-synthetic@champion"
@@ -51,6 +54,7 @@ def test_signature_and_example(model: PyFuncModel) -> None:
         "tags": "DataType.string",
     }
     assert not any(column.required for column in signature.inputs)
+    assert [(each.name, each.default) for each in signature.params] == [("gates", False)]
     outputs = [column.name for column in signature.outputs]
     assert list(predict(model, model.input_example).columns) == outputs
     assert outputs == ["number", "probability", "p_plural"]
@@ -163,6 +167,51 @@ def test_a_plain_list_of_strings(model: PyFuncModel, predictor: Predictor) -> No
     assert direct["p_plural"].tolist() == predictor.predict([PREFIX]).tolist()
 
 
+def close(found: list[float], expected: Course | None) -> bool:
+    return expected is not None and np.allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.fixture
+def units(project: Path) -> list[Unit]:
+    """Number units beside the registered model."""
+    connect()
+    (model_folder(MODEL) / NUMBER_UNITS).write_text('{"units": [[0, 3], [0, 1]]}')
+    return [Unit(0, 3), Unit(0, 1)]
+
+
+def test_gates_on_demand(units: list[Unit], predictor: Predictor) -> None:
+    model = mlflow.pyfunc.load_model(MODEL)
+    frame = pd.DataFrame({"prefix": ["a key", PREFIX, "The gnus"], "tags": [None, None, "DT NNS"]})
+    frame.index = pd.Index([7, 5, 6])
+    plain = model.predict(frame)
+    for params in ({}, {"gates": False}):
+        assert model.predict(frame, params=params).equals(plain)
+    found = model.predict(frame, params={"gates": True})
+    assert list(found.columns) == [*plain.columns, "gates"]
+    assert found.drop(columns="gates").equals(plain)
+    assert found.index.tolist() == [7, 5, 6]
+    for (_, row), tags in zip(frame.iterrows(), [(), (), ("DT", "NNS")], strict=True):
+        gates = found.loc[row.name, "gates"]
+        alone = explain(predictor, row["prefix"], units, tags=tags)
+        assert gates["words"] == row["prefix"].split()
+        assert gates["read"] == [word.read for word in alone.words]
+        for unit, expected in zip(("0:3", "0:1"), alone.units, strict=True):
+            assert close(gates["units"][unit]["write"], expected.write)
+            assert close(gates["units"][unit]["keep"], expected.keep)
+    assert found.loc[6, "gates"]["read"] == ["the", "NNS"]
+    with pytest.raises(MlflowException, match="row 1: expected a sentence with at least one word"):
+        model.predict([{"prefix": "a"}, {"prefix": "gnus"}], params={"gates": True})
+
+
+def test_gates_that_a_model_has_not(model: PyFuncModel) -> None:
+    with pytest.raises(MlflowException, match="gates: no number units are known of this") as caught:
+        model.predict([{"prefix": PREFIX}], params={"gates": True})
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert "\n" not in caught.value.message
+    with pytest.raises(MlflowException, match="Failed to validate type and shape for 'gates'"):
+        model.predict([{"prefix": PREFIX}], params={"gates": "often"})
+
+
 @pytest.fixture
 def server(project: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -236,3 +285,16 @@ def test_serving(server: str, predictor: Predictor) -> None:
     assert status == 400
     assert answer["error_code"] == "INVALID_PARAMETER_VALUE"
     assert "row 1: expected a sentence with at least one word" in answer["message"]
+    asked = {"dataframe_records": [{"prefix": PREFIX}], "params": {"gates": True}}
+    status, answer = post(server, asked)
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "gates: no number units are known of this model" in answer["message"]
+    (model_folder(MODEL) / NUMBER_UNITS).write_text('{"units": [[0, 3]]}')
+    status, answer = post(server, asked)
+    assert status == 200, answer
+    (row,) = answer["predictions"]
+    assert list(row) == ["number", "probability", "p_plural", "gates"]
+    (unit,) = explain(predictor, PREFIX, [Unit(0, 3)]).units
+    assert row["gates"]["words"] == row["gates"]["read"] == PREFIX.split()
+    assert close(row["gates"]["units"]["0:3"]["write"], unit.write)
+    assert close(row["gates"]["units"]["0:3"]["keep"], unit.keep)

@@ -8,10 +8,11 @@ from memgate.arguments.options import Commands
 
 
 def add(commands: Commands) -> None:
-    """Add compare, promote, rollback, history, sync and ui."""
+    """Add compare, promote, rollback, history, export, sync and ui."""
     _add_compare(commands)
     _add_promote(commands)
     _add_history(commands)
+    _add_export(commands)
     _add_sync(commands)
     _add_ui(commands)
 
@@ -67,3 +68,23 @@ def _add_history(commands: Commands) -> None:
     rollback.set_defaults(function="promote:rollback")
     rollback.add_argument("name", metavar="NAME", help="the registered model")
     rollback.add_argument("--why", default="", metavar="TEXT", help="kept with the change")
+
+
+def _add_export(commands: Commands) -> None:
+    what = "write a model as a folder for others: weights, vocabulary, model card; ONNX; the Hub"
+    export = commands.add_parser("export", help=what, description=what)
+    export.set_defaults(function="export:export")
+    export.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
+    export.add_argument(
+        "out", type=Path, metavar="DIR", help="missing, empty or an earlier export's folder"
+    )
+    export.add_argument("--onnx", action="store_true", help="write model.onnx too")
+    export.add_argument(
+        "--push", metavar="OWNER/NAME", help="push it to the Hugging Face Hub, public if it is new"
+    )
+    export.add_argument(
+        "--license",
+        dest="licence",
+        metavar="ID",
+        help="of the weights, as the Hub names it (apache-2.0 for the grammar's, else unknown)",
+    )

@@ -3,22 +3,26 @@
 It reads the exchange format: ``prefix``, or ``text`` cut at ``verb_idx`` (whole where that is
 null), and ``tags`` where known. Models of other tasks than number prediction read prefix or text
 whole: the verb's singular form, or the whole sentence, stands there too. Nothing is pickled:
-weights are safetensors, the vocabulary JSON.
+weights are safetensors, the vocabulary JSON. With ``params={"gates": true}`` it also says what
+the gates of the units that carry the number did at each word.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from memgate.data.tasks import GRAMMATICALITY, INFLECTION
+from memgate.data.tasks import GRAMMATICALITY, INFLECTION, Task
 from memgate.errors import InputError
+from memgate.gates.courses import Courses, courses, known_units
 from memgate.predictor import Predictor
 
 COLUMNS = ("prefix", "text", "verb_idx", "tags")
@@ -29,44 +33,45 @@ class AgreementModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the classifier and its vocabulary from the artifact ``model``."""
-        self._predictor = Predictor.load(Path(context.artifacts["model"]))
+        self._folder = Path(context.artifacts["model"])
+        self._predictor = Predictor.load(self._folder)
 
     def predict(
         self,
         context: PythonModelContext | None,  # noqa: ARG002  # MLflow's signature
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,  # noqa: ARG002
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Return one row a sentence.
 
         Args:
             context: Unused; `load_context` read what is needed.
             model_input: Columns ``prefix``, or ``text`` and ``verb_idx``, and optionally ``tags``.
-            params: Unused.
+            params: ``gates``: whether there is a column of that name too.
 
         Returns:
             ``number`` (singular or plural), ``probability`` (of that answer, in [0.5, 1]) and
             ``p_plural`` (in [0, 1]), with the index of the input; of a model of grammaticality
             ``judgment`` (grammatical or ungrammatical), ``probability`` and ``p_ungrammatical``.
+            On demand ``gates``: what was read, and write and keep of the number units at each word
+            (`memgate.gates.courses.Courses`).
 
         Raises:
-            MlflowException: A row can't be read; the message is one line that names it, from 0.
+            MlflowException: A row can't be read, or gates are asked of a model without gates or
+                known number units; the message is one line and names the row, from 0.
         """
         frame = _frame(model_input)
         try:
             rows = [self._read(n, row) for n, row in enumerate(frame.to_dict(orient="records"))]
             second = self._predictor.predict([r[0] for r in rows], [r[1] for r in rows])
+            gates = {"gates": self._gates(rows)} if (params or {}).get("gates") else {}
         except InputError as error:  # a ValueError would reach users of the server as a traceback
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        task = self._predictor.task
-        return pd.DataFrame(
-            {
-                task.asks: np.where(second > 0.5, task.words[1], task.words[0]),
-                "probability": np.maximum(second, 1 - second),
-                f"p_{task.words[1]}": second,
-            },
-            index=frame.index,
-        )
+        return pd.DataFrame({**_answers(self._predictor.task, second), **gates}, index=frame.index)
+
+    def _gates(self, rows: Sequence[tuple[str, str | None]]) -> list[Courses]:
+        units = known_units(self._predictor, self._folder)
+        return courses(self._predictor, units, [r[0] for r in rows], [r[1] for r in rows])
 
     def _read(self, row: int, record: dict[Any, Any]) -> tuple[str, str | None]:
         task = self._predictor.task
@@ -76,6 +81,14 @@ class AgreementModel(PythonModel):
                 "'text' or 'prefix', without verb_idx"
             )
         return _prefix(row, record)
+
+
+def _answers(task: Task, second: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+    return {
+        task.asks: np.where(second > 0.5, task.words[1], task.words[0]),
+        "probability": np.maximum(second, 1 - second),
+        f"p_{task.words[1]}": second,
+    }
 
 
 def _frame(data: Any) -> pd.DataFrame:

@@ -14,12 +14,13 @@ from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 import memgate
 from memgate.data.tasks import Task, TaskName
 from memgate.errors import InputError
 from memgate.predictor import Predictor
+from memgate.tracking import hub
 from memgate.tracking.champion import CHAMPION, crown_first, known_models
 from memgate.tracking.store import connect
 from memgate.tracking.uris import is_uri
@@ -37,6 +38,9 @@ INPUTS = Schema(
         ColSpec(DataType.string, "tags", required=False),
     ]
 )
+
+PARAMS = ParamSchema([ParamSpec("gates", DataType.boolean, False)])
+"""Whether the answer says what the gates did at each word: `memgate.gates.courses`."""
 
 EXAMPLES: Mapping[TaskName, str] = MappingProxyType(
     {
@@ -174,13 +178,16 @@ def model_folder(uri: str) -> Path:
 
     Args:
         uri: ``models:/name@alias``, ``models:/name/version``, ``runs:/…/model``, any other URI that
-            MLflow can fetch, or a folder that `Predictor.save` or MLflow wrote.
+            MLflow can fetch, ``hf://owner/name`` of the Hugging Face Hub, or a folder that
+            `Predictor.save`, `memgate export` or MLflow wrote.
 
     Raises:
         InputError: There is no such model, or its files are damaged.
     """
     folder = Path(uri)
-    if is_uri(uri):
+    if uri.startswith(hub.HUB):
+        folder = hub.fetch(uri)
+    elif is_uri(uri):
         folder = _fetch(uri)
     elif not folder.is_dir():
         raise InputError(
@@ -218,7 +225,7 @@ def _log_model(
             model_id=logged.model_id,
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"model": str(Path(folder, "model"))},
-            signature=ModelSignature(INPUTS, _outputs(predictor.task)),
+            signature=ModelSignature(INPUTS, _outputs(predictor.task), PARAMS),
             input_example=pd.DataFrame({"prefix": [EXAMPLES[predictor.task.name]]}),
             pip_requirements=[  # a list of our own: guessing it costs MLflow 6 to 9 s
                 f"memgate=={memgate.__version__}",

@@ -1,0 +1,141 @@
+"""A classifier as an ONNX graph, built from its weights: any batch, any number of words.
+
+torch 2.13's exporter (``dynamo=True``, dynamic shapes) freezes the length of an RNN's sentences to
+that of the example, and takes 12 s a model. ONNX has the three recurrences as operators, so the
+graph is written here: exact, in milliseconds, and for an onnxruntime since 1.13.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from memgate.errors import InputError
+from memgate.models.classifier import Cell, Classifier
+
+OPSET, IR = 17, 8
+"""Of 2022. What the graph takes is older: GRU, LSTM and RNN are those of opset 14."""
+
+WORDS, LOG_ODDS = "words", "log_odds"
+"""The input, token ids (batch, time) as int64; and the first output, (batch,) as float32."""
+
+
+class _Operator(NamedTuple):
+    """ONNX's operator of a cell.
+
+    `blocks` says where each of its gates stands in torch's weights.
+    """
+
+    name: str
+    blocks: tuple[int, ...]
+    attributes: Mapping[str, int]
+
+
+OPERATORS: Mapping[Cell, _Operator] = MappingProxyType(
+    {
+        "rnn": _Operator("RNN", (0,), {}),
+        # torch: r, z, n; ONNX: z, r, h. Both: h' = (1 − z)·n + z·h. With linear_before_reset the
+        # reset gate acts after the recurrent product and its bias, as in torch.
+        "gru": _Operator("GRU", (1, 0, 2), {"linear_before_reset": 1}),
+        # torch: i, f, g, o; ONNX: i, o, f, c.
+        "lstm": _Operator("LSTM", (0, 3, 1, 2), {}),
+    }
+)
+"""https://onnx.ai/onnx/operators/ and torch.nn's pages, which give the same equations."""
+
+
+def require_onnx() -> Any:
+    """Return the package `onnx`.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise InputError(
+            "ONNX takes the package onnx, which is not installed; pip install 'memgate[onnx]'"
+        ) from error
+
+
+def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural") -> None:
+    """Write a classifier as ``.onnx``, its weights in the file.
+
+    Input ``words``: int64 (batch, time), ids of the vocabulary, every row a whole prefix of the
+    same length. Outputs: ``log_odds`` and the probability, float32 (batch,).
+
+    Args:
+        classifier: Its dropout is left out; weights are written in float32.
+        path: File to write.
+        probability: Name of the second output, in [0, 1].
+
+    Raises:
+        InputError: The package `onnx` is not installed.
+    """
+    onnx = require_onnx()
+    weights = {
+        name: onnx.numpy_helper.from_array(values.detach().float().cpu().numpy(), name)
+        for name, values in _initializers(classifier)
+    }
+    for name, axis in {"first axis": 0, "second axis": 1}.items():
+        weights[name] = onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [1], [axis])
+    value, types = onnx.helper.make_tensor_value_info, onnx.TensorProto
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(*node, **more) for node, more in _nodes(classifier, probability)],
+        "memgate",
+        [value(WORDS, types.INT64, ["batch", "time"])],
+        [value(name, types.FLOAT, ["batch"]) for name in (LOG_ODDS, probability)],
+        list(weights.values()),
+    )
+    opsets = [onnx.helper.make_opsetid("", OPSET)]
+    model = onnx.helper.make_model(
+        graph, opset_imports=opsets, ir_version=IR, producer_name="memgate"
+    )
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _initializers(classifier: Classifier) -> Iterator[tuple[str, Tensor]]:
+    """Yield the weights in ONNX's order; of a recurrence each has a first axis of one direction."""
+    yield "embedding", classifier.embedding.weight
+    yield "readout", classifier.readout.weight
+    yield "readout bias", classifier.readout.bias
+    blocks = OPERATORS[classifier.cell].blocks
+    weights = classifier.recurrence.state_dict()
+
+    def ordered(name: str) -> Tensor:
+        parts = weights[name].chunk(len(blocks))
+        return torch.cat([parts[place] for place in blocks]).unsqueeze(0)
+
+    for layer in range(classifier.recurrence.num_layers):
+        for name in ("ih", "hh"):
+            yield f"{name} {layer}", ordered(f"weight_{name}_l{layer}")
+        biases = [ordered(f"bias_{name}_l{layer}") for name in ("ih", "hh")]
+        yield f"bias {layer}", torch.cat(biases, dim=1)
+
+
+def _nodes(
+    classifier: Classifier, probability: str
+) -> Iterator[tuple[tuple[str, list[str], list[str]], dict[str, Any]]]:
+    """Yield each node: operator, inputs and outputs; and its attributes."""
+    yield ("Gather", ["embedding", WORDS], ["vectors"]), {}  # (batch, time, features)
+    yield ("Transpose", ["vectors"], ["states 0"]), {"perm": [1, 0, 2]}
+    operator, layers = OPERATORS[classifier.cell], classifier.recurrence.num_layers
+    more = {"hidden_size": classifier.recurrence.hidden_size, **operator.attributes}
+    for layer in range(layers):
+        inputs = [f"states {layer}", *(f"{name} {layer}" for name in ("ih", "hh", "bias"))]
+        outputs = [f"all {layer}", f"last {layer}"]
+        yield (operator.name, inputs, outputs), more
+        if layer < layers - 1:  # (time, directions, batch, units) → (time, batch, units)
+            squeezed = [f"states {layer + 1}"]
+            yield ("Squeeze", [outputs[0], "second axis"], squeezed), {}
+    yield ("Squeeze", [f"last {layers - 1}", "first axis"], ["memory"]), {}  # (batch, units)
+    yield ("Gemm", ["memory", "readout", "readout bias"], ["column"]), {"transB": 1}
+    yield ("Squeeze", ["column", "second axis"], [LOG_ODDS]), {}
+    yield ("Sigmoid", [LOG_ODDS], [probability]), {}
