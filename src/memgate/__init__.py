@@ -15,7 +15,8 @@ def load(uri: str) -> Predictor:
 
     Args:
         uri: An MLflow model URI (``models:/memgate-gru-synthetic@champion``, ``runs:/…/model``)
-            or a folder: one that `Predictor.save` wrote, or an MLflow model.
+            or ``hf://owner/name`` of the Hugging Face Hub; or a folder: one that `Predictor.save`
+            or `memgate export` wrote, or an MLflow model.
 
     Returns:
         The `Predictor`: ``.classifier``, an ``nn.Module``; ``.vocabulary``; ``.task``;
