@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -118,6 +121,63 @@ def test_a_refusal_keeps_all_behind_it(spool: Spool, predictor: Predictor) -> No
     (outcome,) = deliver_waiting(client, 5)
     assert (outcome.run, outcome.trouble) == (f"toy ({spool.run_id})", "")
     check(spool.run_id, predictor)
+
+
+@pytest.mark.parametrize("file", ["run.json", "metrics.jsonl", "0003/item.json"])
+def test_a_damaged_folder_hinders_no_other(spool: Spool, predictor: Predictor, file: str) -> None:
+    damaged = spool.folder.with_name("damaged")
+    shutil.copytree(spool.folder, damaged)
+    (damaged / file).write_text("{\n")
+    os.utime(damaged / "run.json", (0, 0))  # the oldest comes first
+    spool.close()
+    first, second = deliver_waiting(connect(), 60)
+    assert first.folder == damaged
+    assert first.trouble.startswith(f"{damaged / file}: expected an object with")
+    assert (second.run, second.trouble) == (f"toy ({spool.run_id})", "")
+    check(spool.run_id, predictor)
+
+
+RACE = """
+import multiprocessing
+from pathlib import Path
+import datasets
+from memgate.tracking.delivery import deliver
+from memgate.tracking.provenance import dataset_input
+from memgate.tracking.spool import Spool
+from memgate.tracking.store import connect, experiment
+
+def race(barrier):
+    client = connect()
+    run_id = client.create_run(experiment("race")).info.run_id
+    spool = Spool.create(Path(run_id).absolute(), {"run": "one", "store": "x"})
+    for number in range(25):
+        split = dataset_input(datasets.Dataset.from_dict({"n": [number]}), "toy", "train", "here")
+        spool.put("inputs", {"dataset": dict(split.dataset), "tags": {}})
+        barrier.wait(60)
+        deliver(client, spool)
+    spool.close()
+
+fork = multiprocessing.get_context("fork")
+barrier = fork.Barrier(3)
+runs = [fork.Process(target=race, args=[barrier]) for _ in range(3)]
+for run in runs:
+    run.start()
+for run in runs:
+    run.join()
+raise SystemExit(max(run.exitcode for run in runs))
+"""
+
+
+def test_runs_that_log_the_same_data_at_once(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RACE], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    runs = connect().search_runs([experiment("race")])
+    assert len(runs) == 3
+    for run in runs:
+        assert run.inputs is not None
+        assert len(run.inputs.dataset_inputs) == 25
 
 
 def test_no_run_is_begun_after_the_time(spool: Spool) -> None:

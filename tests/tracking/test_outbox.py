@@ -56,6 +56,30 @@ def test_old_metrics_are_sent(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> 
     spool.close()
 
 
+def test_a_resumed_run_says_nothing_twice(spool: Spool) -> None:
+    first = Outbox(connect(), spool)
+    for step in range(3):
+        first.add({"loss": 1 / (step + 3), "a b?": step}, step)
+    first.send()
+    resumed = Outbox(connect(), spool, resumed=True)
+    for step in range(1, 5):  # its checkpoint was that of step 0
+        resumed.add({"loss": 1 / (step + 3), "a b?": 2 * step}, step)
+    resumed.send()
+    assert history(spool) == [(step, 1 / (step + 3)) for step in range(5)]
+    other = connect().get_metric_history(spool.run_id, "a b_")  # had other values, so all are told
+    assert sorted((p.step, p.value) for p in other)[:4] == [(0, 0), (1, 1), (1, 2), (2, 2)]
+    spool.close()
+
+
+def test_a_resumed_run_asks_a_dead_store_once(spool: Spool, dead: mlflow.MlflowClient) -> None:
+    resumed = Outbox(dead, spool, resumed=True)
+    resumed.add({"loss": 0.5, "other": 1.0}, 0)
+    resumed.add({"third": 1.0}, 0)
+    assert spool.waiting() == "3 metrics"
+    assert resumed._said == {}
+    spool.close()
+
+
 def test_names_mlflow_refuses_and_values_that_are_no_numbers(spool: Spool) -> None:
     outbox = Outbox(connect(), spool)
     outbox.add({"acc@(1)": 1.0, "val/acc 0.5": 2.0, "nan": float("nan")}, step=0)

@@ -24,6 +24,7 @@ from memgate.tracking.registry import load_predictor
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.spool import Spool
 from memgate.tracking.store import connect, experiment
+from tests.commands.conftest import configure
 from tests.tracking.servers import Server, program, server
 
 pytestmark = pytest.mark.server
@@ -61,6 +62,39 @@ def run_python(script: str) -> str:
     return done.stdout
 
 
+def test_two_study_commands_at_once(team: Server, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "memgate", "study"]
+    studies = {}
+    for name in "ab":  # on two machines
+        folder = tmp_path / name
+        configure(folder)
+        (folder / f"{name}.yaml").write_text("{cells: [rnn], data: [synthetic], seeds: 2}")
+        studies[name] = subprocess.Popen(
+            [*command, f"{name}.yaml", "--jobs", "1"],
+            cwd=folder,
+            env={key: value for key, value in os.environ.items() if key != "MEMGATE_DATA"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    for name, study in studies.items():
+        told = study.communicate(timeout=200)[0]
+        assert study.returncode == 0, told
+        assert f"memgate report {name}" in told
+    runs = connect().search_runs([experiment("memgate")], "tags.study != ''")
+    assert sorted((run.data.tags["study"], run.data.tags["study_run"]) for run in runs) == [
+        (study, f"rnn-synthetic-seed{seed}") for study in "ab" for seed in range(2)
+    ]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    registered = versions("memgate-rnn-synthetic")
+    assert [str(version.version) for version in registered] == ["1", "2", "3", "4"]
+    assert {version.run_id for version in registered} == {run.info.run_id for run in runs}
+    for run in runs:
+        steps = [step for step, _ in history(run.info.run_id, "val/accuracy")]
+        assert len(steps) == 2
+        assert steps == sorted(set(steps))
+    assert not list(tmp_path.glob("*/mlruns/spool/*"))
+
+
 STUDIES = """
 import os, sys
 from pathlib import Path
@@ -86,7 +120,9 @@ if second:
 """
 
 
-def test_two_studies_at_once(team: Server, tmp_path: Path, predictor: Predictor) -> None:
+def test_two_runs_that_write_much_at_once(
+    team: Server, tmp_path: Path, predictor: Predictor
+) -> None:
     predictor.save(tmp_path / "model")
     run_python(STUDIES)
     told = {int(path.name[8:]): path.read_text() for path in tmp_path.glob("version-*")}
@@ -111,8 +147,8 @@ def test_two_studies_at_once(team: Server, tmp_path: Path, predictor: Predictor)
         note = mlflow.artifacts.load_text(f"{version.source}/artifacts/model/note.txt")
         assert note == f"{study},{seed}"
     assert registered == {}
-    best = client.get_model_version_by_alias("memgate-gru-studies", "champion")
-    assert best.tags["study"] + best.tags["seed"] == "a2"
+    first = client.get_model_version_by_alias("memgate-gru-studies", "champion")
+    assert first.version == "1"  # the best of them is promoted, or isn't: not a race's outcome
     stored = sum(len(path.read_bytes()) > 0 for path in team.artifacts.rglob("about.csv"))
     assert stored == 6  # the server, not its clients, wrote them
 
@@ -317,18 +353,18 @@ def test_a_sync_killed_anywhere_delivers_once(
 def test_a_server_that_hangs_delays_the_end_by_one_request(
     team: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with RunLogger("hangs", "hung") as run:
         run.log_metrics({"loss": 2.0}, 0)
         os.killpg(team.group, signal.SIGSTOP)
         try:
             started = time.monotonic()
-            run.finalize("success")  # notices: 1 s
+            run.finalize("success")  # notices: 5 s
             run.log_files({"x.txt": lambda path: path.write_text("x")})
             run.describe("text")  # neither asks again
             run.end("FINISHED")  # asks once more
-            assert time.monotonic() - started < 4
+            assert time.monotonic() - started < 15  # a third request would be the third time 5 s
         finally:
             os.killpg(team.group, signal.SIGCONT)
     run_id = str(run.version)

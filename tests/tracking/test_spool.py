@@ -149,6 +149,53 @@ def test_only_one_process_has_it_and_kill_gives_it_back(
 def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "f00", ABOUT)
     (tmp_path / "f00" / "run.json").write_text("{")
-    with pytest.raises(InputError, match=r"f00/run\.json: expected what run it is"):
+    with pytest.raises(InputError, match=r"f00/run\.json: expected an object with run, store, got"):
         spool.about()
     spool.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("metrics.jsonl", '{"key": "lo{"key": "loss"}\n'),
+        ("metrics.jsonl", '{"key": "loss", "value": 1.5}\n'),
+        ("sent", "x"),
+        ("0001/item.json", ""),
+        ("0001/item.json", "[]"),
+    ],
+)
+def test_damaged_contents_are_named_and_kept(tmp_path: Path, file: str, text: str) -> None:
+    spool = Spool.create(tmp_path / "f00", ABOUT)
+    spool.add([point(0)])
+    spool.put("tags", {"a": "b"})
+    (tmp_path / "f00" / file).write_text(text)
+    with pytest.raises(InputError, match=rf"f00/{file}: expected "):
+        _ = spool.metrics(9), list(spool.items())
+    spool.close()
+    assert (tmp_path / "f00" / file).read_text() == text
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from memgate.tracking.spool import Spool
+spool = Spool.create(Path("f00"), {"run": "full", "store": "x"})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a disk with 1,000 bytes left
+points = [{"key": "loss", "value": 0.5, "timestamp": 1, "step": step} for step in range(9)]
+spool.add(points)
+try:
+    spool.add(points)
+except OSError as error:
+    print(error.strerror, end="; ")
+spool.add(points[:1])
+print(len(spool.metrics(99)[0]))
+spool.close()
+"""
+
+
+def test_a_full_disk_cuts_no_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "File too large; 10\n"

@@ -263,7 +263,7 @@ def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         started = time.monotonic()
         with pytest.raises(InputError, match=r"http://127\.0\.0\.1:\d+: expected a readable"):
             connect()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # MLflow itself waits for 8 times 120 s
 
 
 @pytest.mark.parametrize(

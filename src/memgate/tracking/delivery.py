@@ -82,8 +82,15 @@ def _files(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
 
 def _inputs(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
     tags = [InputTag(*tag) for tag in item.values["tags"].items()]
-    given = DatasetInput(Dataset(**item.values["dataset"]), tags=tags)
-    client.log_inputs(run_id, datasets=[given])
+    given = [DatasetInput(Dataset(**item.values["dataset"]), tags=tags)]
+    try:
+        client.log_inputs(run_id, datasets=given)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        # Another run logged the same split between MLflow's look for it and its INSERT: a UNIQUE
+        # constraint failed. Now it is there.
+        client.log_inputs(run_id, datasets=given)
     return ""
 
 
@@ -139,7 +146,8 @@ def deliver_waiting(client: mlflow.MlflowClient, seconds: float) -> Iterator[Out
     """Deliver what ended or killed runs of this working directory left, oldest first.
 
     A run that still goes on is left alone, one that was killed ends as KILLED. What the store
-    refuses for good (its run was deleted) is passed over; where it doesn't answer, that's the end.
+    refuses for good (its run was deleted) and what is damaged here is passed over; where the store
+    doesn't answer, that's the end.
 
     Args:
         client: The store is there.
@@ -150,10 +158,11 @@ def deliver_waiting(client: mlflow.MlflowClient, seconds: float) -> Iterator[Out
         spool = Spool.take(folder) if time.monotonic() < until else None
         if spool is None:
             continue
-        run, what = spool.run_id, spool.waiting()
+        run, what = spool.run_id, "what can't be read"
         try:
             about = spool.about()
             run = f"{about['run']} ({spool.run_id})"
+            what = spool.waiting()
             if about["store"] != store_name():
                 trouble = f"it belongs to the store {about['store']}"
                 yield Outcome(run, folder, what, trouble)
@@ -177,7 +186,7 @@ def _deliver_and_end(client: mlflow.MlflowClient, spool: Spool) -> None:
 
 
 def _for_good(error: BaseException) -> bool:
-    """Say whether the store answered and will say the same again."""
-    if not isinstance(error, MlflowException):
-        return False
-    return int(error.get_http_status_code()) < 500  # type: ignore[no-untyped-call]
+    """Say whether it will be the same again, and another run's things may well be taken."""
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code()) < 500  # type: ignore[no-untyped-call]
+    return isinstance(error, InputError)  # a damaged file here

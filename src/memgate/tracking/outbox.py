@@ -30,11 +30,15 @@ class Outbox:
     Args:
         client: MLflow's client.
         spool: Of the run.
+        resumed: Whether the run was stopped before. What it then says for the second time, as its
+            last checkpoint is older than its last metrics, isn't kept.
     """
 
-    def __init__(self, client: mlflow.MlflowClient, spool: Spool) -> None:
+    def __init__(self, client: mlflow.MlflowClient, spool: Spool, resumed: bool = False) -> None:
         self._client = client
         self._spool = spool
+        self._resumed = resumed
+        self._said: dict[str, set[tuple[int, float]]] = {}
         self._count = 0
         self._begun = False
         self._next = time.monotonic() + FLUSH_SECONDS
@@ -45,10 +49,21 @@ class Outbox:
         if not self._begun:
             self._spool.begin()
             self._begun = True
-        self.keep(metrics, step)
+        new = {key: value for key, value in metrics.items() if not self._known(key, step, value)}
+        self.keep(new, step)
         full = self._count >= BATCH and not self._refused
         if full or time.monotonic() >= self._next:
             self.send()
+
+    def _known(self, key: str, step: int, value: float) -> bool:
+        """Say whether the store had a metric before a resumed run said it."""
+        try:
+            if self._resumed and key not in self._said:
+                history = self._client.get_metric_history(self._spool.run_id, _name(key))
+                self._said[key] = {(point.step, point.value) for point in history}
+        except FAILURES:
+            self._resumed = False  # each try may take 20 s, and twice is better than not at all
+        return (step, float(value)) in self._said.get(key, ())
 
     def keep(self, metrics: Mapping[str, float], step: int) -> None:
         """Keep metrics and send none; any thread may."""
@@ -56,7 +71,7 @@ class Outbox:
         self._spool.add(
             [
                 {
-                    "key": re.sub(r"[^\w./: -]", "_", key),
+                    "key": _name(key),
                     "value": float(value),
                     "timestamp": now,
                     "step": step,
@@ -126,6 +141,11 @@ class Outbox:
             where = self._spool.folder
             _say(f"{left} wait in {where}; `memgate sync` delivers them, and so does the next run")
         self._spool.close()
+
+
+def _name(key: str) -> str:
+    """Return a metric's name with what MLflow refuses replaced."""
+    return re.sub(r"[^\w./: -]", "_", key)
 
 
 def _say(text: str) -> None:

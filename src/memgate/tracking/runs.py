@@ -19,12 +19,10 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
-from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
-from memgate.tracking.delivery import deliver, deliver_waiting
+from memgate.tracking.delivery import FAILURES, deliver, deliver_waiting
 from memgate.tracking.ending import Status, status_of
 from memgate.tracking.monitor import Monitor
 from memgate.tracking.outbox import Outbox
@@ -41,6 +39,9 @@ if TYPE_CHECKING:
 
 WAITING_SECONDS = 5.0
 """Of delivering what earlier runs left, before a run starts."""
+
+TAKING_SECONDS = 10.0
+"""Of waiting for a run's spool: a process that begins may deliver it, one that was killed end."""
 
 TAG_LENGTH = 8000
 """MLflow's limit; longer values are cut."""
@@ -129,31 +130,31 @@ class RunLogger(Logger):
             spool = self._spool(self._run_id)
         else:
             spool = self._go_on(client, self._run_id)
-        self._outbox = Outbox(client, spool)
+        self._outbox = Outbox(client, spool, resumed)
         self._monitor = Monitor(self._run_id, self._outbox.keep, resumed)
         self._monitor.start()  # type: ignore[no-untyped-call]
         return client
 
     def _spool(self, run_id: str) -> Spool:
-        """Take the run's folder, or make it."""
+        """Take the run's folder, or make it; wait if another process has it for a moment."""
         folder = FOLDER.absolute() / run_id
         with storing():
-            spool = Spool.take(folder)
-            if spool is None and folder.exists():
-                raise InputError(f"run {run_id}: still goes on in another process")
+            until = time.monotonic() + TAKING_SECONDS
+            while (spool := Spool.take(folder)) is None and folder.exists():
+                if time.monotonic() > until:
+                    raise InputError(f"run {run_id}: still goes on in another process")
+                time.sleep(0.05)
             return spool or Spool.create(folder, {"run": self._run_name, "store": store_name()})
 
     def _go_on(self, client: mlflow.MlflowClient, run_id: str) -> Spool:
         """Deliver what the run left when it stopped, and set it back to RUNNING."""
-        spool: Spool | None = None
+        spool = self._spool(run_id)
         try:
             client.get_run(run_id)
-            spool = self._spool(run_id)
             deliver(client, spool)
             client.update_run(run_id, status="RUNNING")
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            if spool is not None:
-                spool.close()
+        except FAILURES as error:
+            spool.close()
             raise InputError(f"run {run_id}: can't go on: {reason_of(error)}") from error
         return spool
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,8 @@ FOLDER = Path("mlruns/spool")
 
 ABOUT, LOCK, BEGUN = "run.json", "lock", "begun"
 METRICS, SENT, ITEM = "metrics.jsonl", "sent", "item.json"
+
+METRIC = MappingProxyType({"key": str, "value": (float, int), "timestamp": int, "step": int})
 
 NO_FILES: Mapping[str, Callable[[Path], object]] = MappingProxyType({})
 
@@ -112,13 +115,11 @@ class Spool:
         """Return what it was made with.
 
         Raises:
-            InputError: It was damaged.
+            InputError: It is damaged.
         """
         path = self.folder / ABOUT
-        try:
-            return {**json.loads(path.read_text(encoding="utf-8"))}
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: expected what run it is, got: {error}") from error
+        text = path.read_bytes() if path.exists() else b""
+        return _object(path, text, {"run": str, "store": str})
 
     def begin(self) -> None:
         """Note that training began; for `begun`, in each process of a fit."""
@@ -129,23 +130,37 @@ class Spool:
         return (self.folder / BEGUN).exists()
 
     def add(self, metrics: Sequence[Mapping[str, object]]) -> None:
-        """Append metrics; any thread may."""
-        lines = "".join(json.dumps(metric) + "\n" for metric in metrics)
+        """Append metrics, all or none; any thread may.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        lines = "".join(json.dumps(metric) + "\n" for metric in metrics).encode()
         with self._guard:
-            os.write(self._metrics, lines.encode())
+            size = os.fstat(self._metrics).st_size
+            try:
+                written = 0
+                while written < len(lines):  # a full disk takes a part
+                    written += os.write(self._metrics, lines[written:])
+            except OSError:
+                os.ftruncate(self._metrics, size)  # whole lines or none
+                raise
 
     def metrics(self, most: int) -> tuple[list[dict[str, Any]], int]:
         """Return the first metrics that aren't delivered, and the place behind them for `sent`.
 
         Args:
             most: How many at most.
+
+        Raises:
+            InputError: They are damaged.
         """
         lines: list[bytes] = []
         with self._guard, (self.folder / METRICS).open("rb") as file:
             file.seek(self._sent())
             while len(lines) < most and (line := file.readline()):
                 lines.append(line)
-            return [json.loads(line) for line in lines], file.tell()
+            return [_object(self.folder / METRICS, line, METRIC) for line in lines], file.tell()
 
     def sent(self, place: int) -> None:
         """Note that all metrics before a place are delivered; behind the last the file is emptied.
@@ -165,7 +180,10 @@ class Spool:
 
     def _sent(self) -> int:
         mark = self.folder / SENT
-        return int(mark.read_text(encoding="utf-8")) if mark.exists() else 0
+        text = mark.read_text(encoding="utf-8") if mark.exists() else "0"
+        if not text.isdecimal():
+            raise InputError(f"{mark}: expected a number of bytes, got {text[:40]!r}")
+        return int(text)
 
     def put(
         self,
@@ -195,12 +213,19 @@ class Spool:
         return number
 
     def items(self) -> Iterator[Item]:
-        """Yield what isn't a metric, in order."""
+        """Yield what isn't a metric, in order.
+
+        Raises:
+            InputError: One is damaged.
+        """
         for folder in sorted(
             (each for each in self.folder.iterdir() if each.name.isdecimal()),
             key=lambda each: int(each.name),
         ):
-            yield Item(folder, **json.loads((folder / ITEM).read_text(encoding="utf-8")))
+            path = folder / ITEM
+            text = path.read_bytes() if path.exists() else b""
+            told = _object(path, text, {"what": str, "values": dict})
+            yield Item(folder, told["what"], told["values"])
 
     def drop(self, item: Item) -> None:
         """Take a thing away: it is delivered."""
@@ -213,7 +238,11 @@ class Spool:
         return os.fstat(self._metrics).st_mtime
 
     def waiting(self) -> str:
-        """Say what waits, such as ``12 metrics, model, end``; empty if nothing does."""
+        """Say what waits, such as ``12 metrics, model, end``; empty if nothing does.
+
+        Raises:
+            InputError: It is damaged.
+        """
         with self._guard, (self.folder / METRICS).open("rb") as file:
             file.seek(self._sent())
             metrics = sum(1 for _ in file)
@@ -222,7 +251,10 @@ class Spool:
 
     def close(self) -> None:
         """Give the folder back, and remove it if nothing waits."""
-        empty = not self.waiting()
+        try:
+            empty = not self.waiting()
+        except InputError:  # damaged: kept as it is
+            empty = False
         os.close(self._metrics)
         if empty:
             aside = _aside(self.folder)
@@ -247,3 +279,12 @@ def _age(folder: Path) -> float:
 def _aside(path: Path) -> Path:
     """Return where a path is made or removed out of everybody's sight."""
     return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _object(path: Path, text: bytes, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a file of a spool, or a line of it: an object with some keys, each of its types."""
+    with suppress(ValueError, TypeError, KeyError):
+        told = json.loads(text)
+        if all(isinstance(told[key], kind) for key, kind in keys.items()):
+            return {**told}
+    raise InputError(f"{path}: expected an object with {', '.join(keys)}, got {text[:60]!r}")
