@@ -74,6 +74,7 @@ def add(
     client = connect()
     run_id = client.create_run(experiment("made")).info.run_id
     client.log_param(run_id, "seed", str(seed))
+    client.log_text(run_id, f"seed_everything: {seed}\nthreads: 1\n", "config.yaml")
     tables = {PREDICTIONS: answered, PROFILE: gates}
     beside = {
         file: partial(pd.DataFrame.to_parquet, table, index=False)

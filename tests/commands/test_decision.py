@@ -74,8 +74,10 @@ def test_without_profiles_the_answers_decide() -> None:
     bare = Decision("2", "1", "items", 0.01, pairs({}), none, [])
     assert bare.passed
     assert bare.gates == (
-        "gates: drift isn't judged: a gate profile is missing, or they have too little in common"
+        "gates: drift isn't judged: a gate profile is missing, or they have too little in common\n"
+        "the gates speak neither for it nor against it; the answers decide"
     )
+    assert bare.drifting.startswith("not judged: a gate profile is missing")
     assert json.loads(bare.record("promoted"))["gates"]["judged"] is False
     assert not Decision("2", "1", "items", 0.01, pairs({0: 20}), none, []).passed
 

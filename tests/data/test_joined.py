@@ -47,6 +47,17 @@ def test_splits_are_joined_in_order_without_the_prefixes_that_are_held_out(
     assert "left out 2 training items whose prefix is in validation or test" in caplog.text
 
 
+def test_a_tag_in_place_of_a_word_makes_another_prefix(tmp_path: Path) -> None:
+    words = "he was lambasted in 1987 for telling journalists that crime"
+    tagged = words.replace("lambasted", "VBN")
+    masked = source(tmp_path / "masked", train=[tagged, tagged.replace("journalists", "NNS")])
+    spelt = source(tmp_path / "spelt", test=[words])
+    splits = Joined([masked, source(tmp_path / "more", train=[words.upper()]), spelt]).load()
+    kept = _prefixes(splits["train"])
+    assert kept[:2] == [tagged.lower(), tagged.replace("journalists", "NNS").lower()]
+    assert words not in kept, "written alike but for its case"
+
+
 def test_long_prefixes_are_left_out(tmp_path: Path) -> None:
     one = source(
         tmp_path / "one", train=["a b c", "a b"], test=["a b c d", "b"], validation=["b c"]

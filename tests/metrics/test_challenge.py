@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from memgate.metrics.challenge import COLUMNS, LEVEL, judged, paired_table
 from memgate.metrics.mcnemar import difference_interval, mcnemar
@@ -64,15 +65,35 @@ def test_two_equal_models_differ_nowhere() -> None:
     assert judged(table, 0.01)["verdict"].tolist() == ["open", "open"], "100 items tell no more"
 
 
+def test_attractors_are_also_counted_as_so_many_or_more() -> None:
+    right = [1] * 8
+    attractors: list[int | None] = [None, 0, 1, 1, 3, 3, 4, 6]
+    table = paired_table(frame(right, [1, 0, 1, 0, 1, 0, 0, 0], attractors, [None] * 8))
+    or_more = table[table["by"] == "attractors_or_more"]
+    found = or_more[["stratum", "n", "only_a", "only_b"]].to_numpy().tolist()
+    # none has 2, so that 2+ were 3+ again
+    assert found == [["1+", 6, 4, 0], ["3+", 4, 3, 0]]
+    alone = paired_table(frame(right, right, [0, 0, 0, 0, 0, 0, 3, 3], [None] * 8))
+    assert "attractors_or_more" not in set(alone["by"]), "3+ were 3 again"
+
+
 def table_of(strata: dict[str, tuple[int, int, int]]) -> pd.DataFrame:
     """A paired table of n, only_a and only_b by attractors."""
-    whole = tuple(map(sum, zip(*strata.values(), strict=True)))
+    whole = summed(strata)
     rows = [("overall", "all", whole), *(("attractors", key, n) for key, n in strata.items())]
+    for least in "123":
+        more = {key: n for key, n in strata.items() if key >= least}
+        if least in more and len(more) > 1:
+            rows.append(("attractors_or_more", f"{least}+", summed(more)))
     found = [
         (by, name, n, a, b, 1 - b / n, 1 - a / n, (b - a) / n, *difference_interval(a, b, n), 1, 1)
         for by, name, (n, a, b) in rows
     ]
     return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def summed(strata: dict[str, tuple[int, int, int]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*strata.values(), strict=True)))
 
 
 def verdicts(margin: float = 0.01, **strata: tuple[int, int, int]) -> dict[str, str]:
@@ -98,16 +119,48 @@ def test_strata_are_corrected_for_being_many() -> None:
     assert verdicts(n3=(5000, 50, 50), n4=(100, 5, 0))["4"] == "open"
 
 
+LOSING = {
+    "0": (1700, 10, 25),
+    "1": (150, 4, 8),
+    "2": (30, 6, 0),
+    "3": (20, 5, 0),
+    "4+": (10, 3, 0),
+}
+"""87 → 67, 85 → 60 and 80 → 50% with 2, 3 and 4+ attractors, and better with fewer."""
+
+
+def test_losses_that_are_small_one_by_one_are_put_together() -> None:
+    table = judged(table_of(LOSING)).set_index("stratum")
+    assert table.index[table["verdict"] == "worse"].tolist() == ["2+", "3+"]
+    # 0, 1, 1+, 2+ and 3+ can reject, with 35, 12, 26, 14 and 8 discordant of K = 6: 2^-6 > 0.05/6
+    assert table.index[table["p_worse"].isna()].tolist() == ["2", "3", "4+"]
+    assert table.loc["2+", "p_worse"] == pytest.approx(5 * 0.5**14)
+    assert table.loc["3+", "p_worse"] == pytest.approx(4 * 0.5**8)
+    assert table.loc["1+", "p_worse"] == pytest.approx(3 * stats.binom.sf(17, 26, 0.5))
+
+
+def test_strata_that_cannot_reject_do_not_count() -> None:
+    # 7:0 is 1/128: below 0.05 / 2, whatever lies beside it
+    small = {"2": (40, 2, 1), "3": (40, 1, 2), "4+": (9, 2, 2)}
+    crowded = judged(table_of({"1": (300, 7, 0), **small})).set_index("stratum")
+    # 1+ and 2+ have 17 and 10 discordant items, 3+ has 7 as 1 has: K is 4
+    assert crowded.loc["1", "p_worse"] == pytest.approx(4 / 128)
+    assert crowded.loc["1", "verdict"] == "worse"
+    assert crowded["p_worse"].isna().sum() == 3
+
+
 STRATA = {"0": (8000, 0.02), "1": (2000, 0.05), "2": (500, 0.1), "3": (100, 0.15), "4+": (30, 0.2)}
 
 
-def refusals(losses: dict[str, float], runs: int = 200) -> tuple[float, float]:
+def refusals(
+    losses: dict[str, float], runs: int = 200, strata: dict[str, tuple[int, float]] = STRATA
+) -> tuple[float, float]:
     """How often a challenger is called worse, and how often the bare margin would call it so."""
     rng = np.random.default_rng(0)
     refused = naive = 0
     for _ in range(runs):
         drawn = {}
-        for name, (n, discordant) in STRATA.items():
+        for name, (n, discordant) in strata.items():
             loss = losses.get(name, 0.0)
             counts = rng.multinomial(
                 n, [(discordant + loss) / 2, (discordant - loss) / 2, 1 - discordant]
@@ -115,7 +168,7 @@ def refusals(losses: dict[str, float], runs: int = 200) -> tuple[float, float]:
             drawn[name] = (n, int(counts[0]), int(counts[1]))
         table = judged(table_of(drawn))
         refused += int((table["verdict"] == "worse").any())
-        naive += int((table["difference"][1:] < -0.01).any())
+        naive += int((table["difference"][table["by"] == "attractors"] < -0.01).any())
     return refused / runs, naive / runs
 
 
@@ -123,6 +176,14 @@ def test_equally_good_models_are_seldom_refused() -> None:
     refused, naive = refusals({})
     assert refused <= 2 * LEVEL - LEVEL**2 + 0.02, "two families of tests, each at the level"
     assert naive > 0.5, "what the margin alone would do"
+
+
+def test_with_few_items_of_many_attractors_too() -> None:
+    few = {key: (n, (a + b) / n) for key, (n, a, b) in LOSING.items()}
+    refused, naive = refusals({}, strata=few)
+    assert refused <= 0.08, "4.8% of 10,000"
+    assert naive > 0.7
+    assert refusals({key: (a - b) / n for key, (n, a, b) in LOSING.items()}, strata=few)[0] > 0.95
 
 
 def test_a_loss_in_one_stratum_is_noticed() -> None:

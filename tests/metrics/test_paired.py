@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -91,6 +93,36 @@ def test_over_seeds_as_worked_by_hand() -> None:
 def test_over_seeds_the_smallest_p_is_two_of_all_ways(seeds: int, ways: int) -> None:
     a, b = np.arange(seeds)[:, None] / 100 + 0.8, np.arange(seeds)[:, None] / 100
     assert seeds_test(a, b) == pytest.approx([2 / ways])
+
+
+def enumerated(a: list[int], b: list[int]) -> float:
+    """The p-value over seeds in whole numbers: every way to choose the networks of `a`."""
+    networks, whole = [*a, *b], sum(a) + sum(b)
+    ways = combinations(range(len(networks)), len(a))
+    # (S + T) times the sum of a, less S times all, is S T times the difference of the means
+    found = [len(networks) * sum(networks[k] for k in way) - len(a) * whole for way in ways]
+    tails = sum(each >= found[0] for each in found), sum(each <= found[0] for each in found)
+    return min(1.0, 2 * min(tails) / len(found))
+
+
+@given(
+    st.sampled_from([7, 155, 160, 881, 1024, 4000, 62_381, 10**6]),
+    st.lists(st.integers(0, 7), min_size=2, max_size=5),
+    st.lists(st.integers(0, 7), min_size=2, max_size=5),
+    st.floats(0, 1),
+)
+def test_over_seeds_it_is_the_enumeration_in_whole_numbers(
+    items: int, a: list[int], b: list[int], least: float
+) -> None:
+    one, other = ([each + round(least * (items - 7)) for each in group] for group in (a, b))
+    p = seeds_test(np.array(one)[:, None] / items, np.array(other)[:, None] / items)
+    assert p == pytest.approx([enumerated(one, other)])
+
+
+def test_over_seeds_what_ties_counts() -> None:
+    # scipy's own p-value is 0.0079, a third: sums of the same shares round differently
+    a, b = np.array([3602, 3601, 3603, 3602, 3601]), np.array([3600, 3599, 3600, 3598, 3601])
+    assert seeds_test(a[:, None] / 4000, b[:, None] / 4000) == pytest.approx([6 / 252])
 
 
 def test_over_many_seeds_exchanges_are_drawn_always_the_same() -> None:

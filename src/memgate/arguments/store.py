@@ -44,12 +44,18 @@ def _add_compare(commands: Commands) -> None:
 
 def _add_promote(commands: Commands) -> None:
     what = "make a version champion, if it is no worse and its gates haven't drifted"
-    promote = commands.add_parser("promote", help=what, description=f"{what}; else exit status 1")
+    how = (
+        "Worse: overall by McNemar's exact test; with so many attractors, or so many and more, "
+        "where the loss is beyond the margin and significant too, so that chance refuses nobody."
+    )
+    promote = commands.add_parser(
+        "promote", help=what, description=f"{what}; else exit status 1. {how}"
+    )
     promote.set_defaults(function="promote:promote")
     promote.add_argument("name", metavar="NAME", help="the registered model")
     promote.add_argument("version", metavar="VERSION", help="the challenger")
     promote.add_argument(
-        "--margin", type=float, default=0.01, help="loss that a stratum may have, a share (0.01)"
+        "--margin", type=float, default=0.01, help="loss allowed by attractors, a share (0.01)"
     )
     promote.add_argument(
         "--data", nargs="+", default=(), metavar="FILE", help="agreement JSONL (their test items)"

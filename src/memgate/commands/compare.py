@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,12 @@ from memgate.commands.report import console, write_all
 from memgate.errors import InputError
 from memgate.metrics.challenge import paired_table
 
-TITLES = {"label": "subject", "intervening": "between", "attractors": "attractors"}
+TITLES = {
+    "label": "subject",
+    "intervening": "between",
+    "attractors": "attractors",
+    "attractors_or_more": "attractors",
+}
 """What the strata of a breakdown are called."""
 
 
@@ -51,7 +57,7 @@ def print_pairs(table: pd.DataFrame) -> None:
 
     Args:
         table: As `memgate.metrics.challenge.paired_table` makes it, or `judged` with its verdicts:
-            then p is one-sided.
+            then p is one-sided, and corrected over all rows by attractors.
     """
     judged = "verdict" in table
     grid = Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)  # 80 columns
@@ -71,15 +77,20 @@ def print_pairs(table: pd.DataFrame) -> None:
             grid.add_row(name, f"{row['n']}", *shares, interval, discordant, p, *verdict)
         grid.add_section()
     console().print(grid)
-    side = "one-sided (is B worse?), " if judged else ""
     print("only A:B: items that one alone gets right; 95%: Tango (1998)")
-    print(f"p: McNemar's exact test, {side}Holm over the rows of a block")
+    if judged:
+        print("p: McNemar's exact test, one-sided (is B worse?), Holm over attractors")
+        print("–: too few items differ for any p < 0.05 (Tarone 1990)")
+    else:
+        print("p: McNemar's exact test, Holm over the rows of a block")
 
 
 def said_p(p: float) -> str:
     """Write a p-value.
 
-    >>> said_p(0.0312), said_p(1e-9)
-    ('0.031', '<0.001')
+    >>> said_p(0.0312), said_p(1e-9), said_p(math.nan)
+    ('0.031', '<0.001', '–')
     """
+    if math.isnan(p):
+        return "–"
     return f"{p:.3f}" if p >= 0.001 else "<0.001"

@@ -25,6 +25,10 @@ LONGEST = 5000
 class Decision:
     """What a challenger and the champion come to, held against each other.
 
+    Where drift can't be judged (`unjudged`) the answers alone decide: else no first challenger
+    could be promoted, whose champion has one seed or two. It is said, and kept in the record and
+    as a tag of the version.
+
     Attributes:
         challenger: Its version.
         champion: Its version.
@@ -71,24 +75,31 @@ class Decision:
         return [*reasons, *([f"gates drifted in {more} more cells"] if more else [])]
 
     @property
-    def gates(self) -> str:
-        """What is found about the gates, in a line or two."""
+    def drifting(self) -> str:
+        """What is found about the gates, in a few words, for a tag."""
+        if self.unjudged:
+            return f"not judged: {self.unjudged}"
         count, cells = int(self.drift["drifted"].sum()), len(self.drift)
         seeds = f"{len(self.seeds)} seeds (versions {', '.join(self.seeds)})"
+        return f"{count} of {cells} cells beyond the spread of {seeds}"
+
+    @property
+    def gates(self) -> str:
+        """What is found about the gates, in a line or a few."""
         if not self.unjudged:
-            return f"gates: {count} of {cells} cells beyond the spread of {seeds}"
+            return f"gates: {self.drifting}"
         said = f"gates: drift isn't judged: {self.unjudged}"
-        if self.drift.empty:
-            return said
-        row = self._farthest().to_dict("records")[0]
-        return (
-            f"{said}\nfarthest apart: {row['reading']} at words of role {row['stratum']} "
-            f"(layer {row['layer']}), {row['mean']:.3f} against {row['mean_seeds']:.3f}"
-        )
+        if not self.drift.empty:
+            row = self._farthest().to_dict("records")[0]
+            said += (
+                f"\nfarthest apart: {row['reading']} at words of role {row['stratum']} "
+                f"(layer {row['layer']}), {row['mean']:.3f} against {row['mean_seeds']:.3f}"
+            )
+        return f"{said}\nthe gates speak neither for it nor against it; the answers decide"
 
     @property
     def passed(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether nothing speaks against it; drift that isn't judged doesn't."""
         return not self.reasons
 
     def record(self, how: str) -> str:

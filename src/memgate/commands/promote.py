@@ -1,4 +1,12 @@
-"""`memgate promote` and `rollback`: a registered model's champion, and what may replace it."""
+"""`memgate promote` and `rollback`: a registered model's champion, and what may replace it.
+
+A challenger is worse (`memgate.metrics.challenge.judged`) overall by McNemar's exact test, and by
+attractors where its loss is beyond the margin and significant too. The margin alone ("in no stratum
+worse by more than a margin") would refuse four of five equally good models by chance, for few test
+items have several attractors; so a loss there that chance explains, called open, refuses nobody.
+Where drift can't be judged (too few seeds, no profile, other items) the answers decide alone, which
+is printed and kept.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +43,14 @@ def promote(
 ) -> None:
     """Make a version champion if on the same items it isn't worse, and its gates haven't drifted.
 
-    What is decided, and by which numbers, is kept as tags of both versions; a refusal at the
-    challenger alone.
+    What is decided, and by which numbers, is kept as tags of both versions; a refusal, and what was
+    found about the gates (``drift``), at the challenger alone.
 
     Args:
         name: The registered model.
         version: The challenger.
-        margin: Loss of accuracy, a share in [0, 1), that a stratum of attractors may have.
+        margin: Loss of accuracy, a share in [0, 1), that each number of attractors, and each
+            number or more, may have.
         data: Files of agreement JSONL, or globs, that both answer; without any, the test items of
             their runs.
         force: Whether it becomes champion whatever speaks against it.
@@ -80,8 +89,9 @@ def _challenge(
         if not force:
             raise
         print(f"not compared: {error}")
+        reason = f"not compared: {error}"[:LONGEST]
         told = json.dumps({"decision": "forced", "not compared": str(error)[:LONGEST]})
-        _replace(name, version, champion, "forced", why, told)
+        _replace(name, Change(now(), version, champion, "forced", why), told, reason)
     else:
         _carry_out(name, decision, force, why)
 
@@ -92,9 +102,10 @@ def _carry_out(name: str, decision: Decision, force: bool, why: str) -> None:
     version, champion = decision.challenger, decision.champion
     if decision.passed or force:
         how: How = "promoted" if decision.passed else "forced"
-        _replace(name, version, champion, how, why, decision.record(how))
+        change = Change(now(), version, champion, how, why)
+        _replace(name, change, decision.record(how), decision.drifting)
         return
-    refuse(name, version, champion, decision.record("refused"))
+    refuse(name, version, champion, decision.record("refused"), decision.drifting)
     print(f"champion stays version {champion}; to promote version {version} all the same:")
     print(f"memgate promote {name} {version} --force --why TEXT")
     raise SystemExit(REFUSED)
@@ -119,7 +130,7 @@ def rollback(name: str, why: str = "") -> None:
             f"see `memgate history {name}`"
         )
     require_version(name, version)
-    _replace(name, version, champion, "put back", why, "")
+    _replace(name, Change(now(), version, champion, "put back", why))
 
 
 def _check(margin: float, force: bool, why: str) -> None:
@@ -131,13 +142,14 @@ def _check(margin: float, force: bool, why: str) -> None:
         raise InputError(f"--why: expected at most {LONGEST} characters, got {len(why)}")
 
 
-def _replace(
-    name: str, version: str, champion: str | None, how: How, why: str, decision: str
-) -> None:
-    crown(name, Change(now(), version, champion, how, why), decision)
-    print(f"{name}: version {version} is champion now ({how}), in place of version {champion}")
-    if how != "put back":
-        print(f"`memgate rollback {name}` puts version {champion} back")
+def _replace(name: str, change: Change, decision: str = "", drift: str = "") -> None:
+    crown(name, change, decision, drift)
+    print(
+        f"{name}: version {change.version} is champion now ({change.how}), "
+        f"in place of version {change.replaced}"
+    )
+    if change.how != "put back":
+        print(f"`memgate rollback {name}` puts version {change.replaced} back")
 
 
 def _decide(name: str, version: str, champion: str, margin: float, data: Sequence[str]) -> Decision:
@@ -164,8 +176,8 @@ def _show(name: str, decision: Decision) -> None:
     print(f"B  challenger, version {decision.challenger}, on {decision.items}")
     print_pairs(decision.pairs)
     margin = f"the margin, {decision.margin:g}"
-    print(f"worse: overall if p < 0.05; with attractors if also lower by more than {margin}")
-    print("open: neither shown to be worse nor to lose no more than that")
+    print(f"worse: overall if p < 0.05; by attractors if also lower by more than {margin}")
+    print("open: neither shown to be worse nor to lose no more than that; it doesn't refuse")
     print(decision.gates)
     for reason in decision.reasons:
         print(f"refused: {reason}")

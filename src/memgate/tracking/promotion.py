@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import mlflow
+import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -14,6 +17,23 @@ from memgate.tracking.store import connect, storing
 
 DECISION = "decision/"
 """What the tags with a decision begin with; the time follows, so that none replaces another."""
+
+DRIFT = "drift"
+"""The tag that says what the last decision on a version found about its gates, in words."""
+
+CONFIG = "config.yaml"
+"""The whole configuration of a run, among its artifacts."""
+
+NO_SETTING = {
+    "": ("seed_everything", "ckpt_path", "track", "threads"),
+    "data": ("seed", "source"),
+    "trainer": ("default_root_dir",),
+}
+"""What in a configuration leaves the setting as it is, by section.
+
+The seed; where a fit went on from; whether it is logged, and in how many threads it runs; where
+files lie; and the source, whose rows the digests tell.
+"""
 
 
 def require_version(name: str, version: str) -> ModelVersion:
@@ -34,7 +54,7 @@ def require_version(name: str, version: str) -> ModelVersion:
         ) from error
 
 
-def crown(name: str, change_to: Change, decision: str = "") -> None:
+def crown(name: str, change_to: Change, decision: str = "", drift: str = "") -> None:
     """Move the alias to another version, after what was decided is written on both and recorded.
 
     The old champion stays until the last step. Where another was made champion meanwhile nothing
@@ -45,6 +65,7 @@ def crown(name: str, change_to: Change, decision: str = "") -> None:
         name: The registered model.
         change_to: The change; its ``replaced`` is whom the version was held against.
         decision: By what numbers, as JSON; or "" without any.
+        drift: What was found about its gates, in words, for the new champion; or "".
 
     Raises:
         InputError: The champion is another by now, or the store can't be written.
@@ -59,7 +80,8 @@ def crown(name: str, change_to: Change, decision: str = "") -> None:
     client = connect(create=False)
     with storing():
         what = {"promoted": change_to.how, "promoted_at": change_to.at, "replaced": old or "none"}
-        what |= {"why": change_to.why} if change_to.why else {}
+        told = {"why": change_to.why, DRIFT: drift}
+        what |= {key: value for key, value in told.items() if value}
         _tag(client, name, version, _with(what, change_to.at, decision))
         stale = ["replaced_by", "replaced_at", *([] if change_to.why else ["why"])]
         _untag(client, name, version, stale)
@@ -69,29 +91,35 @@ def crown(name: str, change_to: Change, decision: str = "") -> None:
         change(client, name, change_to)
 
 
-def refuse(name: str, version: str, champion: str, decision: str) -> None:
-    """Write on a version that it may not replace the champion, and by what numbers.
+def refuse(name: str, version: str, champion: str, decision: str, drift: str) -> None:
+    """Write on a version and on the champion that it may not replace that, and by what numbers.
 
     Args:
         name: The registered model.
         version: The challenger.
         champion: Whom it was held against.
         decision: By what numbers, as JSON.
+        drift: What was found about its gates, in words.
 
     Raises:
         InputError: The store can't be written.
     """
-    at = now()
+    at, client = now(), connect(create=False)
     with storing():
-        what = {"refused_at": at, "refused_against": champion}
-        _tag(connect(create=False), name, version, _with(what, at, decision))
+        what = {"refused_at": at, "refused_against": champion, DRIFT: drift}
+        _tag(client, name, version, _with(what, at, decision))
+        withstood = {"withstood": version, "withstood_at": at}
+        _tag(client, name, champion, _with(withstood, at, decision))
 
 
 def same_setting(name: str, champion: str, without: str) -> list[str]:
     """Return the versions that differ from the champion by their seed alone, one a seed.
 
-    Runs are alike that have equal params but for ``seed``, the same settings of a study (tags
-    ``setting/…``), and inputs of the same digests. Of several versions of a seed the newest counts.
+    Runs are alike that were configured alike but for the seed and `NO_SETTING` (their `CONFIG` is
+    compared whole, so also what no param names: weight decay, patience, shares of batches), that
+    have equal params but for ``seed``, the same settings of a study (tags ``setting/…``), and
+    inputs of the same digests. A run that kept no configuration is like none. Of several versions
+    of a seed the newest counts.
 
     Args:
         name: The registered model.
@@ -103,13 +131,16 @@ def same_setting(name: str, champion: str, without: str) -> list[str]:
     """
     client = connect(create=False)
     own = require_version(name, champion)
-    like = _setting(client, own)
+    like, configured = _setting(client, own), _configured(own)
+    if like is None or configured is None:
+        return [champion]
     newest = {_seed(own): champion}
     versions = mlflow.search_model_versions(filter_string=f"name = '{name}'")
     for each in sorted(versions, key=lambda one: -int(one.version)):
         seed = _seed(each)
         wanted = str(each.version) != without and seed is not None and seed not in newest
-        if wanted and like is not None and _setting(client, each) == like:
+        # the configuration is a file, fetched last and only if all else is equal
+        if wanted and _setting(client, each) == like and _configured(each) == configured:
             newest[seed] = str(each.version)
     return [champion, *sorted((each for each in newest.values() if each != champion), key=int)]
 
@@ -120,7 +151,7 @@ def _seed(version: ModelVersion) -> str | None:
 
 
 def _setting(client: mlflow.MlflowClient, version: ModelVersion) -> object | None:
-    """Return all that makes a run what it is but its seed; None if the run is gone."""
+    """Return what the store knows of a run's setting but its seed; None if the run is gone."""
     try:
         run = client.get_run(str(version.run_id))
     except MlflowException:
@@ -129,6 +160,23 @@ def _setting(client: mlflow.MlflowClient, version: ModelVersion) -> object | Non
     settings = {key: value for key, value in run.data.tags.items() if key.startswith("setting/")}
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return params, settings, sorted(str(each.dataset.digest) for each in inputs)
+
+
+def _configured(version: ModelVersion) -> dict[str, Any] | None:
+    """Return how a version's run was configured, less `NO_SETTING`; None if that isn't known."""
+    try:
+        path = mlflow.artifacts.download_artifacts(run_id=str(version.run_id), artifact_path=CONFIG)
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (MlflowException, OSError, ValueError, yaml.YAMLError):
+        return None
+    if not isinstance(config, dict):
+        return None
+    for section, names in NO_SETTING.items():
+        within = config.get(section) if section else config
+        if isinstance(within, dict):
+            for name in names:
+                within.pop(name, None)
+    return config
 
 
 def _with(tags: Mapping[str, str], at: str, decision: str) -> dict[str, str]:
