@@ -72,10 +72,29 @@ def test_a_process_that_dies_while_nobody_looks_takes_no_waiting_job(tmp_path: P
     dies = {"dies": "import os, time; time.sleep(0.2); os._exit(3)"}
     with Slow(5, Console(file=StringIO())) as progress:
         failed = run_jobs(exec, {**dies, **jobs}, 2, progress)
-    assert failed["dies"] == DIED
-    done = {path.name for path in tmp_path.iterdir()}
-    assert done | set(failed) == {"dies", *jobs}
-    assert len(done) >= 3  # but one that ran beside it
+    assert failed == {"dies": DIED}
+    assert {path.name for path in tmp_path.iterdir()} == set(jobs)
+
+
+def test_a_job_beside_one_that_dies_is_begun_once_more_and_alone(tmp_path: Path) -> None:
+    beside = (  # 5 s and not for ever: Python may see a death only when another job ends
+        "import pathlib, time\n"
+        f"began = pathlib.Path({str(tmp_path / 'began')!r})\n"
+        "first = not began.exists()\n"
+        "began.touch()\n"
+        "time.sleep(5 * first)\n"
+        f"pathlib.Path({str(tmp_path / 'done')!r}).touch()"
+    )
+    dies = (
+        "import os, pathlib, time\n"
+        f"while not pathlib.Path({str(tmp_path / 'began')!r}).exists(): time.sleep(0.01)\n"
+        "os._exit(3)"
+    )
+    failed, printed = ran({"dies": dies, "beside": beside}, processes=2)
+    assert failed == {"dies": DIED}
+    assert (tmp_path / "done").exists()
+    told = sorted(line.partition("] ")[2] for line in printed.splitlines())
+    assert told == ["beside", f"dies failed: {DIED}"]
 
 
 def test_a_worker_keeps_what_it_loaded(tmp_path: Path) -> None:

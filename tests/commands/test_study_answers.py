@@ -48,8 +48,9 @@ class Made:
             rows.to_parquet("kept/tables/predictions.parquet", index=False)
             client.log_artifacts(run_id, "kept")
         name = f"run{self.count}"
-        known = ("FINISHED", "gru", "synthetic", "number", 0)
-        run = StudyRun(run_id, name, *known, {}, {}, {}, ())
+        run = StudyRun(
+            run_id, name, "FINISHED", "gru", "synthetic", "number", 0, {}, {}, {}, (), ""
+        )
         return replace(run, **changed)  # type: ignore[arg-type]
 
 
@@ -106,6 +107,16 @@ def test_models_are_cells_and_settings(made: Made) -> None:
         "lstm, units 8",
     ]
     assert model_of(runs[1]) == "lstm, units 50"
+
+
+def test_networks_of_other_settings_are_no_seeds_of_a_model(made: Made) -> None:
+    rows = table(*"ab")
+    one, two = made.run(rows, digest="one"), made.run(rows, seed=1, digest="two")
+    with pytest.raises(InputError, match="gru: expected runs that differ by their seed alone, got"):
+        gather([one, two])
+    apart = [replace(two, settings={"units": "8"}), replace(two, cell="rnn")]
+    for other in (*apart, replace(two, status="RUNNING"), replace(two, digest="one")):
+        gather([one, other])
 
 
 def test_a_single_seed_and_one_there_twice_are_told(made: Made) -> None:

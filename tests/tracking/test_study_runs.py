@@ -22,6 +22,7 @@ TAGS = {
     "seed": "3",
     "setting/units": "8",
     "setting/clip": "1.0",
+    "study_setting": "1a2b",
     "other": "tag",
 }
 
@@ -42,16 +43,17 @@ def test_a_run_says_what_it_is(project: Path) -> None:
     (run,) = study_runs("synthetic", "sizes")
     assert (run.run_id, run.name, run.status) == (run_id, "gru-8-seed3", "FINISHED")
     assert (run.cell, run.data, run.task, run.seed) == ("gru", "synthetic", "number", 3)
+    assert run.digest == "1a2b"
     assert list(run.settings.items()) == [("clip", "1.0"), ("units", "8")]
     assert run.params == {"hidden_size": "8"}
     assert run.items == {"train": 30, "test": 7}
     assert set(run.sources) == {"files of train", "files of test"}
 
 
-def test_a_run_without_inputs_has_no_sizes(project: Path) -> None:
-    make()
+def test_what_a_run_lacks_is_empty(project: Path) -> None:
+    make(study_setting=None)
     (run,) = study_runs("synthetic", "sizes")
-    assert (run.items, run.sources, run.status) == ({}, (), "RUNNING")
+    assert (run.items, run.sources, run.digest, run.status) == ({}, (), "", "RUNNING")
 
 
 def test_curves_are_in_the_order_of_their_steps(project: Path) -> None:

@@ -77,6 +77,11 @@ class JobProgress:
         self._running.append(name)
         self._tell()
 
+    def lost(self, name: str) -> None:
+        """Say that a job is no longer at work and will be begun once more."""
+        self._running.remove(name)
+        self._tell()
+
     def ended(self, name: str, error: str | None) -> None:
         """Say that a job ended, and how where it failed."""
         self.done += 1
@@ -105,6 +110,9 @@ def run_jobs(
     begin in their order, so put long ones first. Ctrl-C ends the workers at once, and so does the
     end of this process: a job writes its result whole or not at all.
 
+    Where a process dies, nobody knows which of the jobs at work was at fault: each is begun once
+    more and alone, and the one that dies again failed. So a job must bear to be begun twice.
+
     Args:
         work: A function of a module, so that a process can import it.
         jobs: What it is given, by name.
@@ -118,15 +126,10 @@ def run_jobs(
         KeyboardInterrupt: The user stopped it.
     """
     failed: dict[str, str] = {}
-
-    def ended(name: str, error: str | None) -> None:
-        if error:
-            failed[name] = error
-        progress.ended(name, error)
-
     waiting = deque(jobs.items())
     while waiting:  # more than once only where a process died: a pool doesn't outlive that
-        _run_pool(work, waiting, min(processes, len(waiting)), progress.began, ended)
+        for one in _run_pool(work, waiting, processes, progress, failed):
+            _run_pool(work, deque([one]), 1, progress, failed)
     return failed
 
 
@@ -134,27 +137,41 @@ def _run_pool(
     work: Callable[[Job], object],
     waiting: deque[tuple[str, Job]],
     processes: int,
-    began: Callable[[str], None],
-    ended: Callable[[str, str | None], None],
-) -> None:
-    """Run jobs until none waits, or a process dies; those that ran then count as failed."""
-    running: dict[Future[str | None], str] = {}
+    progress: JobProgress,
+    failed: dict[str, str],
+) -> list[tuple[str, Job]]:
+    """Run jobs until none waits or a process dies; return those that ran then, if several did."""
+    running: dict[Future[str | None], tuple[str, Job]] = {}
+    lost: list[tuple[str, Job]] = []
     alive = True
-    with workers(processes, _one_thread) as pool:
+    with workers(min(processes, len(waiting)), _one_thread) as pool:
         while running or (alive and waiting):
             # No more than run at once: what died with a process is then known.
             while alive and waiting and len(running) < processes:
                 name, job = waiting.popleft()
                 try:
-                    running[submit(pool, told, work, job)] = name
-                    began(name)
+                    running[submit(pool, told, work, job)] = name, job
+                    progress.began(name)
                 except BrokenProcessPool:  # a process died since the last look
                     waiting.appendleft((name, job))
                     alive = False
             for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name, job = running.pop(future)
                 error = future.exception()
-                alive = alive and not isinstance(error, BrokenProcessPool)
-                ended(running.pop(future), future.result() if error is None else line_of(error))
+                if isinstance(error, BrokenProcessPool):
+                    lost.append((name, job))
+                    alive = False
+                else:
+                    wrong = future.result() if error is None else line_of(error)
+                    failed |= {name: wrong} if wrong else {}
+                    progress.ended(name, wrong)
+    if len(lost) == 1:
+        name, _ = lost.pop()
+        failed[name] = DIED
+        progress.ended(name, DIED)
+    for name, _ in lost:
+        progress.lost(name)
+    return lost
 
 
 def _one_thread() -> None:
@@ -172,8 +189,6 @@ def told(work: Callable[[Job], object], job: Job) -> str | None:
 
 def line_of(error: BaseException) -> str:
     """Say an error in one line; of one that isn't the user's also where it came up."""
-    if isinstance(error, BrokenProcessPool):
-        return DIED
     text = " ".join(str(error).split())
     if isinstance(error, InputError):
         return text
@@ -182,22 +197,10 @@ def line_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
-def tell_failures(failed: Mapping[str, str], of: int) -> None:
-    """Say on stderr what failed.
-
-    Args:
-        failed: What `run_jobs` returned.
-        of: How many jobs were run.
-
-    Raises:
-        InputError: Something did.
-    """
+def tell_failures(failed: Mapping[str, str]) -> None:
+    """Say on stderr what failed: a line for each job, as `run_jobs` returned it."""
     for name, error in failed.items():
         print(f"{name}: {error}", file=sys.stderr)
-    if failed:
-        raise InputError(
-            f"{len(failed)} of {of} runs failed, see above; the same command goes on with them"
-        )
 
 
 def processes_of(asked: int | None) -> int:

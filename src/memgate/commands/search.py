@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from rich.console import Console
 
 from memgate.commands.checkpoints import best_checkpoint
 from memgate.commands.fit import log_setting, training_settings
-from memgate.commands.jobs import JobProgress, run_jobs, tell_failures
+from memgate.commands.jobs import JobProgress, run_jobs
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.report import console
-from memgate.commands.study_plan import Group, Study
+from memgate.commands.study_plan import Group, Study, digest_of
 from memgate.errors import InputError
 from memgate.tracking.runs import RunLogger
 
@@ -52,6 +53,12 @@ class Trial:
     number: int
     seed: int
 
+    @property
+    def search(self) -> str:
+        """Name of the group's search; one with other settings, ranges or data is another."""
+        digest = digest_of(self.group.arguments(self.settings), self.space, self.seed)
+        return f"{self.study}-{self.group.name}-{digest}"
+
     def open(self) -> Any:
         """Open the group's search: proposals by TPE (Bergstra et al. 2011), pruning by the median.
 
@@ -64,7 +71,7 @@ class Trial:
         optuna = _optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(
-            study_name=f"{self.study}-{self.group.name}",
+            study_name=self.search,
             storage=self.storage,
             sampler=optuna.samplers.TPESampler(seed=self.number, constant_liar=True),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
@@ -73,23 +80,37 @@ class Trial:
         )
 
 
-def find(study: Study, folder: Path, processes: int) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        settings: The best of each group, by its name; it lacks one whose trials all failed.
+        failed: What went wrong, in one line, by the name of the trial.
+    """
+
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def find(study: Study, folder: Path, processes: int) -> Found:
     """Run the trials that are missing, and return the best settings of each group.
+
+    A trial that fails stops none of the others, and the best of those that came to their end
+    counts; the next search makes up for it.
 
     Args:
         study: What is searched for, and the rest of the settings; the first of its seeds is taken.
         folder: Where Optuna's storage is, ``search.db``: a stopped search goes on.
         processes: How many trials at a time.
 
-    Returns:
-        Settings by the name of the group; empty if nothing is searched for.
-
     Raises:
-        InputError: What is to be searched for can't be, Optuna isn't installed, or trials failed.
+        InputError: What is to be searched for can't be, or Optuna isn't installed.
     """
     if not study.search:
-        return {}
-    trials, space = _asked(study)
+        return Found()
+    check(study)
+    trials, space = study.search["trials"], study.search["settings"]
     storage = f"sqlite:///{(folder / 'search.db').absolute()}"
     opened = {}
     waiting: dict[str, Trial] = {}
@@ -101,18 +122,22 @@ def find(study: Study, folder: Path, processes: int) -> dict[str, dict[str, Any]
             waiting[f"{group.name}-trial{number}"] = replace(first, number=number)
     total = trials * len(study.groups)
     print(f"search {study.name}: {total} trials, {len(waiting)} to do in {processes} processes")
+    failed: dict[str, str] = {}
     if waiting:
         with JobProgress(total, console(), total - len(waiting)) as progress:
-            tell_failures(run_jobs(run_trial, waiting, processes, progress), len(waiting))
-    return {name: _best(name, search) for name, search in opened.items()}
+            failed = run_jobs(run_trial, waiting, processes, progress)
+    best = {name: _best(name, search) for name, search in opened.items()}
+    return Found({name: settings for name, settings in best.items() if settings}, failed)
 
 
-def _asked(study: Study) -> tuple[int, Mapping[str, Mapping[str, Any]]]:
-    """Return how many trials, and the space.
+def check(study: Study) -> None:
+    """See that what is to be searched for can be.
 
     Raises:
-        InputError: They aren't what they should be.
+        InputError: The number of trials, or a setting's range or choices, is impossible.
     """
+    if not study.search:
+        return
     trials, space = study.search.get("trials"), study.search.get("settings")
     if set(study.search) != {"trials", "settings"} or type(trials) is not int or trials < 1:
         raise InputError(
@@ -128,7 +153,33 @@ def _asked(study: Study) -> tuple[int, Mapping[str, Mapping[str, Any]]]:
                 f"search: {name}: expected low and high (and log or step), or choices; "
                 f"got {given!r}"
             )
-    return trials, space
+        wrong = _wrong_range(**given) if ranged else _wrong_choices(given["choices"])
+        if wrong:
+            raise InputError(f"search: {name}: {wrong}")
+
+
+def _wrong_choices(choices: Any) -> str:
+    plain = isinstance(choices, list) and all(
+        one is None or isinstance(one, str | int | float) for one in choices
+    )
+    return "" if plain and choices else f"expected choices, a list of values; got {choices!r}"
+
+
+def _wrong_range(low: Any, high: Any, log: Any = False, step: Any = None) -> str:
+    """Say what is wrong with a range, in words; or nothing."""
+    for name, value in (("low", low), ("high", high), ("step", 1 if step is None else step)):
+        if type(value) not in (int, float) or not math.isfinite(value):
+            yaml = "; YAML reads 1e-3 as text, and 1.0e-3 as a number"
+            return f"{name}: expected a number, got {value!r}{yaml * isinstance(value, str)}"
+    if low > high:
+        return f"expected low to be at most high, got {low} and {high}"
+    if type(log) is not bool or (log and (low <= 0 or step is not None)):
+        return f"expected log: true with low above 0 and no step, got {log!r} with low {low}"
+    whole = type(low) is int and type(high) is int
+    if step is not None and (step <= 0 or (whole and type(step) is not int)):
+        kind = "a whole number" if whole else "a number"
+        return f"step: expected {kind} above 0, got {step}"
+    return ""
 
 
 def _count(search: Any) -> int:
@@ -140,12 +191,13 @@ def _count(search: Any) -> int:
 
 
 def _best(name: str, search: Any) -> dict[str, Any]:
+    """Tell the best settings, and return them; none where no trial came to its end."""
     states = _optuna().trial.TrialState
     ended = {
         state: len(search.get_trials(states=[states[state]])) for state in ("COMPLETE", "PRUNED")
     }
     if not ended["COMPLETE"]:
-        raise InputError(f"search {name}: expected a trial that came to its end, got none")
+        return {}
     best = dict(search.best_trial.params)
     told = ", ".join(f"{setting} {value}" for setting, value in best.items())
     print(
@@ -162,7 +214,7 @@ def run_trial(trial: Trial) -> None:
     search = trial.open()
     asked = search.ask()
     try:
-        settings = {name: _suggest(asked, name, given) for name, given in trial.space.items()}
+        settings = {name: suggest(asked, name, given) for name, given in trial.space.items()}
         score = _fit(trial, asked, settings)
     except BaseException:
         search.tell(asked, state=optuna.trial.TrialState.FAIL)
@@ -173,7 +225,8 @@ def run_trial(trial: Trial) -> None:
         search.tell(asked, score)
 
 
-def _suggest(asked: Any, name: str, given: Mapping[str, Any]) -> Any:
+def suggest(asked: Any, name: str, given: Mapping[str, Any]) -> Any:
+    """Let Optuna's trial propose a setting of a range or of choices that `check` let pass."""
     if "choices" in given:
         return asked.suggest_categorical(name, given["choices"])
     whole = type(given["low"]) is int and type(given["high"]) is int

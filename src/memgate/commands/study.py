@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from rich.console import Console
 
@@ -17,10 +18,10 @@ from memgate.commands.lightning_cli import EXPERIMENT, AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.ray_jobs import run_on_ray
 from memgate.commands.report import console
-from memgate.commands.study_plan import StudyRun, read_study
+from memgate.commands.study_plan import Study, StudyRun, read_study
 from memgate.commands.train import make_corpus
 from memgate.errors import InputError
-from memgate.tracking import studies
+from memgate.tracking import spool, studies
 
 FOLDER = Path("mlruns/studies")
 """What a study keeps beside its runs: a lock, and the storage of its search."""
@@ -32,8 +33,9 @@ def study(
     """Do what is missing of a study, then say how to see it.
 
     Stopped, it goes on: with the runs that are missing, and those that were stopped within where
-    their last checkpoint is. A run that was made with other settings is made anew, and the old one
-    leaves the study.
+    their last checkpoint is. A run whose settings the file no longer plans leaves the study, as a
+    report would take it for another seed of what is planned; a seed no longer planned stays. What
+    others make under the study's name on the same server is left alone.
 
     Args:
         file: What the study consists of, see `memgate.commands.study_plan.read_study`.
@@ -44,42 +46,122 @@ def study(
             MLflow server in ``MLFLOW_TRACKING_URI``.
 
     Raises:
-        InputError: The file, an option or the data can't be used; or runs failed, which stderr
-            tells of.
+        InputError: The file, an option or the data can't be used; or at the end the store doesn't
+            have all runs: some failed, as stderr tells, or wait to be delivered.
     """
     processes = processes_of(jobs)
     planned = read_study(file, configs)
+    search.check(planned)
     for name in dict.fromkeys(group.data for group in planned.groups):
         make_corpus(configs, name)
     with alone(FOLDER / planned.name, "memgate study"):
         try:
             found = search.find(planned, FOLDER / planned.name, processes)
-            _run(planned.runs(found), processes, ray)
+            runs = planned.runs(found.settings)
+            failed = _run(planned.name, runs, processes, ray)
         except KeyboardInterrupt:
             print("stopped; the same command goes on with what is missing", file=sys.stderr)
             raise
+    _conclude(planned, runs, found, failed)
     print(f"study {planned.name}: all runs are there; `memgate report {planned.name} --out DIR`")
 
 
-def _run(runs: Sequence[StudyRun], processes: int, ray: str | None) -> None:
-    """Make the runs that aren't there."""
-    name = runs[0].study
+def _run(name: str, runs: Sequence[StudyRun], processes: int, ray: str | None) -> Mapping[str, str]:
+    """Make the runs that aren't there; return what went wrong, by their names."""
     there = studies.attempts(EXPERIMENT, name)
-    finished = {(one.name, one.digest) for one in there if one.finished}
-    done = {run.name for run in runs if (run.name, run.digest) in finished}
-    waiting = {run.name: run for run in runs if run.name not in done}
+    waiting = {run.name: run for run in _left(runs, there)}
+    done = len(runs) - len(waiting)
+    for one in there:
+        run = waiting.get(one.name)
+        if run is not None and one.running and is_elsewhere(one, run.owner):
+            print(f"left alone, as it goes on at {_owner(one)}: {one.name} (run {one.run_id})")
+            del waiting[one.name]
     where = f"on Ray at {ray}" if ray else f"in {processes} processes"
-    print(f"study {name}: {len(runs)} runs, {len(done)} done, {len(waiting)} to do {where}")
-    if not waiting:
-        return
+    print(f"study {name}: {len(runs)} runs, {done} done, {len(waiting)} to do {where}")
     _check(list(waiting.values()))
-    with JobProgress(len(runs), console(), len(done)) as progress:
-        failed = (
-            run_on_ray(make, waiting, ray, progress)
-            if ray
-            else run_jobs(make, waiting, processes, progress)
+    _retire_others(runs, there)
+    if not waiting:
+        return {}
+    with JobProgress(len(runs), console(), len(runs) - len(waiting)) as progress:
+        if ray:
+            return run_on_ray(make, waiting, ray, progress)
+        return run_jobs(make, waiting, processes, progress)
+
+
+def _left(runs: Sequence[StudyRun], there: Sequence[studies.Attempt]) -> list[StudyRun]:
+    """Return the runs that aren't finished."""
+    finished = {(one.name, one.digest) for one in there if one.finished}
+    return [run for run in runs if (run.name, run.digest) not in finished]
+
+
+def _retire_others(runs: Sequence[StudyRun], there: Sequence[studies.Attempt]) -> None:
+    """Take what has other settings than any planned run out of the study.
+
+    Raises:
+        InputError: It isn't ours to take out.
+    """
+    digests = {run.digest for run in runs}
+    others = [one for one in there if one.digest not in digests] if runs else []
+    for one in others:
+        if is_elsewhere(one, runs[0].owner):
+            raise InputError(
+                f"study {runs[0].study}: expected a name that nobody else uses, got run "
+                f"{one.run_id} ({one.name}) of other settings at {_owner(one)}; name one of the "
+                "two files otherwise"
+            )
+    if others:
+        studies.retire(others, runs[0].study)
+        print(f"{len(others)} runs of other settings left the study; they stay in the store")
+
+
+def is_elsewhere(attempt: studies.Attempt, owner: str) -> bool:
+    """Say whether an attempt is another's, and so not to be touched.
+
+    Args:
+        attempt: In the store that both use.
+        owner: Who asks, see `memgate.tracking.studies.here`. What left a checkpoint or a spool in
+            this folder is his too (the folder may have moved), and what has no owner and isn't at
+            work.
+    """
+    traces = (checkpoints.FOLDER / attempt.name / attempt.run_id, spool.FOLDER / attempt.run_id)
+    if any(folder.exists() for folder in traces):
+        return False
+    return attempt.owner != owner if attempt.owner else attempt.running
+
+
+def _owner(attempt: studies.Attempt) -> str:
+    return attempt.owner or "another machine or folder"
+
+
+def _conclude(
+    planned: Study, runs: Sequence[StudyRun], found: search.Found, failed: Mapping[str, str]
+) -> None:
+    """Tell what failed, and see that the store has every run: it may have been away.
+
+    Raises:
+        InputError: It hasn't, or doesn't answer.
+    """
+    tell_failures({**found.failed, **failed})
+    again = "the same command goes on with them"
+    if failed:
+        raise InputError(f"{len(failed)} of {len(runs)} runs failed, see above; {again}")
+    waits = f"what waits in {spool.FOLDER}, `memgate sync` delivers"
+    try:
+        left = _left(runs, studies.attempts(EXPERIMENT, planned.name))
+    except InputError as error:
+        raise InputError(f"study {planned.name}: {error}; {waits}") from error
+    if left:
+        names = shorten(", ".join(run.name for run in left), 200, placeholder=" …")
+        how = waits if spool.folders() else again
+        raise InputError(
+            f"study {planned.name}: {len(left)} of {len(runs)} runs aren't done in the store: "
+            f"{names}; {how}"
         )
-    tell_failures(failed, len(waiting))
+    without = [each.name for each in planned.groups if each.name not in found.settings]
+    if planned.search and without:
+        raise InputError(
+            f"no trial came to its end of the search for {', '.join(without)}; {again}"
+        )
 
 
 def _check(runs: Sequence[StudyRun]) -> None:
@@ -90,7 +172,7 @@ def _check(runs: Sequence[StudyRun]) -> None:
     """
     firsts: dict[str, StudyRun] = {}
     for run in runs:
-        firsts.setdefault(run.name.rpartition("-seed")[0], run)
+        firsts.setdefault(run.digest, run)
     for run in firsts.values():
         try:
             AgreementCLI([*run.arguments, "--track=false"])
@@ -99,18 +181,23 @@ def _check(runs: Sequence[StudyRun]) -> None:
 
 
 def make(run: StudyRun) -> None:
-    """Make a run, or go on with it where it was stopped."""
+    """Make a run, or go on with it where it was stopped; nothing, if it is done by now."""
     logging.disable(logging.WARNING)  # said once for every run, over the bar
-    mine = [one for one in studies.attempts(EXPERIMENT, run.study) if one.name == run.name]
-    stopped = next((one for one in mine if _checkpoint(run, one).is_file()), None)
-    studies.retire([one for one in mine if one != stopped], run.study)
-    go_on = [] if stopped is None else [f"--ckpt_path={_checkpoint(run, stopped)}"]
+    mine = [
+        one
+        for one in studies.attempts(EXPERIMENT, run.study)
+        if (one.name, one.digest) == (run.name, run.digest)
+    ]
+    if any(one.finished for one in mine):  # its ending was delivered meanwhile
+        return
+    own = [one for one in mine if not is_elsewhere(one, run.owner)]
+    stopped = next((one for one in own if _checkpoint(one).is_file()), None)
+    studies.retire([one for one in own if one != stopped], run.study)
+    go_on = [] if stopped is None else [f"--ckpt_path={_checkpoint(stopped)}"]
     with FitProgress(1, Console(file=io.StringIO())) as progress:
         run_fit([*run.arguments, *go_on], progress, run.tags)
 
 
-def _checkpoint(run: StudyRun, attempt: studies.Attempt) -> Path:
-    """Return where the last checkpoint of an attempt is, if it was made with the same settings."""
-    same = attempt.digest == run.digest
-    folder = checkpoints.FOLDER / run.name / (attempt.run_id if same else "-")
-    return folder / "checkpoints" / "last.ckpt"
+def _checkpoint(attempt: studies.Attempt) -> Path:
+    """Return where the last checkpoint of an attempt is, if there is one."""
+    return checkpoints.FOLDER / attempt.name / attempt.run_id / "checkpoints" / "last.ckpt"

@@ -63,11 +63,12 @@ def gather(runs: Sequence[StudyRun]) -> tuple[list[Answers], list[str]]:
         didn't finish or whose answers can't be read.
 
     Raises:
-        InputError: No run can be used.
+        InputError: No run can be used, or the networks of a model differ by more than their seed.
     """
     missing = [f"run {run.name}: {run.status}" for run in runs if run.status != FINISHED]
     finished = [run for run in runs if run.status == FINISHED]
     finished.sort(key=lambda run: (run.data, run.task, _cell_order(run), model_of(run), run.seed))
+    _require_one_setting(finished)
     found = []
     for (data, task), own in groupby(finished, key=lambda run: (run.data, run.task)):
         tables: dict[str, pd.DataFrame] = {}  # of one data set at a time: 4 MB a run
@@ -86,6 +87,22 @@ def gather(runs: Sequence[StudyRun]) -> tuple[list[Answers], list[str]]:
     if not found:
         raise InputError(f"expected at least one finished run with answers, got {missing[0]}")
     return found, missing
+
+
+def _require_one_setting(runs: Sequence[StudyRun]) -> None:
+    """See that the networks of each model differ by their seed alone: their mean is a model's.
+
+    Raises:
+        InputError: Two were made with other settings.
+    """
+    firsts: dict[tuple[str, str, str], StudyRun] = {}
+    for run in runs:
+        first = firsts.setdefault((run.data, run.task, model_of(run)), run)
+        if run.digest != first.digest:
+            raise InputError(
+                f"{model_of(run)}: expected runs that differ by their seed alone, got {first.name} "
+                f"and {run.name} of different settings; `memgate study` brings them to one"
+            )
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -17,11 +18,39 @@ import yaml
 from memgate.data.tasks import NUMBER, TASKS
 from memgate.errors import InputError
 from memgate.models.classifier import RECURRENCE
+from memgate.tracking.studies import here
 
 KEYS = ("cells", "data", "tasks", "seeds", "settings", "vary", "search")
 """What a study's file may say; all but ``data`` have defaults."""
 
+PLANNED = {
+    "model.cell": "cells",
+    "data.name": "data",
+    "data.task": "tasks",
+    "data.seed": "seeds",
+    "seed_everything": "seeds",
+}
+"""Settings that the plan itself sets, with what says them; nothing else may."""
+
 SEEDS = 5
+
+NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+
+def digest_of(arguments: Sequence[str], *more: object) -> str:
+    """Hash all that may change what comes of a fit but its seed and the code.
+
+    ``MEMGATE_DATA`` counts where an argument names it, as the folder that it leads to.
+
+    Args:
+        arguments: Those of `memgate fit`; configurations as `Group` has them.
+        more: What else counts, as JSON takes it.
+    """
+    seedless = [each for each in arguments if not each.startswith("--seed_everything=")]
+    folder = os.environ.get("MEMGATE_DATA", "")
+    named = bool(folder) and any("MEMGATE_DATA" in each for each in seedless)
+    about = json.dumps([seedless, os.path.realpath(folder) if named else "", *more])
+    return hashlib.sha256(about.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -33,19 +62,20 @@ class StudyRun:
         name: Its own, such as ``gru-synthetic-seed0``; no other run of the study has it.
         arguments: Those of `memgate fit`, with the configurations themselves in place of their
             paths, so that another machine needs no files of this one.
+        owner: Who makes it, as `memgate.tracking.studies.here` says it on the machine that plans.
         varied: The settings that tell it from other runs of its cell, data, task and seed.
     """
 
     study: str
     name: str
     arguments: tuple[str, ...]
+    owner: str
     varied: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """A hash of what it is trained with: of all that may change its result but the code."""
-        about = [self.arguments, os.environ.get("MEMGATE_DATA", "")]
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+        """A hash of its settings; runs of one model, which differ by their seed alone, share it."""
+        return digest_of(self.arguments)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -54,7 +84,8 @@ class StudyRun:
         return {
             "study": self.study,
             "study_run": self.name,
-            "study_digest": self.digest,
+            "study_setting": self.digest,
+            "study_owner": self.owner,
             **varied,
         }
 
@@ -67,7 +98,8 @@ class Group:
         cell: ``rnn``, ``gru`` or ``lstm``.
         data: Name of a configuration of data.
         task: Name of a task.
-        configurations: Texts of the configurations, the later ones win.
+        configurations: The configurations as YAML without comments, keys sorted; the later ones
+            win.
     """
 
     cell: str
@@ -82,9 +114,9 @@ class Group:
         return f"{self.cell}-{self.data}{task}"
 
     def arguments(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the arguments of `memgate fit` with some settings."""
+        """Return the arguments of `memgate fit` with some settings, ``data`` before ``data.a``."""
         configs = [f"--config={text}" for text in self.configurations]
-        given = [f"--{name}={_shown(value)}" for name, value in settings.items()]
+        given = [f"--{name}={_shown(value)}" for name, value in sorted(settings.items())]
         return (*configs, f"--data.task={self.task}", *given)
 
 
@@ -108,22 +140,28 @@ class Study:
     vary: Mapping[str, Sequence[Any]]
     search: Mapping[str, Any]
 
-    def runs(self, found: Mapping[str, Mapping[str, Any]] | None = None) -> list[StudyRun]:
+    def runs(self, found: Mapping[str, Mapping[str, Any]] = NONE) -> list[StudyRun]:
         """Return every run, those of one seed together.
 
         Args:
-            found: Settings that were searched for, by the name of their group.
+            found: Settings that were searched for, by the name of their group; where a search
+                found none, the group has no runs.
+
+        Raises:
+            InputError: Two runs would have the same name.
         """
+        found = found if self.search else {group.name: {} for group in self.groups}
         combinations = [
             dict(zip(self.vary, values, strict=True)) for values in product(*self.vary.values())
         ]
         runs = []
         for seed, group, varied in product(self.seeds, self.groups, combinations):
-            best = (found or {}).get(group.name, {})
+            if group.name not in found:
+                continue
             told = "".join(f"-{_leaf(name)}{value}" for name, value in varied.items())
             name = re.sub(r"[^\w.-]", "_", f"{group.name}{told}-seed{seed}")
-            settings = {**self.settings, **best, **varied, "seed_everything": seed}
-            runs.append(StudyRun(self.name, name, group.arguments(settings), varied))
+            settings = {**self.settings, **found[group.name], **varied, "seed_everything": seed}
+            runs.append(StudyRun(self.name, name, group.arguments(settings), here(), varied))
         names = [run.name for run in runs]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -159,14 +197,14 @@ def read_study(path: Path, configs: Path) -> Study:
     tasks = _names(path, "tasks", said.get("tasks", [NUMBER.name]), tuple(TASKS))
     data = _names(path, "data", said.get("data", []))
     groups = tuple(
-        Group(cell, name, task, tuple(_text(configs / file) for file in _files(cell, name)))
+        Group(cell, name, task, tuple(_configuration(configs / f) for f in _files(cell, name)))
         for name, task, cell in product(data, tasks, cells)
     )
     vary = _mapping(said.get("vary", {}), f"{path}: vary")
     for name, values in vary.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"{path}: vary: {name}: expected a list of values, got {values!r}")
-    return Study(
+    study = Study(
         name=path.stem,
         groups=groups,
         seeds=_seeds(path, said.get("seeds", SEEDS)),
@@ -174,6 +212,8 @@ def read_study(path: Path, configs: Path) -> Study:
         vary=vary,
         search=_mapping(said.get("search", {}), f"{path}: search"),
     )
+    _require_open(path, study)
+    return study
 
 
 def _files(cell: str, data: str) -> tuple[str, ...]:
@@ -206,16 +246,28 @@ def _mapping(given: Any, where: str) -> dict[str, Any]:
     return given
 
 
-def _text(path: Path) -> str:
-    """Return a configuration; that it is YAML, the fit sees."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a configuration, got: {error}") from error
+def _require_open(path: Path, study: Study) -> None:
+    """See that no setting is one that the plan itself sets: names and tags would be wrong."""
+    searched = study.search.get("settings")
+    given = {"settings": study.settings, "vary": study.vary}
+    given["search"] = searched if isinstance(searched, dict) else {}
+    for where, name in ((where, name) for where, names in given.items() for name in names):
+        for planned, key in PLANNED.items():
+            if f"{planned}.".startswith(f"{name}."):
+                raise InputError(
+                    f"{path}: {where}: expected settings that {key} doesn't set, got {name}"
+                )
+
+
+def _configuration(path: Path) -> str:
+    """Return a configuration in one form, whatever its comments, blanks and order of keys."""
+    return yaml.safe_dump(_mapping(_yaml(path) or {}, str(path)))
 
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(_text(path))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a configuration, got: {error}") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error

@@ -34,6 +34,7 @@ class StudyRun:
         params: All params, such as hidden_size.
         items: Rows of each split that the run has as input, by ``train``, ``validation``, ``test``.
         sources: Where the rows come from, as configured; each once.
+        digest: Of all it was made with but its seed (tag ``study_setting``); empty without one.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class StudyRun:
     params: Mapping[str, str]
     items: Mapping[str, int]
     sources: tuple[str, ...]
+    digest: str
 
 
 def study_runs(experiment: str, study: str) -> list[StudyRun]:
@@ -151,6 +153,7 @@ def _study_run(run: Run) -> StudyRun:
         params=dict(run.data.params),
         items=items,
         sources=tuple(dict.fromkeys(_source(each.dataset.source) for each in inputs)),
+        digest=tags.get("study_setting", ""),
     )
 
 
