@@ -195,12 +195,39 @@ def test_what_does_not_fit_a_finished_run_leaves_it_as_it_is(
     assert state() == before
 
 
+EARLY = (
+    "--trainer.max_epochs=9",
+    "--trainer.callbacks=lightning.pytorch.callbacks.EarlyStopping",
+    "--trainer.callbacks.monitor=val/accuracy",
+    "--trainer.callbacks.mode=max",
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "told"),
+    [
+        ((), 2, "its 2 epochs are done"),
+        # no epoch is better than the first by 2, which is impossible
+        (
+            (*EARLY, "--trainer.callbacks.min_delta=2", "--trainer.callbacks.patience=1"),
+            2,
+            "early stopping ended it after 2 epochs; to go on, set a patience above its",
+        ),
+        ((*EARLY, "--trainer.callbacks.stopping_threshold=0"), 1, "ended it after 1 epochs"),
+    ],
+    ids=["epochs", "patience", "threshold"],
+)
 def test_what_is_stopped_behind_the_last_epoch_goes_on_to_its_end(
     empty: Path,
     fit_args: list[str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
+    epochs: int,
+    told: str,
 ) -> None:
+    fit_args = [*fit_args, *settings]
+
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -214,7 +241,14 @@ def test_what_is_stopped_behind_the_last_epoch_goes_on_to_its_end(
     assert "registered memgate-gru-synthetic version 1" in capsys.readouterr().out
     (run,) = runs()
     assert run.info.status == "FINISHED"
+    steps = [entry.step for entry in connect().get_metric_history(run.info.run_id, "val/accuracy")]
+    assert len(set(steps)) == len(steps) == epochs
+    capsys.readouterr()
     assert main([*fit_args, "--ckpt_path", "last"]) == 2  # now there is nothing left to do
+    assert told in error(capsys)
+    if "--trainer.callbacks.patience=1" in settings:
+        assert main([*fit_args, "--ckpt_path=last", "--trainer.callbacks.patience=3"]) == 0
+        assert torch.load(checkpoint("last"), weights_only=True)["epoch"] == 3
 
 
 def test_scoring_needs_a_checkpoint(

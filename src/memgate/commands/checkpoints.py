@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from memgate.data.stretches import Stretches
@@ -50,6 +52,9 @@ class LastCheckpoint(KeptKey):
     Within a batch the weights may be half updated, so the signal waits for its end; a second Ctrl-C
     stops at once. `ModelCheckpoint`'s own ``save_last`` would go stale: it is written only with a
     new best. Several processes would wait for each other, so there only epochs are saved.
+
+    A fit that early stopping ended trains no further when it goes on from there, unless it has
+    more patience now: Lightning restores neither that it had stopped, nor the patience asked for.
     """
 
     def __init__(self) -> None:
@@ -57,6 +62,19 @@ class LastCheckpoint(KeptKey):
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
         self._loader: object = None
+        self._patience: list[tuple[EarlyStopping, int]] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Remember the patience asked for: a checkpoint that is loaded brings its own."""
+        super().setup(trainer, pl_module, stage)
+        self._patience = [(each, each.patience) for each in early_stopping(trainer)]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Skip the training if it had stopped early; the checkpoint is loaded."""
+        super().on_fit_start(trainer, pl_module)
+        for each, patience in self._patience:
+            each.patience = patience
+            trainer.should_stop |= has_stopped(each, each.state_dict())
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over Ctrl-C and SIGTERM."""
@@ -114,6 +132,24 @@ class LastCheckpoint(KeptKey):
             signal.signal(*self._handlers.popitem())
 
 
+def early_stopping(trainer: pl.Trainer) -> list[EarlyStopping]:
+    """Return the trainer's callbacks that may end a fit early."""
+    return [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
+
+
+def has_stopped(callback: EarlyStopping, state: Mapping[str, Any]) -> bool:
+    """Say whether early stopping ended a fit, and would so with the patience it has now.
+
+    Args:
+        callback: As configured.
+        state: What it said of itself when the checkpoint was saved.
+    """
+    reason = EarlyStoppingReason(state["stopping_reason"])
+    if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
+        return bool(state["wait_count"] >= callback.patience)
+    return reason is not EarlyStoppingReason.NOT_STOPPED
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that was read.
@@ -142,18 +178,26 @@ class Checkpoint:
         state = _read(beside) if beside.is_file() else self.state
         return int(state["epoch"]) + 1
 
-    def require_epochs_left(self, max_epochs: int | None) -> None:
+    def require_epochs_left(self, trainer: pl.Trainer) -> None:
         """See that a fit has something left to do, or its run would end and register again.
 
         Raises:
-            InputError: All its epochs are done.
+            InputError: All its epochs are done, or early stopping ended it.
         """
+        max_epochs = trainer.max_epochs
         done = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         if max_epochs and 0 <= max_epochs <= done:
             raise InputError(
                 f"{self.path}: its {done} epochs are done; to go on, set --trainer.max_epochs "
                 f"above {done}"
             )
+        states = self.state["callbacks"]
+        for each in early_stopping(trainer):
+            if each.state_key in states and has_stopped(each, states[each.state_key]):
+                raise InputError(
+                    f"{self.path}: early stopping ended it after {done} epochs; to go on, set a "
+                    "patience above its"
+                )
 
 
 def find(given: str | None, run_name: str) -> Checkpoint | None:

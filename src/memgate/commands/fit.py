@@ -56,7 +56,7 @@ def run_fit(
     cli.prepare()
     start = cli.checkpoint
     if start is not None and start.run_id is not None and is_finished(start.run_id):
-        start.require_epochs_left(cli.trainer.max_epochs)
+        start.require_epochs_left(cli.trainer)
     logger = cli.trainer.logger
     run = logger if isinstance(logger, RunLogger) else None
     with _advised(args, last), run or nullcontext():
