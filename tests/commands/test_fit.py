@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from mlflow.entities import Run
 
 from memgate.cli import main
 from memgate.commands import fit
+from memgate.commands.checkpoints import has_stopped
 from memgate.tracking.store import connect
 
 
@@ -243,12 +246,31 @@ def test_what_is_stopped_behind_the_last_epoch_goes_on_to_its_end(
     assert run.info.status == "FINISHED"
     steps = [entry.step for entry in connect().get_metric_history(run.info.run_id, "val/accuracy")]
     assert len(set(steps)) == len(steps) == epochs
+    assert run.data.metrics["epoch"] == epochs  # so long the noun-only network is trained too
     capsys.readouterr()
     assert main([*fit_args, "--ckpt_path", "last"]) == 2  # now there is nothing left to do
     assert told in error(capsys)
     if "--trainer.callbacks.patience=1" in settings:
-        assert main([*fit_args, "--ckpt_path=last", "--trainer.callbacks.patience=3"]) == 0
-        assert torch.load(checkpoint("last"), weights_only=True)["epoch"] == 3
+        patient = [*fit_args, "--ckpt_path=last", "--trainer.callbacks.patience=3"]
+        for most, last in ((3, 2), (9, 3)):
+            assert main([*patient, f"--trainer.max_epochs={most}"]) == 0
+            assert torch.load(checkpoint("last"), weights_only=True)["epoch"] == last
+
+
+@pytest.mark.parametrize(
+    ("patience", "waited", "stopped"),
+    [(2, 2, True), (3, 2, False), (1, 2, True), (3, 4, True), (5, 4, False), (2, 0, True)],
+)
+def test_only_more_patience_takes_the_end_of_a_fit_back(
+    patience: int, waited: int, stopped: bool
+) -> None:
+    # waited for longer than its patience of 2, or not any more: it had to train to min_epochs
+    ended = EarlyStopping("val/accuracy", patience=2)
+    ended.wait_count = waited
+    assert not has_stopped(EarlyStopping("val/accuracy", patience=patience), ended.state_dict())
+    ended.stopping_reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
+    now = EarlyStopping("val/accuracy", patience=patience)
+    assert has_stopped(now, ended.state_dict()) is stopped
 
 
 def test_scoring_needs_a_checkpoint(

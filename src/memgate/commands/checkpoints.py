@@ -73,8 +73,18 @@ class LastCheckpoint(KeptKey):
         """Skip the training if it had stopped early; the checkpoint is loaded."""
         super().on_fit_start(trainer, pl_module)
         for each, patience in self._patience:
+            state = each.state_dict()
             each.patience = patience
-            trainer.should_stop |= has_stopped(each, each.state_dict())
+            if has_stopped(each, state):
+                trainer.should_stop = True
+            else:
+                each.stopping_reason = EarlyStoppingReason.NOT_STOPPED
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count the last epoch of a fit that trains no further: Lightning does so as it trains."""
+        super().on_fit_end(trainer, pl_module)
+        progress = trainer.fit_loop.epoch_progress.current
+        progress.completed = progress.processed  # type: ignore[attr-defined]  # annotated as its base
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over Ctrl-C and SIGTERM."""
@@ -140,13 +150,15 @@ def early_stopping(trainer: pl.Trainer) -> list[EarlyStopping]:
 def has_stopped(callback: EarlyStopping, state: Mapping[str, Any]) -> bool:
     """Say whether early stopping ended a fit, and would so with the patience it has now.
 
+    A decision before ``min_epochs`` holds, as Lightning's does, though a later epoch was better.
+
     Args:
         callback: As configured.
         state: What it said of itself when the checkpoint was saved.
     """
     reason = EarlyStoppingReason(state["stopping_reason"])
     if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
-        return bool(state["wait_count"] >= callback.patience)
+        return bool(callback.patience <= max(state["patience"], state["wait_count"]))
     return reason is not EarlyStoppingReason.NOT_STOPPED
 
 
