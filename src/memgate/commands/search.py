@@ -19,6 +19,7 @@ from memgate.commands.fit import log_setting, training_settings
 from memgate.commands.jobs import JobProgress, run_jobs
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
+from memgate.commands.ray_jobs import run_on_ray
 from memgate.commands.report import console
 from memgate.commands.study_plan import Group, Study, digest_of
 from memgate.errors import InputError
@@ -93,7 +94,7 @@ class Found:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-def find(study: Study, folder: Path, processes: int) -> Found:
+def find(study: Study, folder: Path, processes: int, ray: str | None = None) -> Found:
     """Run the trials that are missing, and return the best settings of each group.
 
     A trial that fails stops none of the others, and the best of those that came to their end
@@ -103,6 +104,8 @@ def find(study: Study, folder: Path, processes: int) -> Found:
         study: What is searched for, and the rest of the settings; the first of its seeds is taken.
         folder: Where Optuna's storage is, ``search.db``: a stopped search goes on.
         processes: How many trials at a time.
+        ray: Address of a Ray cluster to run on instead, all on this machine: Optuna's storage is a
+            file.
 
     Raises:
         InputError: What is to be searched for can't be, or Optuna isn't installed.
@@ -121,13 +124,20 @@ def find(study: Study, folder: Path, processes: int) -> Found:
         for number in range(len(search.trials), len(search.trials) + trials - done):
             waiting[f"{group.name}-trial{number}"] = replace(first, number=number)
     total = trials * len(study.groups)
-    print(f"search {study.name}: {total} trials, {len(waiting)} to do in {processes} processes")
-    failed: dict[str, str] = {}
-    if waiting:
-        with JobProgress(total, console(), total - len(waiting)) as progress:
-            failed = run_jobs(run_trial, waiting, processes, progress)
+    where = f"on Ray at {ray}" if ray else f"in {processes} processes"
+    print(f"search {study.name}: {total} trials, {len(waiting)} to do {where}")
+    failed = _run(waiting, total, processes, ray) if waiting else {}
     best = {name: _best(name, search) for name, search in opened.items()}
     return Found({name: settings for name, settings in best.items() if settings}, failed)
+
+
+def _run(
+    waiting: Mapping[str, Trial], total: int, processes: int, ray: str | None
+) -> dict[str, str]:
+    with JobProgress(total, console(), total - len(waiting)) as progress:
+        if ray:
+            return run_on_ray(run_trial, waiting, ray, progress)
+        return run_jobs(run_trial, waiting, processes, progress)
 
 
 def check(study: Study) -> None:

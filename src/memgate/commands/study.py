@@ -16,7 +16,7 @@ from memgate.commands.fit import run_fit
 from memgate.commands.jobs import JobProgress, alone, processes_of, run_jobs, tell_failures
 from memgate.commands.lightning_cli import EXPERIMENT, AgreementCLI
 from memgate.commands.progress import FitProgress
-from memgate.commands.ray_jobs import run_on_ray
+from memgate.commands.ray_jobs import on_this_machine, run_on_ray
 from memgate.commands.report import console
 from memgate.commands.study_plan import Study, StudyRun, read_study
 from memgate.commands.train import make_corpus
@@ -42,8 +42,9 @@ def study(
         configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
         jobs: Processes, one thread each; None for as many as there are cores.
         ray: Address of a Ray cluster to run on instead, such as ``auto`` or
-            ``ray://head:10001``; its machines need memgate, the data under the same paths, and one
-            MLflow server in ``MLFLOW_TRACKING_URI``.
+            ``ray://head:10001``; its machines need what `memgate.commands.ray_jobs.run_on_ray`
+            says, and ``MLFLOW_TRACKING_URI`` unless all are this one. Where not all are, a search
+            runs its trials here, in `jobs` processes: its storage is a file of this machine.
 
     Raises:
         InputError: The file, an option or the data can't be used; or at the end the store doesn't
@@ -52,11 +53,12 @@ def study(
     processes = processes_of(jobs)
     planned = read_study(file, configs)
     search.check(planned)
+    search_ray = ray if ray and on_this_machine(ray) else None
     for name in dict.fromkeys(group.data for group in planned.groups):
         make_corpus(configs, name)
     with alone(FOLDER / planned.name, "memgate study"):
         try:
-            found = search.find(planned, FOLDER / planned.name, processes)
+            found = search.find(planned, FOLDER / planned.name, processes, search_ray)
             runs = planned.runs(found.settings)
             failed = _run(planned.name, runs, processes, ray)
         except KeyboardInterrupt:
