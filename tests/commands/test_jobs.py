@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from memgate.commands.jobs import DIED, JobProgress, processes_of, run_jobs
+from memgate.commands.jobs import DIED, JobProgress, processes_of, run_jobs, unwarned
 from memgate.errors import InputError
 
 
@@ -65,6 +66,20 @@ class Slow(JobProgress):
     def ended(self, name: str, error: str | None) -> None:
         time.sleep(0.5)
         super().ended(name, error)
+
+
+def test_warnings_are_back_when_a_job_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("memgate.test")
+
+    @unwarned()
+    def job() -> None:
+        logger.warning("within")
+        raise ValueError("by the way")
+
+    with pytest.raises(ValueError, match="by the way"):
+        job()
+    logger.warning("behind")
+    assert caplog.messages == ["behind"]
 
 
 def test_a_process_that_dies_while_nobody_looks_takes_no_waiting_job(tmp_path: Path) -> None:

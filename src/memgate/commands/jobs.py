@@ -6,6 +6,7 @@ It knows nothing of what the jobs do and imports nothing heavy: a worker imports
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sys
 import traceback
@@ -185,6 +186,17 @@ def told(work: Callable[[Job], object], job: Job) -> str | None:
     except (Exception, SystemExit) as error:  # whatever it is, the other jobs go on
         return line_of(error)
     return None
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Log no warnings within: each job would say the same, over the bar."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def line_of(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import math
 import shutil
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from memgate.commands.checkpoints import best_checkpoint
 from memgate.commands.fit import log_setting, training_settings
-from memgate.commands.jobs import JobProgress, run_jobs
+from memgate.commands.jobs import JobProgress, run_jobs, unwarned
 from memgate.commands.lightning_cli import AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.ray_jobs import run_on_ray
@@ -217,9 +216,9 @@ def _best(name: str, search: Any) -> dict[str, Any]:
     return best
 
 
+@unwarned()
 def run_trial(trial: Trial) -> None:
     """Ask for settings, train with them, and tell Optuna what came of it."""
-    logging.disable(logging.WARNING)  # said once for every trial, over the bar
     optuna = _optuna()
     search = trial.open()
     asked = search.ask()

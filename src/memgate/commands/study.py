@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,14 @@ from rich.console import Console
 
 from memgate.commands import checkpoints, search
 from memgate.commands.fit import run_fit
-from memgate.commands.jobs import JobProgress, alone, processes_of, run_jobs, tell_failures
+from memgate.commands.jobs import (
+    JobProgress,
+    alone,
+    processes_of,
+    run_jobs,
+    tell_failures,
+    unwarned,
+)
 from memgate.commands.lightning_cli import EXPERIMENT, AgreementCLI
 from memgate.commands.progress import FitProgress
 from memgate.commands.ray_jobs import on_this_machine, run_on_ray
@@ -182,9 +188,9 @@ def _check(runs: Sequence[StudyRun]) -> None:
             raise InputError(f"{run.name}: {error}") from error
 
 
+@unwarned()
 def make(run: StudyRun) -> None:
     """Make a run, or go on with it where it was stopped; nothing, if it is done by now."""
-    logging.disable(logging.WARNING)  # said once for every run, over the bar
     mine = [
         one
         for one in studies.attempts(EXPERIMENT, run.study)
