@@ -30,7 +30,7 @@ from memgate.commands.lightning_cli import EXPERIMENT
 from memgate.commands.ray_jobs import on_this_machine, run_on_ray
 from memgate.errors import InputError
 from memgate.tracking.store import connect, experiment
-from tests.tracking.servers import GUARD
+from tests.tracking.servers import GUARD, server
 
 NAME = socket.gethostname()
 RAY = Path(sys.executable).with_name("ray")
@@ -252,6 +252,29 @@ def test_a_study_and_its_search_run_on_both_workers_into_one_store(
     assert not list(Path("mlruns/spool").glob("*"))
     assert main(["study", "tiny.yaml", "--ray", cluster.address]) == 0
     assert "study tiny: 2 runs, 2 done, 0 to do" in capsys.readouterr().out
+
+
+@pytest.mark.server
+def test_both_workers_write_a_study_to_one_server(
+    cluster: Cluster, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("two.yaml").write_text("{cells: [rnn, gru], data: [synthetic], seeds: 2}")
+    with server() as team:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", team.uri)
+        assert main(["study", "two.yaml", "--ray", cluster.address]) == 0
+        runs = runs_of("study")
+        assert [run.info.status for run in runs] == ["FINISHED"] * 4
+        assert {run.data.tags["node"] for run in runs} == {"one", "two"}
+        for run in runs:
+            assert str(run.info.artifact_uri).startswith("mlflow-artifacts:")
+            tables = {file.path for file in connect().list_artifacts(run.info.run_id, "tables")}
+            assert "tables/gate_statistics.parquet" in tables
+        for cell in ("rnn", "gru"):
+            versions = connect().search_model_versions(f"name='memgate-{cell}-synthetic'")
+            assert sorted(version.tags["seed"] for version in versions) == ["0", "1"]
+    assert not (cluster.folder / "other.db").exists()
+    assert not {"mlflow.db", "artifacts"} & {path.name for path in Path("mlruns").iterdir()}
+    assert not list(Path("mlruns/spool").glob("*"))
 
 
 def test_machines_that_can_not_share_the_store_are_refused(
