@@ -164,7 +164,7 @@ def test_an_impossible_range_is_refused_before_any_process_starts(
     planned(space={"model.dropout": given})
     assert main(["study", "mine.yaml"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("memgate: error: search: model.dropout: ")
+    assert line.startswith("memgate: error: mine.yaml: search: model.dropout: ")
     assert told in line
     assert not Path("mlruns").exists()
 

@@ -147,24 +147,25 @@ def check(study: Study) -> None:
     """
     if not study.search:
         return
+    where = f"{study.file}: search"
     trials, space = study.search.get("trials"), study.search.get("settings")
     if set(study.search) != {"trials", "settings"} or type(trials) is not int or trials < 1:
         raise InputError(
-            f"search: expected trials, a number of at least 1, and settings; got {study.search}"
+            f"{where}: expected trials, a number of at least 1, and settings; got {study.search}"
         )
     if not isinstance(space, dict) or not space:
-        raise InputError(f"search: settings: expected names with ranges, got {space!r}")
+        raise InputError(f"{where}: settings: expected names with ranges, got {space!r}")
     for name, given in space.items():
         keys = set(given) if isinstance(given, dict) else set()
         ranged = keys <= RANGE and {"low", "high"} <= keys
         if not ranged and keys != {"choices"}:
             raise InputError(
-                f"search: {name}: expected low and high (and log or step), or choices; "
+                f"{where}: {name}: expected low and high (and log or step), or choices; "
                 f"got {given!r}"
             )
         wrong = _wrong_range(**given) if ranged else _wrong_choices(given["choices"])
         if wrong:
-            raise InputError(f"search: {name}: {wrong}")
+            raise InputError(f"{where}: {name}: {wrong}")
 
 
 def _wrong_choices(choices: Any) -> str:

@@ -125,7 +125,7 @@ class Study:
     """What a study's file says.
 
     Attributes:
-        name: Name of the file without its ending.
+        file: Where it says so.
         groups: Cells × data × tasks.
         seeds: Each of them for every group.
         settings: The same in every run, such as ``model.hidden_size: 50``.
@@ -133,12 +133,17 @@ class Study:
         search: Settings that are searched for, see `memgate.commands.search`; or none.
     """
 
-    name: str
+    file: Path
     groups: tuple[Group, ...]
     seeds: tuple[int, ...]
     settings: Mapping[str, Any]
     vary: Mapping[str, Sequence[Any]]
     search: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its ending."""
+        return self.file.stem
 
     def runs(self, found: Mapping[str, Mapping[str, Any]] = NONE) -> list[StudyRun]:
         """Return every run, those of one seed together.
@@ -165,7 +170,9 @@ class Study:
         names = [run.name for run in runs]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise InputError(f"vary: expected runs of different names, got several {min(twice)}")
+            raise InputError(
+                f"{self.file}: vary: expected runs of different names, got several {min(twice)}"
+            )
         return runs
 
 
@@ -205,14 +212,14 @@ def read_study(path: Path, configs: Path) -> Study:
         if not isinstance(values, list) or not values:
             raise InputError(f"{path}: vary: {name}: expected a list of values, got {values!r}")
     study = Study(
-        name=path.stem,
+        file=path,
         groups=groups,
         seeds=_seeds(path, said.get("seeds", SEEDS)),
         settings=_mapping(said.get("settings", {}), f"{path}: settings"),
         vary=vary,
         search=_mapping(said.get("search", {}), f"{path}: search"),
     )
-    _require_open(path, study)
+    _require_open(study)
     return study
 
 
@@ -246,7 +253,7 @@ def _mapping(given: Any, where: str) -> dict[str, Any]:
     return given
 
 
-def _require_open(path: Path, study: Study) -> None:
+def _require_open(study: Study) -> None:
     """See that no setting is one that the plan itself sets: names and tags would be wrong."""
     searched = study.search.get("settings")
     given = {"settings": study.settings, "vary": study.vary}
@@ -255,7 +262,7 @@ def _require_open(path: Path, study: Study) -> None:
         for planned, key in PLANNED.items():
             if f"{planned}.".startswith(f"{name}."):
                 raise InputError(
-                    f"{path}: {where}: expected settings that {key} doesn't set, got {name}"
+                    f"{study.file}: {where}: expected settings that {key} doesn't set, got {name}"
                 )
 
 
