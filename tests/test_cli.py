@@ -53,16 +53,26 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["dance"], ["train", "--cell", "transformer"], ["evaluate", "m"], ["ui", "--port", "x"]],
+    ("arguments", "told", "command"),
+    [
+        ([], "arguments are required: command", ""),
+        (["dance"], "invalid choice: 'dance'", ""),
+        (["history", "m", "--dance"], "unrecognized arguments: --dance", ""),
+        (["train", "--cell", "transformer"], "--cell: invalid choice: 'transformer'", " train"),
+        (["evaluate", "m"], "arguments are required: --out", " evaluate"),
+        (["ui", "--port", "x"], "--port: invalid int value: 'x'", " ui"),
+    ],
 )
-def test_wrong_usage_is_told_with_status_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+def test_wrong_usage_is_told_in_one_line_with_status_2(
+    arguments: list[str], told: str, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("memgate: error: ")
+    assert told in line
+    assert line.endswith(f"; see `memgate{command} --help`")
+    assert not said.out
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:

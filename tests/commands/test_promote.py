@@ -168,7 +168,7 @@ def test_drift_is_reported_where_it_cannot_be_judged(
     connect().delete_model_version(NAME, "2")
     assert promote("4") == 0
     printed = capsys.readouterr().out
-    assert "no spread is known: 2 of 3 seeds of the champion's setting" in printed
+    assert "no spread is known: expected 3 versions of the champion's setting" in printed
     assert "(version 1, 3)" in printed
     farthest = r"farthest apart: .* \(layer 0\), 0\.(900 against 0\.390|100 against 0\.610)"
     assert re.search(farthest, printed), "write, or its complement"
@@ -274,7 +274,8 @@ def test_the_fit_says_what_to_type(
     status = run(*command.split()[1:])
     printed = capsys.readouterr().out
     assert "B  challenger, version 2, on 200 items in common, of 200 and 200 test items" in printed
-    assert "drift isn't judged: no spread is known: 1 of 3 seeds" in printed
+    assert "drift isn't judged: no spread is known: expected 3 versions" in printed
+    assert "each of another seed, found 1 (version 1)" in printed
     assert champion_of(name) == {0: "2", 1: "1"}[status]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from memgate import __version__
 from memgate.arguments import making, reading, store, training
+from memgate.errors import InputError
 
 CONFIGURED = {
     "fit": "train from a configuration, test, track and register",
@@ -15,13 +17,25 @@ CONFIGURED = {
 """Commands whose arguments are those of a LightningCLI: `memgate fit --help`."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as those of the commands are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
     What is parsed has as its ``function`` the module in `memgate.commands` and the function that
     runs it, whose parameters are named as the arguments.
     """
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="memgate", description="What a recurrent network remembers, and how it decides to."
     )
     whole.add_argument("--version", action="version", version=f"memgate {__version__}")

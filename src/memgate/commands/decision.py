@@ -55,10 +55,10 @@ class Decision:
         if not self.drift["items"].equals(self.drift["items_seeds"]):
             return "the two profiles were read on other items"
         if len(self.seeds) < LEAST_SEEDS:
-            have = (
-                f"{len(self.seeds)} of {LEAST_SEEDS} seeds of the champion's setting that need be"
+            return (
+                f"no spread is known: expected {LEAST_SEEDS} versions of the champion's setting, "
+                f"each of another seed, found {len(self.seeds)} (version {', '.join(self.seeds)})"
             )
-            return f"no spread is known: {have} are registered (version {', '.join(self.seeds)})"
         return ""
 
     @property
@@ -150,7 +150,8 @@ class Decision:
 
 def _worse(row: Mapping[Hashable, Any], margin: float) -> str:
     overall = row["by"] == "overall"
-    where = "overall" if overall else f"with {row['stratum']} attractors"
+    stratum = row["stratum"]
+    where = "overall" if overall else f"with {stratum} attractor{'s' * (stratum != '1')}"
     beyond = "" if overall else f", lower by more than {margin:g}"
     return (
         f"{where} {100 * row['accuracy_b']:.1f}% right, the champion {100 * row['accuracy_a']:.1f}%"

@@ -274,6 +274,11 @@ def _configuration(path: Path) -> str:
 def _yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        there = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
+        raise InputError(
+            f"{path}: expected a configuration, found none; {path.parent} has {there}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a configuration, got: {error}") from error
     except yaml.YAMLError as error:
