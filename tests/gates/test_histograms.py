@@ -9,30 +9,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memgate.gates.histograms import BINS, LEVELS, count, first_places, quantiles, shares
-from memgate.gates.sums import by_kind
+from memgate.gates.histograms import BINS, LEVELS, quantiles, shares
+from memgate.gates.sums import OneHot, Sorted
+
+Way = type[OneHot] | type[Sorted]
+WAYS: tuple[Way, ...] = (OneHot, Sorted)
+both_ways = pytest.mark.parametrize("way", WAYS)
 
 
-def counted(values: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+def counted(values: Tensor, groups: Tensor, n_groups: int, way: Way = Sorted) -> Tensor:
     histogram = torch.zeros(n_groups, BINS, values.shape[1], dtype=torch.int64)
-    add(histogram, values, groups)
+    add(histogram, values, groups, way)
     return histogram
 
 
-def add(histogram: Tensor, values: Tensor, groups: Tensor) -> None:
-    kinds = by_kind(groups, len(histogram))
-    first = first_places(kinds.sorted, values.shape[1])
-    count(histogram, values, kinds.order, first, torch.empty_like(values))
+def add(histogram: Tensor, values: Tensor, groups: Tensor, way: Way = Sorted) -> None:
+    no_means = torch.zeros(0, values.shape[1], dtype=torch.float64)
+    way(groups, len(histogram)).gate(values, no_means, histogram)
 
 
-@given(seed=st.integers(0, 2**32 - 1), words=st.integers(1, 80), spread=st.sampled_from([0.1, 5]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    words=st.integers(1, 80),
+    spread=st.sampled_from([0.1, 5]),
+    way=st.sampled_from(WAYS),
+)
 def test_counts_shares_and_quantiles_are_those_of_the_values(
-    seed: int, words: int, spread: float
+    seed: int, words: int, spread: float, way: Way
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     values = torch.sigmoid(spread * torch.randn(words, 3, generator=generator)).double()
     groups = torch.randint(4, (words,), generator=generator)
-    histogram = counted(values, groups, 4).numpy()
+    histogram = counted(values, groups, 4, way).numpy()
     below, above = shares(histogram)
     found = quantiles(histogram)
     for group in range(4):
@@ -50,18 +58,40 @@ def test_counts_shares_and_quantiles_are_those_of_the_values(
             assert (np.diff(found[group, unit]) >= 0).all()
 
 
-def test_both_ends_are_in_a_bin() -> None:
+@both_ways
+def test_both_ends_are_in_a_bin(way: Way) -> None:
     values = torch.tensor([[0.0], [1.0], [1.0]])
-    histogram = counted(values, torch.zeros(3, dtype=torch.int64), 1)
+    histogram = counted(values, torch.zeros(3, dtype=torch.int64), 1, way)
     assert histogram[0, [0, -1], 0].tolist() == [1, 2]
     assert histogram.sum() == 3
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_ends_of_the_shares_are_edges_of_bins(dtype: torch.dtype) -> None:
+def test_what_is_no_gate_is_at_an_end_and_nowhere_else_in_memory(dtype: torch.dtype) -> None:
+    """The gates of a network that has diverged; a loop that trusts them writes anywhere."""
+    values = torch.tensor([[torch.nan, -torch.inf, torch.inf, -1e30, 1e30, 0.5]], dtype=dtype)
+    histogram = counted(values, torch.tensor([1]), 3)
+    assert histogram.sum() == 6
+    assert histogram[1].sum(0).tolist() == [1] * 6
+    assert histogram[1, [0, -1]].sum() == 5
+
+
+@pytest.mark.parametrize("units", [1, 127, 128, 129, 300])
+def test_every_unit_has_its_own_counters(units: int) -> None:
+    values = torch.linspace(0, 0.999, units, dtype=torch.float64).repeat(2, 1)
+    histogram = counted(values, torch.tensor([0, 2]), 3)
+    bins = (values[0] * BINS).long()
+    for kind in (0, 2):
+        assert torch.equal(histogram[kind].argmax(0), bins)
+        assert (histogram[kind].sum(0) == 1).all()
+
+
+@both_ways
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ends_of_the_shares_are_edges_of_bins(dtype: torch.dtype, way: Way) -> None:
     step = 1e-6
     values = torch.tensor([[0.1 - step], [0.1 + step], [0.5], [0.9 - step], [0.9 + step]]).to(dtype)
-    low, high = shares(counted(values, torch.zeros(5, dtype=torch.int64), 1).numpy())
+    low, high = shares(counted(values, torch.zeros(5, dtype=torch.int64), 1, way).numpy())
     assert (low.item(), high.item()) == (1, 1)
 
 
@@ -73,11 +103,12 @@ def test_a_histogram_turned_round_is_that_of_the_complement() -> None:
     torch.testing.assert_close(counted(values, group, 1).flip(1), turned, rtol=0, atol=0)
 
 
-def test_counts_are_added() -> None:
+@both_ways
+def test_counts_are_added(way: Way) -> None:
     torch.manual_seed(0)
     values, groups = torch.rand(50, 2), torch.randint(3, (50,))
-    histogram = counted(values[:20], groups[:20], 3)
-    add(histogram, values[20:], groups[20:])
+    histogram = counted(values[:20], groups[:20], 3, way)
+    add(histogram, values[20:], groups[20:], way)
     assert torch.equal(histogram, counted(values, groups, 3))
 
 

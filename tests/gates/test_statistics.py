@@ -45,7 +45,7 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
     torch.manual_seed(0)
     classifier = build(cell, hidden_size=64)
-    batch = torch.randint(13, (900, 20))
+    batch = torch.randint(13, (1800, 20))
     assert batch.numel() * 64 > 2 * BLOCK
     apart = [*torch.split(batch, 100)]
     assert_same(gate_statistics(classifier, [batch]), gate_statistics(classifier, apart))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from jaxtyping import Float, Int, Int32, Int64
-from torch import Tensor
+
+from memgate.gates.loops import Array, compiled
 
 BINS = 100
 """Bins of a gate, each 0.01 wide: bin k holds [k/100, (k+1)/100), the last one also 1.
@@ -26,47 +25,6 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that tables show."""
 
 Numbers = npt.NDArray[np.float64]
-Places = Int32[Tensor, "words units"]
-
-
-def first_places(kinds: Int[Tensor, " words"], units: int) -> Places:
-    """Return where in a flat histogram the lowest bin of each word's kind and each unit is.
-
-    Args:
-        kinds: Of words sorted by kind, as `memgate.gates.sums.Kinds` has them.
-        units: How many there are.
-    """
-    # units in the last place: neighbours in memory then never wait for one another's counter
-    lanes = torch.arange(units, dtype=torch.int32, device=kinds.device)
-    return (kinds.int() * (BINS * units)).unsqueeze(1) + lanes
-
-
-def count(
-    histogram: Int64[Tensor, "kinds bins units"],
-    values: Float[Tensor, "words units"],
-    order: Int[Tensor, " words"],
-    first: Places,
-    scratch: Float[Tensor, "words units"],
-) -> None:
-    """Add the values of each unit to their kind and bin.
-
-    One `index_add_` over int32 places, in which torch has a plain loop for one dimension. Words
-    come sorted by kind, so that its counters stay in the cache: 1.4 ns a value against 3.0 in
-    blocks of 2,048 words of 20 kinds and 384 units (one thread); the sorting moves bytes, 0.03 ns.
-    The places themselves take 0.8 ns.
-
-    Args:
-        histogram: Counts so far; contiguous. Changed in place.
-        values: In [0, 1].
-        order: The words sorted by kind.
-        first: `first_places` of their kinds in that order.
-        scratch: Overwritten.
-    """
-    below = BINS * (1 - torch.finfo(values.dtype).eps)  # so that 1 is in the last bin
-    bins = torch.mul(values, below, out=scratch).to(torch.uint8).index_select(0, order)
-    places = bins.to(torch.int32).mul_(values.shape[1]).add_(first)
-    one = torch.ones(1, dtype=torch.int64, device=values.device)
-    histogram.view(-1).index_add_(0, places.flatten(), one.expand(places.numel()))
 
 
 def shares(
@@ -99,15 +57,40 @@ def quantiles(histogram: npt.NDArray[np.int64], levels: Sequence[float] = LEVELS
         The levels in a new last dimension, in place of that of the bins; NaN where nothing was
         counted.
     """
-    below = histogram.cumsum(-2)
-    n = below[..., -1:, :]
-    result = []
-    for level in levels:
-        rank = np.ceil(level * n).clip(1).astype(np.int64)  # else all of `below` is turned to float
-        place = (below < rank).sum(-2, keepdims=True).clip(max=BINS - 1)
-        inside = np.take_along_axis(histogram, place, -2)
-        missing = rank - (np.take_along_axis(below, place, -2) - inside)
-        with np.errstate(invalid="ignore", divide="ignore"):  # nothing counted: 1 / 0
-            found = (place + missing / inside) / BINS
-        result.append(np.where(n > 0, found, np.nan)[..., 0, :])
-    return np.stack(result, axis=-1)
+    *groups, _, units = histogram.shape
+    flat = np.ascontiguousarray(histogram).reshape(-1, BINS, units)
+    found = np.empty((len(levels), len(flat), units))
+    _read_quantiles(flat, np.array(levels), found)
+    return np.moveaxis(found / BINS, 0, -1).reshape(*groups, units, len(levels))
+
+
+@compiled
+def _read_quantiles(histogram: Array, levels: Array, found: Array) -> None:
+    """Read quantiles off histograms, as `quantiles` says.
+
+    Args:
+        histogram: Groups × bins × units.
+        levels: In (0, 1).
+        found: Levels × groups × units, in bins; NaN where nothing was counted. Overwritten.
+    """
+    groups, bins, units = histogram.shape
+    ranks = np.empty((len(levels), units))
+    for group in range(groups):
+        below = np.zeros(units, np.int64)
+        for place in range(bins):
+            for unit in range(units):
+                below[unit] += histogram[group, place, unit]
+        for unit in range(units):
+            for number in range(len(levels)):
+                ranks[number, unit] = max(1, np.ceil(levels[number] * below[unit]))
+                found[number, group, unit] = np.nan
+            below[unit] = 0
+        for place in range(bins):
+            for unit in range(units):
+                inside = histogram[group, place, unit]
+                if inside:
+                    for number in range(len(levels)):
+                        missing = ranks[number, unit] - below[unit]
+                        if 0 < missing <= inside:
+                            found[number, group, unit] = place + missing / inside
+                    below[unit] += inside

@@ -9,37 +9,34 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 from torchmetrics import Metric
 
 from memgate.errors import InputError
-from memgate.gates.effects import EFFECTS, Flat, effects, flat
-from memgate.gates.histograms import BINS, Places, count, first_places
+from memgate.gates.effects import EFFECTS, flat
+from memgate.gates.histograms import BINS
 from memgate.gates.profile import (
     UNITS,
     UnitSets,
     cell_counts,
     cell_items,
-    cell_sums,
     profile_table,
     readings_of,
 )
-from memgate.gates.sums import Columns, Kinds, Pivot, by_kind
+from memgate.gates.sums import Averages, Kinds, Signs, by_kind, cell_sums
 from memgate.gates.tables import GateTables, Toward, distance_table, effect_table, gate_table
 from memgate.gates.words import CELLS, KINDS, Words, unknown_words
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import Trajectory, trajectories
 
-BLOCK = 2**19
+BLOCK = 2**20
 """Values of one gate that are read at a time on a CPU.
 
-A block costs some 1,000 calls of torch: 2^18 values take 4 to 5% more than 2^19 (128 units; 12 to
-15% with 650). `benchmarks/gates.py` has the whole pass against the fused forward.
+A block costs some 1,000 calls of torch: 2^20 values take 1 to 7% less than 2^19, 4 to 20% less than
+2^18 (128 and 650 units). `benchmarks/gates.py` has the whole pass against the fused forward.
 """
-
-Averages = Float[Tensor, "words sets"]
 
 
 class GateStatistics(Metric):
@@ -125,64 +122,44 @@ class GateStatistics(Metric):
         self.n += kinds.n
         self.cell_n += cell_counts(words.cells)
         self.cell_items += cell_items(words.cells, len(layers[0].hidden))
-        first = first_places(kinds.sorted, self.gate_sums.shape[-1])
-        scratch = layers[0].hidden.new_empty(3 + self.sets.directions.shape[2], *first.shape)
+        signs = torch.stack([words.signs, words.numbers])
         for layer, trajectory in enumerate(layers):
-            averages = self._gates(layer, trajectory, kinds, first, scratch)
-            averages += self._effects(layer, trajectory, words, kinds, scratch)
-            of_sets = torch.stack(averages).double().transpose(1, 2)
-            both = torch.stack([of_sets, of_sets.square()], dim=2).flatten(0, 2)
-            sums = cell_sums(both, words.cells)
-            self.cell_sums[layer] += sums.view_as(self.cell_sums[layer])
+            of_sets = self._gates(layer, trajectory, kinds)
+            of_sets += self._effects(layer, trajectory, kinds, signs)
+            self.cell_sums[layer] += cell_sums(torch.stack(of_sets), words.cells)
 
-    def _gates(
-        self, layer: int, trajectory: Trajectory, kinds: Kinds, first: Places, scratch: Columns
-    ) -> list[Averages]:
+    def _gates(self, layer: int, trajectory: Trajectory, kinds: Kinds) -> list[Averages]:
         """Count the gates of a layer; return the averages of keep and write over sets of units."""
         averages = []
         for row, gate in enumerate(self.gates):
-            values = flat(trajectory.gates[gate])
-            count(self.histogram[layer, row], values, kinds.order, first, scratch[0])
-            pivot = Pivot(values, scratch[:2])
-            self.gate_sums[layer, row] += pivot.moments(kinds.add(scratch[:2]), kinds.n)
+            means = self.sets.means[layer, : len(UNITS) if READINGS[gate] else 0]
+            sums = kinds.gate(flat(trajectory.gates[gate]), means, self.histogram[layer, row])
+            self.gate_sums[layer, row] += sums.moments
             if READINGS[gate]:
-                averages.append(self.sets.average(layer, values))
+                averages.append(sums.averages)
         return averages
 
     def _effects(
-        self, layer: int, trajectory: Trajectory, words: Words, kinds: Kinds, scratch: Columns
+        self, layer: int, trajectory: Trajectory, kinds: Kinds, signs: Signs
     ) -> list[Averages]:
         """Count the effects of a layer; return effect, evidence and probe for sets of units."""
-        averages, toward = [], list[Averages]()
-        for row, (name, values) in enumerate(zip(self.effects, effects(trajectory), strict=True)):
-            pivot = Pivot(values, scratch[:2])
-            torch.abs(values, out=scratch[2])
-            if name == "change":
-                averages.append(self.sets.average(layer, scratch[2]))
-            if row < len(self.effects) - 1:
-                sums = kinds.add(scratch[:3])
-            else:
-                toward = self._toward(layer, values, words)
-                signs = torch.stack([words.signs, words.numbers][: len(scratch) - 3])
-                torch.mul(values, signs.to(values.dtype).unsqueeze(2), out=scratch[3:])
-                sums = kinds.add(scratch)
-                if layer == len(self.effect_sums) - 1:
-                    self.signed += sums[3]
-                if len(self.numbered):
-                    self.numbered[layer] += sums[4]
-            plain, square = pivot.moments(sums[:2], kinds.n)
-            self.effect_sums[layer, row] += torch.stack([plain, sums[2], square])
-        return averages + toward
-
-    def _toward(self, layer: int, change: Flat, words: Words) -> list[Averages]:
-        """Return a layer's change of the hidden state along the readout and the probe, signed."""
-        directions = self.sets.directions[layer].to(change.dtype)
-        along = (change @ directions.flatten(1)).view(len(change), *directions.shape[1:])
-        signs = (words.signs, words.numbers)
-        return [
-            sign.unsqueeze(1) * of_sets
-            for sign, of_sets in zip(signs, along.unbind(1), strict=False)
+        last = layer == len(self.effect_sums) - 1
+        sums = kinds.effects(trajectory, self.sets.means[layer], signs)
+        self.effect_sums[layer] += sums.moments
+        if last:
+            self.signed += sums.signed[0]
+        if len(self.numbered):
+            self.numbered[layer] += sums.signed[1]
+        # along a direction the change of the states is the change of what they are along it
+        directions = self.sets.directions[layer].to(trajectory.hidden.dtype)
+        change = (flat(trajectory.hidden) @ directions.flatten(1)).double()
+        batch = len(trajectory.hidden)
+        change[batch:] -= change[:-batch].clone()
+        toward = change.view(len(change), *directions.shape[1:]).unbind(1)
+        towards = [
+            sign.unsqueeze(1) * of_sets for sign, of_sets in zip(signs, toward, strict=False)
         ]
+        return [sums.sizes, *towards]
 
     def compute(self) -> GateTables:
         """Return the tables."""

@@ -1,63 +1,77 @@
-"""Sums of the values of units over the words of each kind: in their own type, then in float64."""
+"""What is added up over the words of each kind: moments, histograms, averages over units."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 from torch.nn import functional
 
-RUN = 64
-"""Words that are added up in the values' own type.
+from memgate.gates.effects import Flat, effects, flat
+from memgate.gates.histograms import BINS
+from memgate.gates.loops import Array, read_cells, read_change, read_gate, read_products, sort
+from memgate.gates.words import CELLS
+from memgate.models.trajectory import Trajectory
 
-A float32 sum is off by at most 64 steps of 6e-8 then, 4e-6 of the size of what is added; these
-errors are of either sign, and a corpus has many runs.
-"""
-
-PIVOT = 16
-"""A unit's pivot is the mean of every 16th word: it need only be near the values."""
-
-Columns = Float[Tensor, "columns words units"]
-Totals = Float64[Tensor, "columns kinds units"]
+Means = Float64[Tensor, "sets units"]
+Averages = Float64[Tensor, "words sets"]
+Histogram = Int64[Tensor, "kinds bins units"]
+Signs = Int64[Tensor, "signs words"]
 
 
-class Kinds(NamedTuple):
-    """The words of a block sorted by kind, and cut into runs of at most `RUN` of one kind."""
+class GateSums(NamedTuple):
+    """Of one gate."""
 
-    order: Int[Tensor, " words"]
-    """The words, those of one kind behind one another."""
-    sorted: Int[Tensor, " words"]
-    """Their kinds in that order."""
-    starts: Int[Tensor, " runs"]
-    """Where in that order each run starts."""
-    of_run: Int[Tensor, " runs"]
-    """Its kind."""
-    n: Int[Tensor, " kinds"]
+    moments: Float64[Tensor, "2 kinds units"]
+    """Σx and Σx² over the words of each kind."""
+    averages: Averages
+    """The average over each set of units."""
+
+
+class EffectSums(NamedTuple):
+    """Of the effects of one layer."""
+
+    moments: Float64[Tensor, "effects 3 kinds units"]
+    """Σx, Σ|x| and Σx² of each effect of `memgate.gates.effects`, in their order."""
+    signed: Float64[Tensor, "signs kinds units"]
+    """Σ sign · x of the last of them, the change of the hidden state."""
+    sizes: Averages
+    """The average of |change| over each set of units."""
+
+
+@runtime_checkable
+class Kinds(Protocol):
+    """The words of a block by kind.
+
+    Sums are made in float64, so that the order of words is nothing; Σx² is rounded by 1e-16 of
+    itself, so that a spread is known to 1e-8 of the values.
+    """
+
+    n: Int64[Tensor, " kinds"]
     """Words of each kind."""
 
-    def add(self, columns: Columns) -> Totals:
-        """Add up the values of each column and unit by kind.
-
-        `embedding_bag` adds rows about as fast as they can be read: 0.11 to 0.15 ns a value,
-        whatever the number of kinds, where a product with a one-hot matrix of 20 kinds takes 0.27
-        in float32 (one thread).
+    def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
+        """Add up a gate.
 
         Args:
-            columns: Contiguous.
+            values: In [0, 1]; what isn't has a bin at an end.
+            means: The weights of each set's units in its average.
+            histogram: Counts so far, in the bins of `memgate.gates.histograms`; changed in place.
         """
-        count, words, units = columns.shape
-        column = torch.arange(count, device=columns.device).unsqueeze(1)
-        sums = functional.embedding_bag(
-            (self.order + words * column).flatten(),
-            columns.view(-1, units),
-            (self.starts + words * column).flatten(),
-            mode="sum",
-        )
-        result = sums.new_zeros(count * len(self.n), units, dtype=torch.float64)
-        places = (self.of_run + len(self.n) * column).flatten()
-        return result.index_add_(0, places, sums.double()).view(count, -1, units)
+        ...
+
+    def effects(self, trajectory: Trajectory, means: Means, signs: Signs) -> EffectSums:
+        """Add up the effects of a layer.
+
+        Args:
+            trajectory: Of whole prefixes; words are in the order of `memgate.gates.effects.flat`.
+            means: As for `gate`.
+            signs: -1, 0 or 1 for each word.
+        """
+        ...
 
 
 def by_kind(kinds: Int[Tensor, " words"], count: int) -> Kinds:
@@ -67,41 +81,108 @@ def by_kind(kinds: Int[Tensor, " words"], count: int) -> Kinds:
         kinds: From 0 to `count` - 1; on a CPU others are refused.
         count: How many kinds there are.
     """
-    n = torch.bincount(kinds, minlength=count)
-    ordered, order = kinds.sort()
-    place = torch.arange(len(kinds), device=kinds.device) - (n.cumsum(0) - n)[ordered]
-    starts = (place % RUN == 0).nonzero().squeeze(1)
-    return Kinds(order, ordered, starts, ordered[starts], n)
+    return OneHot(kinds, count) if kinds.is_cuda else Sorted(kinds, count)
 
 
-class Pivot:
-    """A number near the values of each unit; squares are summed of the distance from it.
+class OneHot:
+    """`Kinds` as products with a matrix that has a 1 at each word's kind: what a GPU does well."""
 
-    A float32 square of the value itself would be off by 6e-8, and so the spread of a unit that
-    never moves would be 2e-4.
+    def __init__(self, kinds: Int[Tensor, " words"], count: int) -> None:
+        self._kinds = kinds
+        self._is_kind = functional.one_hot(kinds, count).T.double()
+        self.n = torch.bincount(kinds, minlength=count)
 
-    Args:
-        values: What is summed.
-        out: Gets their distance from the pivot, and the square of that.
-    """
-
-    def __init__(
-        self, values: Float[Tensor, "words units"], out: Float[Tensor, "2 words units"]
-    ) -> None:
-        pivot = values[::PIVOT].mean(0)
-        torch.sub(values, pivot, out=out[0])
-        torch.mul(out[0], out[0], out=out[1])
-        self._pivot = pivot.double()
-
-    def moments(
-        self, near: Float64[Tensor, "2 kinds units"], n: Int[Tensor, " kinds"]
-    ) -> Float64[Tensor, "2 kinds units"]:
-        """Return the sums of the values and of their squares.
-
-        Args:
-            near: The sums of the two that were written.
-            n: Words of each kind.
-        """
-        plain = torch.addcmul(near[0], n.double().unsqueeze(1), self._pivot)
+    def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
+        """As `Kinds`."""
+        exact, pivot = values.double(), values[0].double()
+        near = exact - pivot  # the first value: else rounding gives a constant a spread of 1e-7
+        units = torch.arange(values.shape[1], device=values.device)
+        bins = (values * BINS).clamp(0, BINS - 1).long()
+        places = ((self._kinds * BINS).unsqueeze(1) + bins) * len(units) + units
+        one = torch.ones(1, dtype=torch.int64, device=values.device)
+        histogram.view(-1).index_add_(0, places.flatten(), one.expand(places.numel()))
+        few, squares = self._is_kind @ near, self._is_kind @ near.square()
+        plain = torch.addcmul(few, self.n.double().unsqueeze(1), pivot)
         # Σx² = Σ(x-p)² + p·(Σ(x-p) + Σx)
-        return torch.stack([plain, torch.addcmul(near[1], near[0] + plain, self._pivot)])
+        moments = torch.stack([plain, torch.addcmul(squares, few + plain, pivot)])
+        return GateSums(moments, exact @ means.T)
+
+    def effects(self, trajectory: Trajectory, means: Means, signs: Signs) -> EffectSums:
+        """As `Kinds`."""
+        found = [values.double() for values in effects(trajectory)]
+        moments = [
+            torch.stack([self._is_kind @ each for each in (values, values.abs(), values.square())])
+            for values in found
+        ]
+        *_, change, hidden = found[-1], *found  # without a cell the memory is the hidden state
+        signed = (self._is_kind * signs.unsqueeze(1)) @ hidden
+        return EffectSums(torch.stack(moments), signed, change.abs() @ means.T)
+
+
+class Sorted:
+    """`Kinds` as compiled loops over the sorted words."""
+
+    def __init__(self, kinds: Int[Tensor, " words"], count: int) -> None:
+        self.n = torch.bincount(kinds, minlength=count)
+        if len(self.n) > count:
+            raise IndexError(f"kinds: expected 0 to {count - 1}, {len(self.n) - 1} is out of range")
+        self._starts = np.concatenate([[0], self.n.cumsum(0).numpy()])
+        self._order = np.empty(len(kinds), np.int64)
+        sort(_array(kinds), self._starts, self._order)
+
+    def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
+        """As `Kinds`."""
+        moments = np.zeros((len(self.n), 2, values.shape[1]))
+        averages = np.zeros((len(values), len(means)))
+        words = self._order, self._starts
+        read_gate(_array(values), *words, means.numpy(), histogram.numpy(), moments, averages)
+        return GateSums(torch.from_numpy(moments).transpose(0, 1), torch.from_numpy(averages))
+
+    def effects(self, trajectory: Trajectory, means: Means, signs: Signs) -> EffectSums:
+        """As `Kinds`."""
+        hidden = _array(flat(trajectory.hidden))
+        back, words = len(trajectory.hidden), (self._order, self._starts)
+        kinds, units = len(self.n), hidden.shape[1]
+        sizes = np.zeros((len(hidden), len(means)))
+        signed = np.zeros((len(signs), kinds, units))
+        moments = np.zeros((1 if trajectory.cell is None else 4, 3, kinds, units))
+        if trajectory.cell is None:
+            last = means.numpy(), signs.numpy(), moments[0], signed, sizes
+            read_change(hidden, back, *words, *last)
+        else:
+            write, keep, candidate, cell = (
+                _array(flat(states))
+                for states in (
+                    trajectory.gates["input"],
+                    trajectory.gates["forget"],
+                    trajectory.candidate,
+                    trajectory.cell,
+                )
+            )
+            read_products(write, keep, candidate, cell, back, *words, moments[:2])
+            no_signs, no_means = signs[:0].numpy(), means[:0].numpy()
+            read_change(cell, back, *words, means.numpy(), no_signs, moments[2], signed[:0], sizes)
+            read_change(
+                hidden, back, *words, no_means, signs.numpy(), moments[3], signed, sizes[:, :0]
+            )
+        return EffectSums(*(torch.from_numpy(each) for each in (moments, signed, sizes)))
+
+
+def cell_sums(
+    columns: Float64[Tensor, "readings words sets"], cells: Int[Tensor, "3 words"]
+) -> Float64[Tensor, "readings sets 2 cells"]:
+    """Add up each column and its square over the words of each cell."""
+    result = columns.new_zeros(len(columns), columns.shape[2], 2, CELLS)
+    if not columns.is_cuda:
+        read_cells(_array(columns), _array(cells), result.numpy())
+        return result
+    of_sets = columns.transpose(1, 2)
+    both = torch.stack([of_sets, of_sets.square()], dim=2)
+    for kind in cells:
+        result.index_add_(3, kind, both)
+    return result
+
+
+def _array(values: Tensor) -> Array:
+    array: Array = values.detach().contiguous().numpy()
+    return array
