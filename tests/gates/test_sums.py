@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from memgate.gates.effects import effects, flat
 from memgate.gates.histograms import BINS
-from memgate.gates.sums import OneHot, Sorted, by_kind, cell_sums
+from memgate.gates.sums import OneHot, Sorted, by_kind, cell_sums, cells_by_index, cells_by_loop
 from memgate.gates.words import CELLS
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import unroll
@@ -110,14 +112,18 @@ def test_a_kind_that_there_is_not_is_refused() -> None:
             by_kind(torch.tensor([0, kind]), KINDS)
 
 
-def test_columns_are_added_up_by_each_kind_of_cell() -> None:
+@pytest.mark.parametrize("add", [cells_by_loop, cells_by_index])
+def test_columns_are_added_up_by_each_kind_of_cell(
+    add: Callable[[Tensor, Tensor, Tensor], None],
+) -> None:
     torch.manual_seed(0)
     columns = torch.randn(3, 40, 2, dtype=torch.float64)
     cells = torch.randint(CELLS, (3, 40))
-    found = cell_sums(columns, cells)
-    assert found.shape == (3, 2, 2, CELLS)
+    found = torch.zeros(3, 2, 2, CELLS, dtype=torch.float64)
+    add(columns, cells, found)
     for cell in range(CELLS):
         times = (cells == cell).sum(0).double()  # a word may be in one cell by two kinds
         for power in (1, 2):
             expected = torch.einsum("w,rws->rs", times, columns**power)
             torch.testing.assert_close(found[:, :, power - 1, cell], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(cell_sums(columns, cells), found, rtol=0, atol=1e-12)

@@ -46,8 +46,8 @@ class EffectSums(NamedTuple):
 class Kinds(Protocol):
     """The words of a block by kind.
 
-    Sums are made in float64, so that the order of words is nothing; Σx² is rounded by 1e-16 of
-    itself, so that a spread is known to 1e-8 of the values.
+    Sums are made in float64, so that the order of words is nothing. A spread is known to 1e-8 of
+    the values for gates, whose sums are made from near them, and to 1e-7 for effects.
     """
 
     n: Int64[Tensor, " kinds"]
@@ -81,7 +81,7 @@ def by_kind(kinds: Int[Tensor, " words"], count: int) -> Kinds:
         kinds: From 0 to `count` - 1; on a CPU others are refused.
         count: How many kinds there are.
     """
-    return OneHot(kinds, count) if kinds.is_cuda else Sorted(kinds, count)
+    return Sorted(kinds, count) if kinds.is_cpu else OneHot(kinds, count)
 
 
 class OneHot:
@@ -171,16 +171,24 @@ class Sorted:
 def cell_sums(
     columns: Float64[Tensor, "readings words sets"], cells: Int[Tensor, "3 words"]
 ) -> Float64[Tensor, "readings sets 2 cells"]:
-    """Add up each column and its square over the words of each cell."""
+    """Add up each column and its square over the words of each cell of the profile."""
     result = columns.new_zeros(len(columns), columns.shape[2], 2, CELLS)
-    if not columns.is_cuda:
-        read_cells(_array(columns), _array(cells), result.numpy())
-        return result
+    add = cells_by_loop if columns.is_cpu else cells_by_index
+    add(columns, cells, result)
+    return result
+
+
+def cells_by_loop(columns: Tensor, cells: Tensor, result: Tensor) -> None:
+    """As `cell_sums`, added to the result: on a CPU."""
+    read_cells(_array(columns), _array(cells), result.numpy())
+
+
+def cells_by_index(columns: Tensor, cells: Tensor, result: Tensor) -> None:
+    """As `cell_sums`, added to the result: on a GPU."""
     of_sets = columns.transpose(1, 2)
     both = torch.stack([of_sets, of_sets.square()], dim=2)
     for kind in cells:
         result.index_add_(3, kind, both)
-    return result
 
 
 def _array(values: Tensor) -> Array:
