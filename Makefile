@@ -63,7 +63,7 @@ linzen: $(READY) ## the setting of Linzen et al. (2016) with three cells; needs 
 	@$(MAKE) --no-print-directory study STUDY=configs/study/linzen2016.yaml
 
 answer: $(READY) ## train 150 networks (half an hour), write docs/answer and docs/how-the-gate-decides.md
-	@$(BIN)/memgate answer
+	@$(BIN)/python -m experiments.gate_decides
 
 data/synthetic.jsonl: $(READY)
 	@$(BIN)/memgate generate --out $@ --items 10000 --seed 1

@@ -19,14 +19,14 @@ from benchmarks.recipe import PackedModule, Recipe, items_of
 from benchmarks.setting import ROOT, Setting
 from benchmarks.table import Row, at_least
 from benchmarks.timing import now, ratio
-from memgate.commands.checkpoints import LastCheckpoint, best_checkpoint
-from memgate.commands.gate_series import GateSeries
-from memgate.commands.lightning_cli import AgreementCLI
-from memgate.commands.progress import FitProgress
 from memgate.data.batches import ExactLengthBatches
+from memgate.fitting.checkpoints import LastCheckpoint, best_checkpoint
+from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.gate_series import GateSeries
+from memgate.fitting.module import AgreementModule, fused_adam
+from memgate.fitting.progress import FitProgress
 from memgate.models.classifier import Cell, Classifier
 from memgate.tracking.runs import RunLogger
-from memgate.training import AgreementModule, fused_adam
 
 BATCH = 128
 

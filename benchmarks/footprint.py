@@ -25,9 +25,9 @@ from benchmarks.recipe import EpochClock
 from benchmarks.setting import ROOT
 from memgate.commands.generate import generate
 from memgate.data.datamodule import AgreementData
-from memgate.data.jsonl import JsonLines
-from memgate.data.plans import MAX_ATTRACTORS, MAX_INTERVENING
-from memgate.training import AgreementModule
+from memgate.data.sources.grammar.quotas import MAX_ATTRACTORS, MAX_INTERVENING
+from memgate.data.sources.jsonl import JsonLines
+from memgate.fitting.module import AgreementModule
 
 UNITS = 50
 

@@ -14,7 +14,7 @@ from benchmarks.setting import VOCABULARY, Setting, mixed, prefixes
 from benchmarks.table import Row, at_least, at_most
 from benchmarks.timing import in_turns, ratio
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.roles import ROLES
+from memgate.data.items.roles import ROLES
 from memgate.data.vocabulary import Index
 from memgate.gates.reading import gate_tables
 from memgate.models.classifier import Cell, Classifier

@@ -18,10 +18,10 @@ from benchmarks.growth_figure import growth_figure
 from benchmarks.setting import VOCABULARY, prefixes
 from benchmarks.timing import seconds
 from memgate.data.datamodule import AgreementData
-from memgate.data.grammar import Grammar
+from memgate.data.sources.grammar.source import Grammar
 from memgate.data.vocabulary import Index, Vocabulary
 from memgate.models.classifier import Classifier
-from memgate.plots import save
+from memgate.reporting.plots import save
 
 UNITS, LENGTH = 50, 10
 

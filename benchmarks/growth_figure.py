@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from memgate.plots.style import CELLS, GREY, INK, LARGE, MEDIUM, OTHER, SMALL, blank, dress
+from memgate.reporting.plots.style import (
+    CELLS,
+    GREY,
+    INK,
+    LARGE,
+    MEDIUM,
+    OTHER,
+    SMALL,
+    blank,
+    dress,
+)
 
 LOOKS = {"training": CELLS["lstm"], "gates": CELLS["gru"], "memory": OTHER}
 PANELS = {"items": "items", "length": "words of a prefix", "units": "units"}

@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.machine import Machine
 from memgate.data.batches import Prefixes
-from memgate.data.grammar import Grammar
-from memgate.data.jsonl import JsonLines
-from memgate.data.roles import ROLES
+from memgate.data.items.roles import ROLES
+from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.jsonl import JsonLines
 from memgate.data.vocabulary import Index
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from benchmarks.timing import in_turns, ratio
 from memgate.data.vocabulary import Vocabulary
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
-from memgate.tracking.registry import register
+from memgate.tracking.registry.versions import register
 from memgate.tracking.store import connect, experiment
 
 SENTENCE = "the keys to the cabinet"

@@ -1,11 +1,15 @@
-"""For every test: shapes are checked as the code runs, and Hugging Face has a cache of its own."""
+"""For every test: shapes are checked as code runs, and Hugging Face has a cache of its own."""
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,6 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("memgate", deadline=None)
 settings.load_profile("memgate")
 
+pytest_plugins = ["tests.projects"]
+
 CACHE = pytest.StashKey[Path]()
 
 
@@ -39,3 +45,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove that cache."""
     shutil.rmtree(config.stash[CACHE])
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    def write(name: str, *lines: str | dict[str, Any], encoding: str = "utf-8") -> str:
+        """Write lines below `tmp_path`, gzipped if the name says so, and return the path."""
+        text = "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines)
+        content = text.encode(encoding)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        return str(path)
+
+    return write

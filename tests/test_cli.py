@@ -16,7 +16,7 @@ import pytest
 import memgate
 from memgate.arguments import parser
 from memgate.cli import main
-from memgate.data.corpus import Corpus
+from memgate.data.corpora.corpus import Corpus
 
 HEAVY = {"torch", "lightning", "mlflow", "datasets", "pandas", "numpy", "pyarrow", "jsonargparse"}
 
@@ -41,7 +41,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     commands = "train fit validate test study report evaluate generate corpus explain gates"
-    commands += " intervene oracle answer compare promote rollback history export sync ui"
+    commands += " intervene oracle compare promote rollback history export sync ui"
     for command in commands.split():
         assert re.search(rf"^    {command}\b", printed, re.MULTILINE), command
 
@@ -76,19 +76,19 @@ def test_wrong_usage_is_told_in_one_line_with_status_2(
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
+    from experiments.gate_decides import study
     from memgate.arguments import options as arguments
-    from memgate.commands import answer, train
-    from memgate.data.roles import ROLES
-    from memgate.data.suites import SUITES
+    from memgate.commands import train
+    from memgate.data.items.roles import ROLES
+    from memgate.evaluation.suites.loading import SUITES
     from memgate.models.classifier import RECURRENCE
-    from memgate.models.oracle import GatedCell
+    from memgate.models.hand_set import GatedCell
 
-    assert tuple(RECURRENCE) == arguments.CELLS == train.CELLS == answer.CELLS
+    assert tuple(RECURRENCE) == arguments.CELLS == train.CELLS == study.CELLS
     assert get_args(GatedCell) == arguments.GATED
     assert ROLES == arguments.ROLES
     assert tuple(SUITES) == arguments.SUITES
-    assert answer.UNITS == arguments.UNITS
-    assert set(answer.DATA) < set(arguments.DATA)
+    assert set(study.DATA) < set(arguments.DATA)
     configs = Path(__file__).parents[1] / "configs/data"
     assert all((configs / f"{name}.yaml").is_file() for name in arguments.DATA)
 

@@ -25,6 +25,6 @@ def load(uri: str) -> Predictor:
     Raises:
         InputError: There is no such model, or its files are damaged.
     """
-    from memgate.tracking.registry import load_predictor
+    from memgate.tracking.registry.versions import load_predictor
 
     return load_predictor(uri)

@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         if given and given[0] in CONFIGURED:
-            from memgate.commands import fit
+            from memgate.fitting import run
 
-            getattr(fit, given[0])(given[1:])
+            getattr(run, given[0])(given[1:])
         else:
             _plain(parser().parse_args(given))
     except InputError as error:
@@ -51,7 +51,7 @@ def _interrupted() -> int:
 def _plain(args: argparse.Namespace) -> None:
     """Run a command that isn't a LightningCLI's, with the arguments that its function takes."""
     module, name = args.function.split(":")
-    function = getattr(importlib.import_module(f"memgate.commands.{module}"), name)
+    function = getattr(importlib.import_module(f"memgate.{module}"), name)
     taken = signature(function).parameters
     any_name = any(each.kind is Parameter.VAR_KEYWORD for each in taken.values())
     given = {key: value for key, value in vars(args).items() if key not in WHICH}

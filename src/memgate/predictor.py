@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.tasks import NUMBER, TASKS, Posed, Task
+from memgate.data.items.tasks import NUMBER, TASKS, Posed, Task
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import Classifier
@@ -80,7 +80,7 @@ class Predictor:
         """Return the items that the task can be posed on, and what is read of them.
 
         Args:
-            table: Items with the columns of `memgate.data.example.FEATURES`.
+            table: Items with the columns of `memgate.data.items.schema.FEATURES`.
             posed: How it was posed on them; None for the task's own way, with seed 0.
 
         Raises:

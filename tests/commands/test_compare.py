@@ -10,12 +10,12 @@ import pytest
 
 from memgate import evaluation
 from memgate.cli import main
-from memgate.commands.pairs import LEAST, PREDICTIONS, paired
-from memgate.data import jsonl
+from memgate.data.sources import jsonl
 from memgate.errors import InputError
-from memgate.metrics.challenge import COLUMNS
 from memgate.predictor import Predictor
-from tests.commands.rivals import answers, predictor
+from memgate.tracking.registry.challenge import COLUMNS
+from memgate.tracking.registry.pairs import LEAST, PREDICTIONS, paired
+from tests.rivals import answers, predictor
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from memgate.cli import main
-from memgate.data import jsonl, parsing
-from memgate.data.example import SPLITS
+from memgate.data.corpora import parsing
+from memgate.data.items.schema import SPLITS
+from memgate.data.sources import jsonl
 
 pytest.importorskip("spacy", reason="spaCy is in the extra memgate[corpus]")
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 import memgate
-from memgate.baselines import Baselines
+from memgate.baselines.fitted import Baselines
 from memgate.cli import main
-from memgate.data import jsonl
-from memgate.metrics.baselines import NAMES
+from memgate.data.sources import jsonl
+from memgate.metrics.systems import NAMES
 from memgate.predictor import BASELINES
-from memgate.tracking import registry
+from memgate.tracking.registry import versions
 
 GRU = "models:/memgate-gru-synthetic@champion"
 LSTM = "models:/memgate-lstm-synthetic/1"
@@ -57,7 +57,7 @@ def test_table_predictions_and_figure_agree_with_the_model(
     right = [(p > 0.5) == label for p, label in zip(p_plural, plural, strict=True)]
     own = table[(table["model"] == mine["model"].iloc[0]) & (table["by"] == "overall")]
     assert list(own["system"]) == ["network", *NAMES]
-    baselines = Baselines.load(registry.model_folder(GRU) / BASELINES)
+    baselines = Baselines.load(versions.model_folder(GRU) / BASELINES)
     answers = baselines.p_plural(jsonl.read(["items.jsonl"]).with_format("arrow")[:]) > 0.5
     expected = [sum(right), *(int((answers[name] == plural).sum()) for name in NAMES)]
     assert own["correct"].tolist() == expected
@@ -86,7 +86,7 @@ def test_names_are_there_on_a_narrow_terminal(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("memgate.commands.report.WIDTH_OF_A_LOG", 80)
+    monkeypatch.setattr("memgate.reporting.accuracy.WIDTH_OF_A_LOG", 80)
     Path("odd[bold].jsonl").write_bytes(Path("items.jsonl").read_bytes())
     assert evaluate(GRU, LSTM, "--data", "odd[bold].jsonl") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -113,7 +113,7 @@ def test_a_folder_is_a_model_too_though_it_has_no_baselines(
 
 
 def test_damaged_baselines_are_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = registry.model_folder(GRU) / BASELINES
+    folder = versions.model_folder(GRU) / BASELINES
     (folder / "last_words.parquet").unlink()
     assert evaluate(GRU, "--data", "items.jsonl") == 2
     assert "baselines/last_words.parquet: expected the weights of the last words" in error(capsys)

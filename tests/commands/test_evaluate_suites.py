@@ -14,8 +14,8 @@ import pytest
 
 import memgate
 from memgate.cli import main
-from memgate.data.suites import SUITES
-from memgate.metrics.baselines import NAMES
+from memgate.evaluation.suites.loading import SUITES
+from memgate.metrics.systems import NAMES
 
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")

@@ -15,11 +15,11 @@ import pytest
 import torch
 from rich.cells import cell_len
 
-from memgate.baselines import Baselines
+from memgate.baselines.fitted import Baselines
+from memgate.baselines.last_words import LastWords
 from memgate.cli import main
-from memgate.data.regression import LastWords
+from memgate.data.items.tasks import INFLECTION, NUMBER, Task
 from memgate.data.tagger import Tagger
-from memgate.data.tasks import INFLECTION, NUMBER, Task
 from memgate.data.vocabulary import Vocabulary
 from memgate.models.classifier import Cell, Classifier
 from memgate.predictor import Predictor

@@ -18,9 +18,9 @@ from huggingface_hub import ModelCard
 
 import memgate
 from memgate.cli import main
-from memgate.commands.export import OWN
+from memgate.export.folder import OWN
 from memgate.predictor import Predictor
-from memgate.tracking.registry import model_folder
+from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
 
 GRU = "models:/memgate-gru-synthetic@champion"
@@ -82,7 +82,7 @@ def test_the_folder_loads_and_its_card_says_what_the_run_measured(
         share, low, high = (f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high"))
         assert f"| {row['n']:,} | {share} ({low}–{high}) |" in card.text
     assert "| train | 600 |" in card.text
-    assert "class_path: memgate.data.grammar.Grammar" in card.text
+    assert "class_path: memgate.data.sources.grammar.source.Grammar" in card.text
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", card.text))
     assert shown == {name for name in names if name.endswith(".png")}
 

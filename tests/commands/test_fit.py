@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from mlflow.entities import Run
 
 from memgate.cli import main
-from memgate.commands import fit
-from memgate.commands.checkpoints import has_stopped
+from memgate.fitting import run as fitting_run
+from memgate.fitting.checkpoints import has_stopped
 from memgate.tracking.store import connect
 
 
@@ -45,14 +46,15 @@ def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
     empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     long = [sys.executable, "-m", "memgate", *fit_args, "--trainer.max_epochs", "100000"]
-    with subprocess.Popen(long, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as fit:
-        assert fit.stdout is not None
-        for line in fit.stdout:
+    pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(long, **pipe) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
             if "epoch 3/" in line:
-                fit.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)
                 break
-        rest = fit.stdout.read()
-    assert fit.returncode == 130
+        rest = process.stdout.read()
+    assert process.returncode == 130
     assert "Traceback" not in rest
     assert "--ckpt_path last" in rest
     (killed,) = runs()
@@ -74,8 +76,8 @@ def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
 def test_two_processes_train_test_and_register_once(empty: Path, fit_args: list[str]) -> None:
     ddp = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
     command = [sys.executable, "-m", "memgate", *fit_args, *ddp]
-    fit = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert fit.returncode == 0, fit.stdout + fit.stderr
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     (run,) = runs()
     assert run.info.status == "FINISHED"
     client = connect()
@@ -117,7 +119,7 @@ def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[s
         (["--data.batch_size", "0"], "batch_size: expected at least 1, got 0"),
         (["--data.vocab_size", "0"], "expected a size of at least 1, got 0"),
         (["--data.source.init_args.train", "0"], "train: expected at least 1 item, got 0"),
-        (["--data.source", "memgate.data.jsonl.JsonLines"], "train: expected files"),
+        (["--data.source", "memgate.data.sources.jsonl.JsonLines"], "train: expected files"),
         (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt: expected a checkpoint, found no file"),
         (["--ckpt_path", "last"], "expected a run below"),
         (["--threads", "0"], "--threads: expected at least 1, got 0"),
@@ -235,7 +237,7 @@ def test_what_is_stopped_behind_the_last_epoch_goes_on_to_its_end(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "fit_baselines", stopped)
+        patch.setattr(fitting_run, "fit_baselines", stopped)
         assert main(fit_args) == 130
     assert "--ckpt_path last" in capsys.readouterr().err
     (run,) = runs()

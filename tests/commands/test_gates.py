@@ -9,11 +9,11 @@ import pytest
 
 import memgate
 from memgate.cli import main
-from memgate.data import jsonl
-from memgate.gates.carriers import NumberUnits
+from memgate.data.sources import jsonl
 from memgate.gates.reading import read_gates
-from memgate.gates.units import NUMBER_UNITS
-from memgate.tracking.registry import model_folder
+from memgate.gates.units.number_units import NumberUnits
+from memgate.gates.units.unit import NUMBER_UNITS
+from memgate.tracking.registry.versions import model_folder
 
 FILES = {
     *("gate_statistics.parquet", "gate_statistics_by_distance.parquet"),

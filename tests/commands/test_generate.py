@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memgate.cli import main
-from memgate.data import jsonl
-from memgate.data.grammar import Grammar
+from memgate.data.sources import jsonl
+from memgate.data.sources.grammar.source import Grammar
 
 
 def generate(*args: str, out: str = "data/items.jsonl") -> int:

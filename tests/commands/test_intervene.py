@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from memgate.cli import main
-from memgate.gates.doses import COLUMNS
-from memgate.gates.units import NUMBER_UNITS
+from memgate.gates.interventions.dose_response import COLUMNS
+from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
-from memgate.tracking import registry
+from memgate.tracking.registry import versions
 
 GRU, LSTM, RNN = (f"models:/memgate-{cell}-synthetic@champion" for cell in ("gru", "lstm", "rnn"))
 
@@ -45,7 +45,7 @@ def test_table_and_figure_of_a_model(trained: Path, capsys: pytest.CaptureFixtur
     assert set(table["model"]) == {"memgate-gru-synthetic@champion"}
     assert (table.loc[table["by"] == "overall", "n"] == 300).all()
     assert table.loc[table["note"] == "hard-coded", "to"].eq(0).all()
-    predictor = Predictor.load(registry.model_folder(GRU))
+    predictor = Predictor.load(versions.model_folder(GRU))
     rows = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
     texts, tags = (
         [" ".join(row[name].split(" ")[: row["verb_idx"]]) for row in rows]
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_files(
 def test_number_units_are_those_beside_the_model(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = registry.model_folder(GRU)
+    folder = versions.model_folder(GRU)
     assert intervene(str(folder), "--units", "number", out="none") == 2
     assert f"--units number: expected {NUMBER_UNITS} with units beside" in error(capsys)
     (folder / NUMBER_UNITS).write_text('{"units": [[0, 2], [0, 0]]}')

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 import memgate
+from memgate.baselines.rules import baseline_predictions
 from memgate.cli import main
 from memgate.commands.oracle import classifier_by_hand, noun_ids
-from memgate.data.baselines import baseline_predictions
-from memgate.data.grammar import Grammar
+from memgate.data.sources.grammar.source import Grammar
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import UNKNOWN, Vocabulary
 from memgate.errors import InputError
-from memgate.tracking.registry import champions
+from memgate.tracking.registry.versions import champions
 from memgate.tracking.store import connect
 
 NOUNS = {"NN", "NNS"}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from memgate.cli import main
-from memgate.tracking.champion import champion_of, history
-from memgate.tracking.promotion import same_setting
-from memgate.tracking.registry import model_folder
+from memgate.tracking.registry.champion import champion_of, history
+from memgate.tracking.registry.promotion import same_setting
+from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
-from tests.commands.rivals import ITEMS, NAME, add, answers, profile
+from tests.rivals import ITEMS, NAME, add, answers, profile
 
 FAIR = {0: 10, 1: 10, 2: 5}
 """Items that the champion gets wrong, by attractors."""

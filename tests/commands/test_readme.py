@@ -13,8 +13,8 @@ import pytest
 
 from memgate.arguments import parser
 from memgate.cli import main
-from memgate.commands.lightning_cli import AgreementCLI
-from memgate.commands.study_plan import read_study
+from memgate.fitting.configuration import AgreementCLI
+from memgate.studies.plan import read_study
 
 ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("MEMGATE_DATA")

@@ -17,13 +17,13 @@ import yaml
 from mlflow.entities import Run
 
 from memgate.cli import main
-from memgate.commands.lightning_cli import EXPERIMENT
-from memgate.commands.study import is_elsewhere, make
-from memgate.commands.study_plan import StudyRun, read_study
-from memgate.tracking.spool import FOLDER as SPOOLS
-from memgate.tracking.spool import Spool
+from memgate.fitting.configuration import EXPERIMENT
+from memgate.studies.plan import StudyRun, read_study
+from memgate.studies.run import is_elsewhere, make
+from memgate.tracking.attempts import RETIRED, attempts
+from memgate.tracking.delivery.spool import FOLDER as SPOOLS
+from memgate.tracking.delivery.spool import Spool
 from memgate.tracking.store import connect, experiment, store_name
-from memgate.tracking.studies import RETIRED, attempts
 from memgate.tracking.study_runs import search
 
 
@@ -214,7 +214,7 @@ def test_a_killed_study_goes_on_where_its_runs_were(empty: Path) -> None:
 
 
 def test_a_study_is_at_work_once(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from memgate.commands.jobs import alone
+    from memgate.studies.jobs import alone
 
     with alone(Path("mlruns/studies/mine"), "memgate study"):
         assert main(["study", write()]) == 2

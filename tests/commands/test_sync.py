@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from memgate.cli import main
+from memgate.tracking.delivery.spool import Spool
 from memgate.tracking.runs import RunLogger
-from memgate.tracking.spool import Spool
 from memgate.tracking.store import connect, experiment, store_name
 
 

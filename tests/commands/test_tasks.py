@@ -17,10 +17,10 @@ from mlflow.entities import Run
 
 import memgate
 from memgate.cli import main
-from memgate.data.example import SPLITS
-from memgate.data.tasks import TASKS
-from memgate.metrics.baselines import NAMES
-from memgate.tracking.registry import champions, model_folder
+from memgate.data.items.schema import SPLITS
+from memgate.data.items.tasks import TASKS
+from memgate.metrics.systems import NAMES
+from memgate.tracking.registry.versions import champions, model_folder
 from memgate.tracking.store import connect
 
 CONFIG: dict[str, Any] = {
@@ -28,7 +28,7 @@ CONFIG: dict[str, Any] = {
         "name": "synthetic",
         "batch_size": 64,
         "source": {
-            "class_path": "memgate.data.grammar.Grammar",
+            "class_path": "memgate.data.sources.grammar.source.Grammar",
             "init_args": {"train": 300, "validation": 60, "test": 100, "max_intervening": 6},
         },
     },
@@ -205,7 +205,7 @@ def rewritten(name: str, change: Any) -> list[str]:
     rows = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
     changed = [json.dumps(change(number, row)) for number, row in enumerate(rows)]
     Path(name).write_text("\n".join(changed))
-    config = {"class_path": "memgate.data.jsonl.JsonLines"}
+    config = {"class_path": "memgate.data.sources.jsonl.JsonLines"}
     splits = {split: [name] for split in SPLITS}
     Path("data.yaml").write_text(
         yaml.safe_dump({"data": {"source": {**config, "init_args": splits}}})

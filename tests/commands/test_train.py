@@ -13,11 +13,11 @@ from mlflow.entities import DatasetInput, Run
 
 import memgate
 from memgate.cli import main
-from memgate.data import parsing
-from memgate.gates.carriers import NumberUnits
+from memgate.data.corpora import parsing
 from memgate.gates.drift import profile_hash, read_profile
-from memgate.gates.units import saved
-from memgate.tracking.registry import model_folder
+from memgate.gates.units.number_units import NumberUnits
+from memgate.gates.units.unit import saved
+from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -180,7 +180,7 @@ ARTICLES = """
 data:
   name: wikipedia
   source:
-    class_path: memgate.data.corpus.Corpus
+    class_path: memgate.data.corpora.corpus.Corpus
     init_args: {files: [articles.txt], folder: data/wikipedia, validation: 0.2, test: 0.2}
 model: {hidden_size: 4, embedding_size: 6}
 trainer: {max_epochs: 1}

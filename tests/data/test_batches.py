@@ -14,9 +14,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from memgate.data.batches import NO_PLACE, Batch, ExactLengthBatches, Prefixes
-from memgate.data.example import FEATURES
-from memgate.data.roles import ROLES
-from memgate.data.tasks import NUMBER
+from memgate.data.items.roles import ROLES
+from memgate.data.items.schema import FEATURES
+from memgate.data.items.tasks import NUMBER
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from memgate.data.datamodule import AgreementData
-from memgate.data.example import FEATURES, SPLITS
-from memgate.data.tasks import GRAMMATICALITY, TASKS, TaskName
+from memgate.data.items.schema import FEATURES, SPLITS
+from memgate.data.items.tasks import GRAMMATICALITY, TASKS, TaskName
 from memgate.errors import InputError
 
 Row = dict[str, Any]

@@ -23,12 +23,12 @@ from safetensors.torch import save_file
 
 from memgate.data import encoded
 from memgate.data.datamodule import AgreementData
-from memgate.data.example import FEATURES, SPLITS, Source
-from memgate.data.grammar import Grammar
-from memgate.data.jsonl import JsonLines
-from memgate.data.linzen import Linzen
-from memgate.data.tasks import TASKS
-from memgate.data.treebank import Treebank
+from memgate.data.items.schema import FEATURES, SPLITS, Source
+from memgate.data.items.tasks import TASKS
+from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.jsonl import JsonLines
+from memgate.data.sources.linzen import Linzen
+from memgate.data.sources.treebank import Treebank
 
 ROOT = Path(__file__).parents[2]
 Row = dict[str, Any]
@@ -380,7 +380,8 @@ def test_two_processes_at_once_agree(folder: Path) -> None:
 
 def test_the_name_is_the_same_in_another_process() -> None:
     program = (
-        "from memgate.data import encoded; from memgate.data.grammar import Grammar; "
+        "from memgate.data import encoded; "
+        "from memgate.data.sources.grammar.source import Grammar; "
         "items = Grammar(train=2000, validation=100, test=100).load(); "
         "print(encoded._key(items, {'task': 'number', 'flip_seed': 0}))"
     )

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgate.data import jsonl, linzen
-from memgate.data.baselines import BASELINES, baseline_predictions
-from memgate.data.example import FEATURES
-from memgate.data.numbers import NOUN_NUMBER
+from memgate.baselines.rules import BASELINES, baseline_predictions
+from memgate.data.items.numbers import NOUN_NUMBER
+from memgate.data.items.schema import FEATURES
+from memgate.data.sources import jsonl, linzen
 from memgate.data.tagger import UNKNOWN_TAG, Tagger
 from memgate.data.vocabulary import SYMBOLS
 from memgate.errors import InputError

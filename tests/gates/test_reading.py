@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.example import FEATURES
-from memgate.data.roles import roles
-from memgate.data.tasks import NUMBER, TASKS
+from memgate.data.items.roles import roles
+from memgate.data.items.schema import FEATURES
+from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.profile import DTYPES, pooled

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memgate.gates.effects import effects, flat
 from memgate.gates.histograms import BINS
+from memgate.gates.state_updates import effects, flat
 from memgate.gates.sums import OneHot, Sorted, by_kind, cell_sums, cells_by_index, cells_by_loop
 from memgate.gates.words import CELLS
 from memgate.models.classifier import Cell, Classifier

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
-from memgate.data.example import FEATURES, item
-from memgate.data.tasks import TASKS, TaskName
+from memgate.data.items.schema import FEATURES, item
+from memgate.data.items.tasks import TASKS, TaskName
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.words import CELLS, KINDS, STRATA, Words, unknown_words, words_of
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgate.data.numbers import LABELS as DATA_LABELS
+from memgate.data.items.numbers import LABELS as DATA_LABELS
 from memgate.metrics.agreement import AgreementCounts, counts_frame
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS
 

@@ -11,7 +11,7 @@ import torch
 from memgate.data.vocabulary import Vocabulary
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
-from memgate.tracking.registry import register
+from memgate.tracking.registry.versions import register
 from memgate.tracking.store import connect, experiment
 
 NAME = "memgate-gru-synthetic"

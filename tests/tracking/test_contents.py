@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from mlflow.entities import Run
 
-from memgate import plots
+from memgate.reporting import plots
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import connect
 

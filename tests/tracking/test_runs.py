@@ -25,8 +25,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import memgate
 from memgate.errors import InputError
 from memgate.tracking import monitor, runs
+from memgate.tracking.delivery.spool import Spool
 from memgate.tracking.runs import RunLogger
-from memgate.tracking.spool import Spool
 from memgate.tracking.store import connect, store_name, tracking_uri
 
 # Toys need no workers.

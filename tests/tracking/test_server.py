@@ -20,12 +20,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 from memgate.cli import main
 from memgate.predictor import Predictor
-from memgate.tracking.registry import load_predictor
+from memgate.tracking.delivery.spool import Spool
+from memgate.tracking.registry.versions import load_predictor
 from memgate.tracking.runs import RunLogger
-from memgate.tracking.spool import Spool
 from memgate.tracking.store import connect, experiment
-from tests.commands.conftest import configure
-from tests.tracking.servers import Server, program, server
+from tests.projects import configure
+from tests.servers import Server, program, server
 
 pytestmark = pytest.mark.server
 
@@ -206,7 +206,7 @@ data:
   name: synthetic
   batch_size: 64
   source:
-    class_path: memgate.data.grammar.Grammar
+    class_path: memgate.data.sources.grammar.source.Grammar
     init_args: {train: 600, validation: 100, test: 200, max_intervening: 6}
 trainer:
   max_epochs: 3

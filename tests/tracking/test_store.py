@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from memgate.errors import InputError
 from memgate.predictor import Predictor
-from memgate.tracking.registry import load_predictor
+from memgate.tracking.registry.versions import load_predictor
 from memgate.tracking.store import (
     DEFAULT_URI,
     ENVIRONMENT,

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
 def _add_generate(commands: Commands) -> None:
     what = "write items of the synthetic grammar as agreement JSONL"
     generate = commands.add_parser("generate", help=what, description=what)
-    generate.set_defaults(function="generate:generate")
+    generate.set_defaults(function="commands.generate:generate")
     generate.add_argument("--out", type=Path, required=True, metavar="FILE", help="….jsonl")
     generate.add_argument("--items", type=int, default=1000, help="how many (1000)")
     generate.add_argument("--seed", type=int, default=0, help="seed of the items (0)")
@@ -29,7 +29,7 @@ def _add_generate(commands: Commands) -> None:
 def _add_corpus(commands: Commands) -> None:
     what = "make agreement items of raw text, a dataset of the Hub or files"
     corpus = commands.add_parser("corpus", help=what, description=what)
-    corpus.set_defaults(function="corpus:corpus")
+    corpus.set_defaults(function="commands.corpus:corpus")
     corpus.add_argument("--dataset", help="of the Hugging Face Hub, such as Salesforce/wikitext")
     corpus.add_argument("--config", help="its configuration, such as wikitext-2-raw-v1")
     corpus.add_argument("--split", default="train", help="its split (train)")
@@ -54,7 +54,7 @@ def _add_corpus(commands: Commands) -> None:
     inner = corpus.add_subparsers(dest="what", metavar="check")
     what = "score the items of parsed text against gold trees"
     check = inner.add_parser("check", help=what, description=what)
-    check.set_defaults(function="corpus:check")
+    check.set_defaults(function="commands.corpus:check")
     check.add_argument(
         "--gold",
         nargs="+",

@@ -11,7 +11,6 @@ CELLS = ("rnn", "gru", "lstm")
 GATED = ("gru", "lstm")
 DATA = ("synthetic", "wikipedia", "corpus")
 ROLES = ("before", "subject", "attractor", "noun", "other", "verb")
-UNITS = (2, 4, 8, 32, 100)
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

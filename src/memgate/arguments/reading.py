@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
 def _add_evaluate(commands: Commands) -> None:
     what = "score models on agreement JSONL and on targeted suites, beside their baselines"
     evaluate = commands.add_parser("evaluate", help=what, description=what)
-    evaluate.set_defaults(function="evaluate:evaluate")
+    evaluate.set_defaults(function="commands.evaluate:evaluate")
     evaluate.add_argument(
         "models",
         nargs="*",
@@ -47,7 +47,7 @@ def _add_evaluate(commands: Commands) -> None:
 def _add_explain(commands: Commands) -> None:
     what = "show what the gates do at each word of a sentence, and the answer after it"
     explain = commands.add_parser("explain", help=what, description=what)
-    explain.set_defaults(function="explain:run_explain")
+    explain.set_defaults(function="commands.explain:run_explain")
     explain.add_argument(
         "given",
         nargs="+",
@@ -75,7 +75,7 @@ def _add_gates(commands: Commands) -> None:
     usage = "memgate gates MODEL --data FILE [FILE ...] --out DIR\n       "
     usage += "memgate gates diff MODEL MODEL [--out DIR]"
     gates = commands.add_parser("gates", help=what, description=what, usage=usage)
-    gates.set_defaults(function="gates:gates")
+    gates.set_defaults(function="commands.gates:gates")
     gates.add_argument(
         "given",
         nargs="+",
@@ -89,7 +89,7 @@ def _add_gates(commands: Commands) -> None:
 def _add_intervene(commands: Commands) -> None:
     what = "clamp a model's gates, cut its paths, and score what it still gets right"
     intervene = commands.add_parser("intervene", help=what, description=what)
-    intervene.set_defaults(function="intervene:intervene")
+    intervene.set_defaults(function="commands.intervene:intervene")
     intervene.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
     add_data(intervene, required=True)
     add_out(intervene, required=True)

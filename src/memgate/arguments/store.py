@@ -20,19 +20,19 @@ def add(commands: Commands) -> None:
 def _add_sync(commands: Commands) -> None:
     what = "deliver what runs had to say while the MLflow server was away, or when they were killed"
     sync = commands.add_parser("sync", help=what, description=what)
-    sync.set_defaults(function="sync:sync")
+    sync.set_defaults(function="commands.sync:sync")
 
 
 def _add_ui(commands: Commands) -> None:
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs and models")
-    ui.set_defaults(function="ui:ui")
+    ui.set_defaults(function="commands.ui:ui")
     ui.add_argument("--port", type=int, default=5000, help="port on this machine (5000)")
 
 
 def _add_compare(commands: Commands) -> None:
     what = "two models on the same items, overall and by stratum: paired tables, exact tests"
     compare = commands.add_parser("compare", help=what, description=what)
-    compare.set_defaults(function="compare:compare")
+    compare.set_defaults(function="commands.compare:compare")
     compare.add_argument(
         "models", nargs=2, metavar="MODEL", help="models:/NAME@ALIAS, … or a folder"
     )
@@ -51,7 +51,7 @@ def _add_promote(commands: Commands) -> None:
     promote = commands.add_parser(
         "promote", help=what, description=f"{what}; else exit status 1. {how}"
     )
-    promote.set_defaults(function="promote:promote")
+    promote.set_defaults(function="commands.promote:promote")
     promote.add_argument("name", metavar="NAME", help="the registered model")
     promote.add_argument("version", metavar="VERSION", help="the challenger")
     promote.add_argument(
@@ -67,11 +67,11 @@ def _add_promote(commands: Commands) -> None:
 def _add_history(commands: Commands) -> None:
     what = "which version was champion when, and why"
     history = commands.add_parser("history", help=what, description=what)
-    history.set_defaults(function="history:run_history")
+    history.set_defaults(function="commands.history:run_history")
     history.add_argument("name", metavar="NAME", help="the registered model")
     what = "put the champion before the present one back"
     rollback = commands.add_parser("rollback", help=what, description=what)
-    rollback.set_defaults(function="promote:rollback")
+    rollback.set_defaults(function="commands.promote:rollback")
     rollback.add_argument("name", metavar="NAME", help="the registered model")
     rollback.add_argument("--why", default="", metavar="TEXT", help="kept with the change")
 
@@ -79,7 +79,7 @@ def _add_history(commands: Commands) -> None:
 def _add_export(commands: Commands) -> None:
     what = "write a model as a folder for others: weights, vocabulary, model card; ONNX; the Hub"
     export = commands.add_parser("export", help=what, description=what)
-    export.set_defaults(function="export:export")
+    export.set_defaults(function="export.folder:export")
     export.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
     export.add_argument(
         "out", type=Path, metavar="DIR", help="missing, empty or an earlier export's folder"

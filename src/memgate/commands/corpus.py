@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 from rich.table import Table
 
-from memgate.data.corpus import SHARDS, Corpus
-from memgate.data.example import SPLITS
-from memgate.data.gold import GOLD
-from memgate.data.gold import check as measured
+from memgate.data.corpora.corpus import Corpus
+from memgate.data.corpora.gold import GOLD
+from memgate.data.corpora.gold import check as measured
+from memgate.data.items.schema import SPLITS
 from memgate.errors import InputError
+from memgate.fitting.real_text import build
 from memgate.metrics.accuracy import wilson
 
 SMALL = 20_000
@@ -58,23 +57,6 @@ def corpus(out: Path | None, **settings: Any) -> None:
     )
 
 
-def build(made: Corpus) -> None:
-    """Make a corpus that isn't there; where it is interrupted, say how to go on.
-
-    Raises:
-        InputError: As `Corpus.build`.
-    """
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    try:
-        made.build()
-    except KeyboardInterrupt:
-        done = len(list((made.folder / SHARDS).glob("*.parquet")))
-        told = f"stopped; the same command goes on where it was ({done} parts are done)"
-        print(told, file=sys.stderr)
-        raise
-
-
 def check(gold: Sequence[str], model: str | None) -> None:
     """Print how good the items of parsed text are, beside those of gold trees.
 
@@ -83,7 +65,7 @@ def check(gold: Sequence[str], model: str | None) -> None:
         model: The spaCy model, see `parsing.load`.
 
     Raises:
-        InputError: As `memgate.data.gold.check`.
+        InputError: As `memgate.data.corpora.gold.check`.
     """
     found = measured(gold or GOLD, model)
     table = Table("", "right", "of", "%", "95% interval", box=None)
@@ -129,7 +111,7 @@ def _write_fit(folder: Path) -> None:
     vocabulary and 95% with 1,000 and small batches; 67,000 items are enough for the defaults.
     """
     files = {name: [str(folder / f"{name}.jsonl")] for name in SPLITS}
-    source = {"class_path": "memgate.data.jsonl.JsonLines", "init_args": files}
+    source = {"class_path": "memgate.data.sources.jsonl.JsonLines", "init_args": files}
     name = re.sub(r"[^\w.-]+", "-", folder.resolve().name)
     configuration: dict[str, dict[str, Any]] = {
         "data": {"name": name, "source": source},

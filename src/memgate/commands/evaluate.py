@@ -10,15 +10,17 @@ import datasets
 import pandas as pd
 
 from memgate import evaluation
-from memgate.baselines import Baselines
-from memgate.commands.report import notes, print_accuracy, say_left_out, write_accuracy
-from memgate.commands.runtime import one_quiet_thread
-from memgate.commands.suite_report import print_suites, write_suites
-from memgate.data import files, jsonl, suites
-from memgate.data.tasks import GRAMMATICALITY
+from memgate.baselines.fitted import Baselines
+from memgate.data import files
+from memgate.data.items.tasks import GRAMMATICALITY
+from memgate.data.sources import jsonl
 from memgate.errors import InputError
+from memgate.evaluation.runtime import one_quiet_thread
+from memgate.evaluation.suites import loading
 from memgate.predictor import BASELINES, BATCH_SIZE, Predictor
-from memgate.tracking import registry
+from memgate.reporting.accuracy import notes, print_accuracy, say_left_out, write_accuracy
+from memgate.reporting.suites import print_suites, write_suites
+from memgate.tracking.registry import versions
 
 FOREIGN = 0.1
 """Share of unknown words above which a text is unlike what the model was trained on: the models of
@@ -58,7 +60,7 @@ def evaluate(
     Args:
         models: MLflow model URIs or folders; the champions if none is named.
         data: Files of agreement JSONL, or globs; each file is a data set of its own.
-        asked: Names of suites, see `memgate.data.suites`.
+        asked: Names of suites, see `memgate.evaluation.suites.loading`.
         out: Folder of the results; made where it is missing.
         on_error: ``stop`` at the first bad row, or ``skip`` bad rows.
         batch_size: Prefixes computed at once.
@@ -70,7 +72,7 @@ def evaluate(
     rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.WHAT)}
     names = _short_names(list(rows))
     items = {names[path]: found for path, found in rows.items()}
-    constructed = {name: suites.load(name) for name in dict.fromkeys(asked)}
+    constructed = {name: loading.load(name) for name in dict.fromkeys(asked)}
     loaded = _load(list(dict.fromkeys(models or _champions())))
     both = (
         ("data", items, evaluation.predictions, _show_data),
@@ -112,7 +114,7 @@ def _load(uris: Sequence[str]) -> list[Model]:
         raise InputError(f"expected models of different names, got {', '.join(uris)}")
     models = []
     for name, uri in zip(names, uris, strict=True):
-        folder = registry.model_folder(uri)
+        folder = versions.model_folder(uri)
         beside = folder / BASELINES
         baselines = Baselines.load(beside) if beside.is_dir() else None
         models.append(Model(name, Predictor.load(folder), baselines))
@@ -152,7 +154,7 @@ def _score(
 
 
 def _champions() -> list[str]:
-    champions = registry.champions()
+    champions = versions.champions()
     if not champions:
         raise InputError("expected a MODEL, or champions in the registry; `make train` makes them")
     return champions

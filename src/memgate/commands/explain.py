@@ -18,15 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from memgate.commands.explain_report import print_explanations
-from memgate.data.roles import Role
+from memgate.data.items.roles import Role
 from memgate.data.tagger import Tagger
 from memgate.errors import InputError
-from memgate.gates.explanation import Explanation, explain, first_units, numbers
-from memgate.gates.sentence import find_roles
-from memgate.gates.units import Unit, check, saved
+from memgate.gates.explain.explanation import Explanation, explain, first_units, numbers
+from memgate.gates.explain.roles import find_roles
+from memgate.gates.units.unit import Unit, check, saved
 from memgate.predictor import BASELINES, Predictor
-from memgate.tracking.uris import is_uri
+from memgate.reporting.explanation import print_explanations
+from memgate.tracking.registry.uris import is_uri
 
 PAGE_SIZE = 300_000
 """Bytes that a page should not exceed, so that MLflow's artifact view opens it at once."""
@@ -126,7 +126,7 @@ def _subjects(subject: str | None, sentences: int) -> list[int | None] | None:
 def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> Model:
     folder = Path(uri)
     if not folder.is_dir() or (folder / "MLmodel").is_file():
-        from memgate.tracking.registry import model_folder  # noqa: PLC0415  MLflow
+        from memgate.tracking.registry.versions import model_folder  # noqa: PLC0415  MLflow
 
         folder = model_folder(uri)
     name, predictor = uri.removeprefix("models:/"), Predictor.load(folder)
@@ -138,7 +138,7 @@ def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> Model:
     beside = folder / BASELINES
     tagger = None
     if with_roles and beside.is_dir():
-        from memgate.baselines import Baselines  # noqa: PLC0415  pandas
+        from memgate.baselines.fitted import Baselines  # noqa: PLC0415  pandas
 
         tagger = Baselines.load(beside).tagger
     return Model(name, predictor, list(units), chosen, tagger, found.probe)
@@ -184,7 +184,7 @@ def _tree(explanations: Sequence[Explanation]) -> dict[str, Any]:
 
 def _write(out: Path, explanations: Sequence[Explanation]) -> str:
     """Write the page, whole or not at all, and say so."""
-    from memgate.plots.page import page  # noqa: PLC0415  matplotlib, beside it
+    from memgate.reporting.explain_page import page  # noqa: PLC0415  matplotlib, beside it
 
     text = page(explanations).encode()
     if not out.name or out.is_dir():

@@ -10,20 +10,21 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memgate.commands.findings import OF_UNITS, Findings, find, find_units, known
 from memgate.commands.gates_diff import gates_diff
-from memgate.commands.report import console, write_all
-from memgate.commands.runtime import one_quiet_thread
-from memgate.commands.unit_report import print_units
-from memgate.data import files, jsonl
+from memgate.data import files
+from memgate.data.sources import jsonl
 from memgate.errors import InputError
-from memgate.gates.carriers import NumberUnits
+from memgate.evaluation.runtime import one_quiet_thread
+from memgate.fitting.analysis import OF_UNITS, Findings, find, find_units, known
 from memgate.gates.profile import pooled
 from memgate.gates.reading import read_gates
 from memgate.gates.timescales import timescale_summary
-from memgate.gates.units import NUMBER_UNITS
+from memgate.gates.units.number_units import NumberUnits
+from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
-from memgate.tracking.registry import model_folder
+from memgate.reporting.accuracy import console, write_all
+from memgate.reporting.number_units import print_units
+from memgate.tracking.registry.versions import model_folder
 
 SHOWN = ("before", "subject", "attractor", "noun", "other")
 """Roles of the printed table; the files have the verb's too."""
@@ -61,7 +62,7 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
 
     The number units are those that were found for the model when it was registered; where it has
     none they are looked for by the same items. Files: those of
-    `memgate.commands.findings.Findings.files`, all, or where something is wrong none.
+    `memgate.fitting.analysis.Findings.files`, all, or where something is wrong none.
 
     Args:
         model: An MLflow model URI or a folder.

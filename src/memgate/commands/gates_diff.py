@@ -12,11 +12,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from memgate.commands.report import console, write_all
-from memgate.data.roles import ROLES
+from memgate.data.items.roles import ROLES
 from memgate.errors import InputError
 from memgate.gates.drift import LEAST, PROFILE, profile_differences, profile_hash, read_profile
-from memgate.tracking.registry import model_folder
+from memgate.reporting.accuracy import console, write_all
+from memgate.tracking.registry.versions import model_folder
 
 FARTHEST = 8
 """Places that are printed: one a reading, set of units and layer."""

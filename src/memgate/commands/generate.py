@@ -7,8 +7,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from memgate.data.grammar import Grammar
-from memgate.data.numbers import LABELS
+from memgate.data.items.numbers import LABELS
+from memgate.data.sources.grammar.source import Grammar
 from memgate.errors import InputError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memgate.tracking.champion import Change, champion_of, history
+from memgate.tracking.registry.champion import Change, champion_of, history
 
 HEADINGS = ("from (UTC)", "champion", "in place of", "how", "why")
 
@@ -27,25 +27,6 @@ def run_history(name: str) -> None:
         print(f"now it is version {present}")
     else:
         print(f"now it is version {present}, chosen outside this record")
-
-
-def standing(name: str, version: str) -> str:
-    """Say who is champion where a version isn't, and how it can become it; "" where it is.
-
-    Args:
-        name: The registered model.
-        version: One that was just registered.
-
-    Raises:
-        InputError: There is no such registered model, or no store.
-    """
-    champion = champion_of(name)
-    if champion == version:
-        return ""
-    command = f"memgate promote {name} {version}"
-    if champion is None:
-        return f"{name} has no champion; {command} makes version {version} it"
-    return f"champion is version {champion}; {command} holds version {version} against it"
 
 
 def _last(changes: list[Change]) -> str | None:

@@ -12,20 +12,20 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from memgate import plots
-from memgate.commands.report import console, write_all
-from memgate.commands.runtime import one_quiet_thread
-from memgate.data import jsonl
 from memgate.data.batches import Prefixes
-from memgate.data.roles import Role
+from memgate.data.items.roles import Role
+from memgate.data.sources import jsonl
 from memgate.errors import InputError
-from memgate.gates.answers import drawn, with_roles
-from memgate.gates.doses import dose_response
-from memgate.gates.sites import BETWEEN
-from memgate.gates.units import NUMBER_UNITS, Unit, check, saved
+from memgate.evaluation.runtime import one_quiet_thread
+from memgate.gates.interventions.dose_response import dose_response
+from memgate.gates.interventions.predictions import drawn, with_roles
+from memgate.gates.interventions.targets import BETWEEN
+from memgate.gates.units.unit import NUMBER_UNITS, Unit, check, saved
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
-from memgate.tracking import registry
+from memgate.reporting import plots
+from memgate.reporting.accuracy import console, write_all
+from memgate.tracking.registry import versions
 
 NAMES = {
     "none": "no edit",
@@ -73,7 +73,7 @@ def intervene(
         InputError: The model, a file or an option can't be used.
     """
     one_quiet_thread()
-    predictor = Predictor.load(folder := registry.model_folder(model))
+    predictor = Predictor.load(folder := versions.model_folder(model))
     chosen = _units(units, predictor, folder, model)
     prefixes = _draw(predictor, data, items, seed)
     found = dose_response(predictor, prefixes, chosen, tuple(roles), steps, seed=seed)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from memgate.baselines import Baselines
-from memgate.commands.conclusion import conclude, show
-from memgate.commands.fit import log_setting
-from memgate.commands.lightning_cli import AgreementCLI
-from memgate.data.numbers import NOUN_NUMBER, Label
+from memgate.baselines.fitted import Baselines
+from memgate.data.items.numbers import NOUN_NUMBER, Label
+from memgate.data.items.tasks import NUMBER
 from memgate.data.tagger import Tagger
-from memgate.data.tasks import NUMBER
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
+from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.finalize import conclude, show
+from memgate.fitting.run import log_setting
 from memgate.models.classifier import Classifier
-from memgate.models.oracle import CLASSES, UNITS, GatedCell, K, oracle
+from memgate.models.hand_set import CLASSES, UNITS, GatedCell, K, oracle
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
 
@@ -108,7 +108,7 @@ def classifier_by_hand(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table)
     Args:
         cell: ``gru`` or ``lstm``.
         vocabulary: That of the training split.
-        train: The training split, with the columns of `memgate.data.example.FEATURES`.
+        train: The training split, with the columns of `memgate.data.items.schema.FEATURES`.
 
     Raises:
         InputError: No item has tags, or the cell has no gate; or nearly all labels are the same.

@@ -1,6 +1,7 @@
 """`memgate promote` and `rollback`: a registered model's champion, and what may replace it.
 
-A challenger is worse (`memgate.metrics.challenge.judged`) overall by McNemar's exact test, and by
+A challenger is worse (`memgate.tracking.registry.challenge.judged`) overall by McNemar's exact
+test, and by
 attractors where its loss is beyond the margin and significant too. The margin alone ("in no stratum
 worse by more than a margin") would refuse four of five equally good models by chance, for few test
 items have several attractors; so a loss there that chance explains, called open, refuses nobody.
@@ -15,16 +16,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from memgate.commands.compare import print_pairs
-from memgate.commands.decision import Decision
-from memgate.commands.pairs import paired
 from memgate.errors import InputError
 from memgate.gates.drift import PROFILE, read_profile
-from memgate.gates.spread import COLUMNS, seed_drift
-from memgate.metrics.challenge import MARGIN, judged, paired_table
-from memgate.tracking.champion import Change, How, champion_of, now, previous
-from memgate.tracking.promotion import crown, refuse, require_version, same_setting
-from memgate.tracking.registry import model_folder
+from memgate.gates.seed_drift import COLUMNS, seed_drift
+from memgate.reporting.pairs import print_pairs
+from memgate.tracking.registry.challenge import MARGIN, judged, paired_table
+from memgate.tracking.registry.champion import Change, How, champion_of, now, previous
+from memgate.tracking.registry.decision import Decision
+from memgate.tracking.registry.pairs import paired
+from memgate.tracking.registry.promotion import crown, refuse, require_version, same_setting
+from memgate.tracking.registry.versions import model_folder
 
 REFUSED = 1
 """The exit status of a refusal; wrong input has 2."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from memgate.errors import InputError
-from memgate.tracking.delivery import deliver_waiting
-from memgate.tracking.spool import FOLDER, folders
+from memgate.tracking.delivery.deliver import deliver_waiting
+from memgate.tracking.delivery.spool import FOLDER, folders
 from memgate.tracking.store import connect
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from memgate.commands import corpus
-from memgate.commands.conclusion import Fitted
-from memgate.commands.fit import run_fit
-from memgate.commands.progress import FitProgress
-from memgate.commands.report import console, print_accuracy, write_accuracy
-from memgate.data import parsing
-from memgate.data.corpus import Corpus
 from memgate.errors import InputError
+from memgate.fitting.finalize import Fitted
+from memgate.fitting.progress import FitProgress
+from memgate.fitting.real_text import data_at_hand, make_corpus
+from memgate.fitting.run import run_fit
 from memgate.models.classifier import RECURRENCE
+from memgate.reporting.accuracy import console, print_accuracy, write_accuracy
 
 CELLS = tuple(RECURRENCE)
 
@@ -65,39 +61,3 @@ def _show(fitted: Sequence[Fitted], out: Path) -> None:
     for line in filter(None, (one.standing for one in fitted)):
         print(line)
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
-
-
-def data_at_hand(configs: Path) -> list[str]:
-    """Choose the data: synthetic, and the real text that can be had; one line says which."""
-    folder = os.environ.get("MEMGATE_DATA")
-    if folder:
-        if not Path(folder, "corpus").is_dir():
-            raise InputError(f"MEMGATE_DATA={folder}: expected a folder with corpus/, found none")
-        return ["synthetic", "corpus"]
-    more = "MEMGATE_DATA=/path/to/corpora gives 67,000 items (corpus/, ud/, linzen/)"
-    wikipedia = _corpus(configs, "wikipedia")
-    can_be_made = parsing.is_installed() and parsing.has_package("gensim")
-    if can_be_made or (wikipedia is not None and wikipedia.finished()):
-        print(f"real text: 6,362 items of Wikipedia, from gensim's package; {more}")
-        return ["synthetic", "wikipedia"]
-    print(f"real text: left out; pip install 'memgate[corpus]' brings Wikipedia articles; {more}")
-    return ["synthetic"]
-
-
-def make_corpus(configs: Path, name: str) -> None:
-    """Make the corpus that a configuration of data names, unless it is there."""
-    made = _corpus(configs, name)
-    if made is not None and not made.finished():
-        print(f"{made.folder}: made once, before the fits", flush=True)
-        corpus.build(made)
-
-
-def _corpus(configs: Path, name: str) -> Corpus | None:
-    """Return the corpus of a configuration; None if it has another source or none that works."""
-    try:
-        text = (configs / "data" / f"{name}.yaml").read_text(encoding="utf-8")
-        source = yaml.safe_load(text)["data"]["source"]
-        is_corpus = source["class_path"] == f"{Corpus.__module__}.{Corpus.__qualname__}"
-        return Corpus(**source["init_args"]) if is_corpus else None
-    except (OSError, KeyError, TypeError, yaml.YAMLError):
-        return None  # the fit says what is wrong, and where

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from types import FrameType
 
-from memgate.commands.lightning_cli import EXPERIMENT
 from memgate.errors import InputError
+from memgate.fitting.configuration import EXPERIMENT
 from memgate.tracking.store import connect, database, experiment, tracking_uri
 
 PAGE = "runs?workflowType=machine_learning&compareRunsMode=CHART"

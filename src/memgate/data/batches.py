@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from memgate.data.roles import NO_ROLE, role_codes
-from memgate.data.tasks import Posed
+from memgate.data.items.roles import NO_ROLE, role_codes
+from memgate.data.items.tasks import Posed
 from memgate.data.vocabulary import Index, Vocabulary, Words, prefix_words
 from memgate.errors import InputError
 
@@ -65,7 +65,7 @@ class Prefixes:
     attractors: Int[Tensor, " items"]
     """Attractors, -1 where unknown."""
     roles: Int[Tensor, " tokens"]
-    """Role of each word, its place in `memgate.data.roles.ROLES`, -1 where unknown; int8."""
+    """Role of each word, its place in `memgate.data.items.roles.ROLES`, -1 where unknown; int8."""
     subjects: Int[Tensor, " items"]
     """Place of the head of the subject, -1 where unknown."""
 
@@ -120,7 +120,7 @@ class Prefixes:
 
         Args:
             vocabulary: Gives the ids.
-            table: N items with the columns of `memgate.data.example.FEATURES`.
+            table: N items with the columns of `memgate.data.items.schema.FEATURES`.
             posed: A task posed on just these.
             read: Its words, where they are split already.
 

@@ -13,9 +13,9 @@ import torch
 from memgate.data import encoded
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.encoded import Encoded
-from memgate.data.example import Source
+from memgate.data.items.schema import Source
+from memgate.data.items.tasks import TASKS, Posed, Task, TaskName
 from memgate.data.stretches import Stretches
-from memgate.data.tasks import TASKS, Posed, Task, TaskName
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 
@@ -26,7 +26,7 @@ class AgreementData(pl.LightningDataModule):
     Args:
         source: Where the items come from.
         name: Name of the data in runs and models (``memgate-<cell>-<name>``).
-        task: What is read of an item, and what is asked; see `memgate.data.tasks`.
+        task: What is read of an item, and what is asked; see `memgate.data.items.tasks`.
         batch_size: Rows of a training batch, at most.
         eval_batch_size: Rows of a batch in validation and test, at most.
         vocab_size: Words of the vocabulary, the most frequent ones of the training prefixes.
@@ -130,7 +130,7 @@ class AgreementData(pl.LightningDataModule):
         return posed
 
     def table(self, split: str) -> pa.Table:
-        """Return the items of a split, after `setup`, with `memgate.data.example.FEATURES`."""
+        """Return the items of a split, after `setup`, with `memgate.data.items.schema.FEATURES`."""
         return self.splits[split].with_format("arrow")[:]
 
     def batches(self, split: str) -> ExactLengthBatches:

@@ -29,8 +29,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from memgate.data import batches, files, numbers, roles, tasks, vocabulary
+from memgate.data import batches, files, vocabulary
 from memgate.data.batches import Prefixes
+from memgate.data.items import numbers, roles, tasks
 from memgate.data.vocabulary import Index, Vocabulary
 
 SUFFIX = ".safetensors"

@@ -47,7 +47,7 @@ class Tagger:
         Tokens in `SYMBOLS` stand for other words and are not counted.
 
         Args:
-            table: N items with the columns of `memgate.data.example.FEATURES`.
+            table: N items with the columns of `memgate.data.items.schema.FEATURES`.
         """
         tagged = table.select(["text", "tags"]).filter(table["tags"].is_valid())
         words, _ = flat_words(tagged["text"].combine_chunks())
@@ -82,7 +82,7 @@ class Tagger:
         """Tag the items that have no tags; the others, and all other columns, stay as they are.
 
         Args:
-            table: N items with the columns of `memgate.data.example.FEATURES`.
+            table: N items with the columns of `memgate.data.items.schema.FEATURES`.
 
         Returns:
             The same table, without a null in ``tags``.

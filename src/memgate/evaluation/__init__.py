@@ -1,7 +1,7 @@
 """A predictor, its baselines and items in, tidy tables out."""
 
 from memgate.evaluation.items import accuracy, baseline_accuracy, predictions, unknown
-from memgate.evaluation.suites import suite_accuracy, suite_predictions
+from memgate.evaluation.suites.scores import suite_accuracy, suite_predictions
 
 __all__ = [
     "accuracy",

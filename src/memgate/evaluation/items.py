@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from memgate.baselines import Baselines
+from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
-from memgate.data.keys import item_keys
-from memgate.data.numbers import LABELS
+from memgate.data.items.keys import item_keys
+from memgate.data.items.numbers import LABELS
 from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
-from memgate.metrics.baselines import NAMES, NETWORK
 from memgate.metrics.strata import UNKNOWN
+from memgate.metrics.systems import NAMES, NETWORK
 from memgate.predictor import BATCH_SIZE, Predictor
 
 
@@ -30,13 +30,13 @@ def predictions(
 
     Args:
         predictor: A classifier with its vocabulary and task.
-        items: Agreement items with `memgate.data.example.FEATURES`.
+        items: Agreement items with `memgate.data.items.schema.FEATURES`.
         baselines: The model's baselines, if it has any.
         batch_size: Prefixes computed at once; probabilities don't depend on it beyond 1e-6.
 
     Returns:
         One row an item on which the task could be posed, in their order: item (its key, the same
-        in every model's table: `memgate.data.keys`), id, label (number of the
+        in every model's table: `memgate.data.items.keys`), id, label (number of the
         subject, ``sg``/``pl``), answer and predicted (of the task's answers), p_right (probability
         of the right answer, in [0, 1]), correct, known_word (whether any word is in the
         vocabulary), unknown (share of the words that are not, in [0, 1]), intervening and
@@ -112,7 +112,7 @@ def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
 
     Args:
         baselines: What answers.
-        table: Items with the columns of `memgate.data.example.FEATURES`.
+        table: Items with the columns of `memgate.data.items.schema.FEATURES`.
 
     Returns:
         Columns system, by, stratum, n, correct, accuracy, low, high.

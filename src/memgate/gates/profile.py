@@ -151,7 +151,8 @@ def profile_table(
 
     Returns:
         Columns: ``layer``, from 0; ``reading``: ``write`` and ``keep``, ``effect`` (the absolute
-        change of the memory: `memgate.gates.effects`), all averaged over the units, and in the
+        change of the memory: `memgate.gates.state_updates`), all averaged over the units, and in
+        the
         last layer ``evidence``, with a probe in each ``probe``, both added up over them; ``units``:
         ``all`` or ``number units``; ``by``: ``role``, ``from_subject`` or ``to_verb``; ``stratum``:
         a role, or a place such as "-3", where the subject is 0 and the last word before the verb

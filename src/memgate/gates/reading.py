@@ -31,11 +31,12 @@ def read_gates(
 
     Args:
         predictor: A classifier with its vocabulary and task.
-        table: Items with the columns of `memgate.data.example.FEATURES`.
+        table: Items with the columns of `memgate.data.items.schema.FEATURES`.
         units: The number units, each as (layer, unit), both from 0; none if they aren't known.
         batch_size: Prefixes read at once; the tables don't depend on it.
         probe: The direction of the number probe in each layer, layers × units, as
-            `memgate.gates.carriers.NumberUnits.probe_direction`: only with it has the table of
+            `memgate.gates.units.number_units.NumberUnits.probe_direction`: only with it has the
+            table of
             effects the effect ``probe`` and the profile the reading.
 
     Raises:

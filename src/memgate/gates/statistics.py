@@ -14,7 +14,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from memgate.errors import InputError
-from memgate.gates.effects import EFFECTS, flat
 from memgate.gates.histograms import BINS
 from memgate.gates.profile import (
     UNITS,
@@ -24,6 +23,7 @@ from memgate.gates.profile import (
     profile_table,
     readings_of,
 )
+from memgate.gates.state_updates import EFFECTS, flat
 from memgate.gates.sums import Averages, Kinds, Signs, by_kind, cell_sums
 from memgate.gates.tables import GateTables, Toward, distance_table, effect_table, gate_table
 from memgate.gates.words import CELLS, KINDS, Words, unknown_words

@@ -10,9 +10,9 @@ from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from memgate.gates.effects import Flat, effects, flat
 from memgate.gates.histograms import BINS
 from memgate.gates.loops import Array, read_cells, read_change, read_gate, read_products, sort
+from memgate.gates.state_updates import Flat, effects, flat
 from memgate.gates.words import CELLS
 from memgate.models.trajectory import Trajectory
 
@@ -35,7 +35,7 @@ class EffectSums(NamedTuple):
     """Of the effects of one layer."""
 
     moments: Float64[Tensor, "effects 3 kinds units"]
-    """Σx, Σ|x| and Σx² of each effect of `memgate.gates.effects`, in their order."""
+    """Σx, Σ|x| and Σx² of each effect of `memgate.gates.state_updates`, in their order."""
     signed: Float64[Tensor, "signs kinds units"]
     """Σ sign · x of the last of them, the change of the hidden state."""
     sizes: Averages
@@ -67,7 +67,8 @@ class Kinds(Protocol):
         """Add up the effects of a layer.
 
         Args:
-            trajectory: Of whole prefixes; words are in the order of `memgate.gates.effects.flat`.
+            trajectory: Of whole prefixes; words are in the order of
+            `memgate.gates.state_updates.flat`.
             means: As for `gate`.
             signs: -1, 0 or 1 for each word.
         """

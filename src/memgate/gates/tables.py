@@ -208,7 +208,8 @@ def effect_table(
         toward: That change along directions.
 
     Returns:
-        ``layer`` and ``unit`` count from 0; ``effect`` is one of those of `memgate.gates.effects`,
+        ``layer`` and ``unit`` count from 0; ``effect`` is one of those of
+        `memgate.gates.state_updates`,
         ``evidence`` for the last layer only, ``probe`` for each if there is a probe; ``role`` and
         ``n`` as in `gate_table`; over the words ``mean``, ``mean_abs`` (mean of the absolute value)
         and ``sd`` (the population's).

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from memgate.data.batches import Batch, Prefixes
-from memgate.data.roles import ROLES
+from memgate.data.items.roles import ROLES
 from memgate.metrics.strata import INTERVENING, UNKNOWN
 
 ROLE_NAMES: tuple[str, ...] = (*ROLES, "unknown")

@@ -19,7 +19,7 @@ UNKNOWN = -1
 IntArray = npt.NDArray[np.integer[Any]]
 
 LABELS = ("sg", "pl")
-"""Names of the labels 0 and 1, as in `memgate.data.numbers`, which metrics can't import."""
+"""Names of the labels 0 and 1, as in `memgate.data.items.numbers`, which metrics can't import."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import memgate
 if TYPE_CHECKING:
     import datasets
 
-    from memgate.data.example import Split
+    from memgate.data.items.schema import Split
 
 PARAM_LENGTH = 6000
 """MLflow's limit; longer values are cut."""

@@ -22,19 +22,19 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from mlflow.tracking.context.registry import resolve_tags
 
 from memgate.errors import InputError
-from memgate.tracking.delivery import FAILURES, deliver, deliver_waiting
+from memgate.tracking.delivery.deliver import FAILURES, deliver, deliver_waiting
+from memgate.tracking.delivery.outbox import Outbox
+from memgate.tracking.delivery.spool import FOLDER, NO_FILES, Spool
 from memgate.tracking.ending import Status, status_of
 from memgate.tracking.monitor import Monitor
-from memgate.tracking.outbox import Outbox
 from memgate.tracking.provenance import code_tags, dataset_input, plain_params
-from memgate.tracking.spool import FOLDER, NO_FILES, Spool
 from memgate.tracking.store import connect, reason_of, store_name, storing
 from memgate.tracking.store import experiment as experiment_id
 
 if TYPE_CHECKING:
     import datasets
 
-    from memgate.data.example import Split
+    from memgate.data.items.schema import Split
     from memgate.predictor import Predictor
 
 WAITING_SECONDS = 5.0
@@ -240,7 +240,7 @@ class RunLogger(Logger):
         description: str,
         beside: Mapping[str, Callable[[Path], object]],
     ) -> str | None:
-        """Register a model of the run, as `memgate.tracking.registry.register` does.
+        """Register a model of the run, as `memgate.tracking.registry.versions.register` does.
 
         Returns:
             The version; or None where the store is away and the model waits to be registered.

@@ -1,0 +1,1 @@
+"""What is built on memgate as a user would build it, outside the wheel."""

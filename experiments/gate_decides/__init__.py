@@ -1,0 +1,1 @@
+"""The study behind docs/how-the-gate-decides.md."""

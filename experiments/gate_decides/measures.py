@@ -1,0 +1,258 @@
+"""What the study measures of one network: tidy tables, small enough to keep for each.
+
+Everything is measured on the test split, but for the number units, which are found on the
+validation split. The same items are drawn for every network of the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from memgate.baselines.rules import BASELINES, baseline_predictions, majority
+from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.data.items.numbers import LABELS
+from memgate.errors import InputError
+from memgate.gates.gradients import gradients, untrained
+from memgate.gates.interventions.dose_response import lines, replacements, score
+from memgate.gates.interventions.predictions import drawn, with_roles
+from memgate.gates.profile import pooled
+from memgate.gates.reading import gate_tables
+from memgate.gates.tables import GateTables
+from memgate.gates.timescales import prediction, timescale_table, with_half_lives
+from memgate.gates.units.number_units import NumberUnits, number_units
+from memgate.gates.units.probe import LAST
+from memgate.gates.units.sets import named
+from memgate.gates.units.unit import Unit
+from memgate.metrics.accuracy import accuracy_table, answer_frame
+from memgate.predictor import BATCH_SIZE, Predictor
+
+MEASURES: Mapping[str, int] = {
+    "version": 2,  # to be raised where something else is measured: then all is measured anew
+    "items": 2000,  # of interventions and gradients, as `memgate intervene` draws them
+    # Half of the 2,000 of `memgate.gates.units.number_units`, which take a GRU of 100 units over a
+    # minute.
+    "unit_items": 1000,
+    "draws": 2,  # random sets of units; each costs 4 to 5 changes, 0.2 s apiece
+    "steps": 6,  # doses of write in all units; 11 take 1.5 s more
+    "unit_steps": 6,  # … in the number units, and in random ones
+}
+
+SHOWN = ("overall", "label", "intervening", "attractors")
+"""The breakdowns that are kept."""
+
+CHANGES = ("clamp", "hold", "cut")
+"""What is changed in the number units and in random ones; in all units also the controls."""
+
+OF = {"all": "all", "number units": "number", "chosen": "number", "random": "random"}
+"""What the study calls sets of units: `memgate.gates.profile` and `doses` have names of theirs."""
+
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Data(Protocol):
+    """What is measured on: `memgate.data.datamodule.AgreementData` after its set-up."""
+
+    prefixes: dict[str, Prefixes]
+
+    def table(self, split: str) -> pa.Table:
+        """Return the items of a split."""
+        ...
+
+
+def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.DataFrame]:
+    """Measure a trained network.
+
+    Args:
+        predictor: The network.
+        data: Loaded and encoded with its vocabulary.
+        seed: Of the fresh weights to which gradients are compared.
+
+    Returns:
+        ``accuracy`` (by, stratum, n, correct, accuracy); ``roles`` and ``places``, see `role_table`
+        and `place_table`; ``interventions`` (as
+        `memgate.gates.interventions.dose_response.COLUMNS`, but `of` is ``all``,
+        ``number`` or ``random``); ``gradients`` (trained, state, distance, n, median);
+        ``timescales``, a row a unit (unit, keep, timescale, half_life); ``carriers``, one row, see
+        `carrier_table`.
+
+    Raises:
+        InputError: There are too few items for one of them.
+    """
+    if predictor.classifier.recurrence.num_layers != 1:
+        raise InputError("num_layers: expected 1, for the tables have no column for layers")
+    found = number_units(
+        predictor,
+        data.table("validation"),
+        items=MEASURES["unit_items"],
+        draws=0,  # random orders, of which no table tells, take a quarter of the time
+    )
+    batches = ExactLengthBatches(data.prefixes["test"], BATCH_SIZE)
+    gates = gate_tables(predictor.classifier, batches, found.units, found.probe_direction)
+    sample = drawn(predictor, with_roles(predictor, data.table("test")), MEASURES["items"])
+    norms, decay = _gradients(predictor, sample, seed)
+    lasting = _timescales(gates, decay)
+    return {
+        "accuracy": accuracies(predictor, data.prefixes["test"]),
+        "roles": role_table(gates, found.units),
+        "places": place_table(gates),
+        "interventions": _interventions(predictor, sample, found.units),
+        "gradients": norms,
+        "timescales": lasting,
+        "carriers": carrier_table(found, lasting),
+    }
+
+
+def by_hand_tables(predictor: Predictor, data: Data) -> dict[str, pd.DataFrame]:
+    """Measure a network set by hand, and what can be had without any.
+
+    Returns:
+        ``oracle``: measure (``accuracy``, or a reading of the profile), stratum, n, value;
+        ``baselines``: system (of `memgate.baselines.rules.BASELINES`), by, stratum, n, accuracy.
+    """
+    right = accuracies(predictor, data.prefixes["test"])
+    batches = ExactLengthBatches(data.prefixes["test"], BATCH_SIZE)
+    roles = role_table(gate_tables(predictor.classifier, batches), ())
+    columns = ["measure", "stratum", "n", "value"]
+    parts = [
+        right.assign(measure="accuracy", value=right["accuracy"])[["by", *columns]],
+        roles.assign(by="role", measure=roles["reading"], stratum=roles["role"]).rename(
+            columns={"mean": "value"}
+        )[["by", *columns]],
+    ]
+    oracle = pd.concat(parts, ignore_index=True)
+    return {"oracle": oracle, "baselines": _baselines(data)}
+
+
+def accuracies(predictor: Predictor, prefixes: Prefixes) -> pd.DataFrame:
+    """Tabulate a network's accuracy: by, stratum, n, correct, accuracy."""
+    answers = predictor.probability(prefixes) > 0.5
+    right = answers == (prefixes.targets.numpy() == 1)
+    return _by_stratum(prefixes, right, np.full(len(right), True))
+
+
+def _by_stratum(prefixes: Prefixes, correct: Mask, counted: Mask) -> pd.DataFrame:
+    columns = prefixes.labels, prefixes.intervening, prefixes.attractors
+    frame = answer_frame(correct, *(column.numpy() for column in columns))
+    table = accuracy_table(frame[counted])
+    return table.loc[table["by"].isin(SHOWN), ["by", "stratum", "n", "correct", "accuracy"]]
+
+
+def _baselines(data: Data) -> pd.DataFrame:
+    """Tabulate the rules that read no more than nouns, over the items that have tags."""
+    train, test = data.table("train"), data.table("test")
+    said = baseline_predictions(test, majority(train["label"].to_pylist()))
+    labels = np.array(LABELS)[test["label"].to_numpy()]
+    tagged = said.notna().all(axis=1).to_numpy()
+    parts = [
+        _by_stratum(data.prefixes["test"], right, tagged).assign(system=system)
+        for system in BASELINES
+        for right in [said[system].fillna("").to_numpy() == labels]
+    ]
+    return pd.concat(parts, ignore_index=True)[["system", "by", "stratum", "n", "accuracy"]]
+
+
+def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
+    """Tabulate what gates do at each role.
+
+    Args:
+        gates: As `memgate.gates.reading.gate_tables` reads them, with these number units.
+        units: The number units; none if none were found.
+
+    Returns:
+        of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``effect``,
+        ``evidence``, ``probe``), role, n (words), mean (over words and units, singular and plural,
+        right and wrong answers together), median (of write and keep: the mean over units of each
+        unit's median over words, off by less than 0.01; units differ in where they stand, so that
+        a median over all their words together would speak of no unit).
+    """
+    average = pooled(gates.profile[gates.profile["by"] == "role"], "number", "answer")
+    average = average.assign(of=average["units"].map(OF)).rename(columns={"stratum": "role"})
+    own = gates.statistics[gates.statistics["reading"].isin(["write", "keep"])]
+    number = {unit.unit for unit in units}  # networks of one layer
+    medians = [
+        part.groupby(["reading", "role"])["q50"].mean().rename("median").reset_index().assign(of=of)
+        for of, part in (("all", own), ("number", own[own["unit"].isin(number)]))
+    ]
+    keys = ["of", "reading", "role"]
+    table = average.merge(pd.concat(medians, ignore_index=True), how="left", on=keys)
+    return table[[*keys, "n", "mean", "median"]]
+
+
+def place_table(gates: GateTables) -> pd.DataFrame:
+    """Tabulate gates and effects by place from the subject: reading, place, n, mean; all units."""
+    profile = gates.profile
+    wanted = (profile["by"] == "from_subject") & (profile["units"] == "all")
+    average = pooled(
+        profile[wanted & profile["reading"].isin(["write", "keep", "effect"])], "number", "answer"
+    )
+    average = average.assign(place=average["stratum"].astype(int))
+    return average[["reading", "place", "n", "mean"]]
+
+
+def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]) -> pd.DataFrame:
+    """Score every change in all units, and a few in the number units and in random ones."""
+    net = predictor.classifier.recurrence
+    mean = replacements(predictor, sample)
+    planned = lines(net, mean, None, steps=MEASURES["steps"])
+    if units:
+        chosen = tuple((unit.layer, unit.unit) for unit in units)
+        few, draws = MEASURES["unit_steps"], MEASURES["draws"]
+        again = lines(net, mean, chosen, steps=few, draws=draws)
+        planned += [line for line in again if line.units != "all" and line.edit in CHANGES]
+    table = pd.concat([score(predictor, sample, line) for line in planned], ignore_index=True)
+    table = table[table["by"].isin(SHOWN)].assign(of=table["units"].map(OF))
+    columns = ["edit", "quantity", "to", "of", "draw", "by", "stratum", "n", "correct", "accuracy"]
+    return table[columns]
+
+
+def _gradients(
+    predictor: Predictor, sample: Prefixes, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure gradients, trained and not; and the half-life of each unit's, trained."""
+    trained = gradients(predictor.classifier, sample)
+    fresh = gradients(untrained(predictor.classifier, seed), sample, trained=False)
+    norms = pd.concat([trained.norms, fresh.norms], ignore_index=True)
+    return norms[["trained", "state", "distance", "n", "median"]], trained.units
+
+
+def _timescales(gates: GateTables, decay: pd.DataFrame) -> pd.DataFrame:
+    """Put the timescale of each unit's gate beside the half-life of its gradient."""
+    both = with_half_lives(timescale_table(gates.overall), decay)
+    return both[["unit", "keep", "timescale", "half_life"]]
+
+
+def carrier_table(found: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
+    """Say in one row which units carry the number, and whether timescales predict half-lives.
+
+    Returns:
+        size (of the set of number units, 0: none was found), members (``layer:unit``, spaces
+        between), intact and lost (balanced accuracy of the whole network and without the number
+        units, null without any), drop (the largest of a single unit's loss), probe (accuracy of the
+        probe at the last word), selectivity, rho (Spearman's, over the units' timescale and
+        half-life), rho_low, rho_high (95%), rho_n (units; fewer than 4 are not correlated).
+    """
+    sets = found.sets
+    last = found.probe[found.probe["place"] == LAST].iloc[-1]
+    rho = prediction(lasting)
+    row = {
+        "size": len(found.units),
+        "members": " ".join(map(str, found.units)),
+        "intact": sets.loc[sets["order"] == "none", "accuracy"].iloc[0],
+        "lost": named(sets)["accuracy"].iloc[0] if found.units else np.nan,
+        "between": found.between,
+        "drop": found.carriers["drop"].max(),
+        "probe": last["accuracy"],
+        "selectivity": last["selectivity"],
+        "rho": rho.rho,
+        "rho_low": rho.low,
+        "rho_high": rho.high,
+        "rho_n": rho.n,
+    }
+    return pd.DataFrame([row])

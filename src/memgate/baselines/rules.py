@@ -1,0 +1,93 @@
+"""Baselines without training: the number of the verb from the tags of the nouns before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from memgate.data.items.numbers import LABELS, NOUN_NUMBER, Label
+from memgate.data.vocabulary import prefix_words
+
+BASELINES = ("majority", "first_noun", "last_noun", "noun_majority")
+"""The columns of `baseline_predictions`."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+def majority(labels: Sequence[int]) -> Label:
+    """Return the commoner label of a training split; singular where both are as common.
+
+    Args:
+        labels: 0 singular, 1 plural.
+
+    >>> majority([0, 1, 1]), majority([0, 1])
+    ('pl', 'sg')
+    """
+    return LABELS[int(2 * sum(labels) > len(labels))]
+
+
+def baseline_predictions(table: pa.Table, commoner: Label) -> pd.DataFrame:
+    """Predict each item by rules that read no more than the common nouns before the verb.
+
+    ``majority`` answers the commoner label; ``first_noun`` and ``last_noun`` the number of that
+    noun (NN or NNS, as in Linzen et al. 2016, section 3; proper nouns don't count);
+    ``noun_majority`` that of most of them, the subject among them. Where there is no noun, or as
+    many of each number, they answer the commoner label.
+
+    Args:
+        table: N items with the columns of `memgate.data.items.schema.FEATURES`; where tags are
+            missing, `memgate.data.tagger.Tagger.fill` guesses them.
+        commoner: What `majority` says of the training split.
+
+    Returns:
+        N rows, in the items' order, with the columns `BASELINES`: ``sg`` or ``pl``; null where the
+        rule needs tags and the item has none.
+    """
+    known = table["tags"].is_valid().to_numpy()
+    _, tags, lengths = prefix_words(
+        table["text"].combine_chunks(),
+        table["tags"].combine_chunks(),
+        table["verb_idx"].to_numpy().astype(np.int64),
+    )
+    answers = {"majority": _answers(np.zeros(len(known), dtype=np.int64), commoner)}
+    nothing = np.zeros(int(lengths.sum()), dtype=np.int64)
+    toward = nothing if tags is None else _toward_plural(tags, nothing)
+    for name, votes in _votes(toward, lengths).items():
+        answers[name] = _answers(votes, commoner).where(known)
+    return pd.DataFrame(answers)
+
+
+def _toward_plural(tags: object, nothing: Numbers) -> Numbers:
+    """Return 1 for each plural common noun, -1 for each singular one, 0 for other words."""
+    found = nothing
+    for tag, number in NOUN_NUMBER.items():
+        is_tag = pc.fill_null(pc.equal(tags, tag), False).to_numpy(zero_copy_only=False)
+        found = np.where(is_tag, 1 if number == "pl" else -1, found)
+    return found
+
+
+def _votes(toward: Numbers, lengths: Numbers) -> dict[str, Numbers]:
+    """Return for each rule and item a number above 0 for plural, below 0 for singular."""
+    starts = np.cumsum(lengths) - lengths
+    if len(starts) == 0:
+        return dict.fromkeys(BASELINES[1:], toward)
+    place = np.arange(len(toward))
+    end = len(toward)  # where there is no noun; reads a 0
+    first = np.minimum.reduceat(np.where(toward != 0, place, end), starts)
+    last = np.maximum.reduceat(np.where(toward != 0, place, -1), starts)
+    padded = np.append(toward, 0)
+    return {
+        "first_noun": padded[first],
+        "last_noun": padded[last],
+        "noun_majority": np.add.reduceat(toward, starts),
+    }
+
+
+def _answers(votes: Numbers, commoner: Label) -> pd.Series[str]:
+    answers = np.select([votes > 0, votes < 0], ["pl", "sg"], commoner)
+    return pd.Series(answers, dtype="string")

@@ -1,0 +1,1 @@
+"""Items from raw text."""

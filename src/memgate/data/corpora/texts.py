@@ -1,0 +1,126 @@
+"""Raw text: datasets of the Hugging Face Hub and local files, as one column of strings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+
+from memgate.data import files
+from memgate.data.corpora import dumps
+from memgate.errors import InputError
+
+PARAGRAPH = 20_000
+"""Characters of the longest text that is parsed in one piece; spaCy's own limit is 1,000,000."""
+
+OF_TEXT = (files.lines, dumps.read)
+"""Readers whose column is ``text``, whatever is asked for."""
+
+READERS: dict[str, Callable[[str], Any]] = {
+    ".txt": files.lines,
+    ".text": files.lines,
+    ".jsonl": datasets.Dataset.from_json,
+    ".json": datasets.Dataset.from_json,
+    ".parquet": datasets.Dataset.from_parquet,
+    ".bz2": dumps.read,
+}
+
+
+class Texts(NamedTuple):
+    """Raw text and where it comes from.
+
+    Attributes:
+        rows: A table with one column, ``text``.
+        source: Repository, configuration and split, or the names of the files.
+        revision: The repository's commit, or a digest of the files.
+    """
+
+    rows: datasets.Dataset
+    source: str
+    revision: str
+
+
+def from_hub(
+    dataset: str, config: str | None, split: str, revision: str | None, column: str
+) -> Texts:
+    """Load the texts of a dataset of the Hub, or of a local folder of the same layout.
+
+    Raises:
+        InputError: The Hub can't be reached, or has no such dataset, configuration, split or
+            column.
+    """
+    where = ", ".join(part for part in (dataset, config, split) if part)
+    mode = datasets.DownloadMode.REUSE_DATASET_IF_EXISTS
+    if Path(dataset).is_dir():
+        mode = datasets.DownloadMode.FORCE_REDOWNLOAD  # it caches folders by their last name alone
+    else:
+        files.require_hub(dataset, revision)
+    with files.reported(where):
+        rows = datasets.load_dataset(
+            dataset, config, split=split, revision=revision, download_mode=mode
+        )
+    fetched = " ".join(rows.info.download_checksums or {})
+    commit = re.search(r"@([0-9a-f]{40})/", fetched)
+    known = commit[1] if commit else revision or "unknown"
+    return Texts(_column(rows, column, where), where, known)
+
+
+def from_files(patterns: Sequence[str], column: str) -> Texts:
+    """Load the texts of files: ``.txt`` (a text a line), ``.jsonl``, ``.parquet``, or a dump.
+
+    Args:
+        patterns: Paths or globs, gzipped or not, or dumps of MediaWiki (``.bz2``); ``$NAME``, ``~``
+            and ``package://NAME`` are replaced.
+        column: The column of JSON Lines and Parquet.
+
+    Raises:
+        InputError: A file is missing, empty, damaged or of another kind, or lacks the column; or
+            a dump is to be read and gensim is not installed.
+    """
+    found = files.paths(patterns, "text")
+    parts, digest = [], hashlib.sha256()
+    for path in found:
+        suffix = Path(path.removesuffix(".gz")).suffix
+        if suffix not in READERS:
+            raise InputError(f"{path}: expected a file named {', '.join(READERS)}, or .gz of one")
+        with files.reported(path):
+            rows = READERS[suffix](path)
+        parts.append(_column(rows, "text" if READERS[suffix] in OF_TEXT else column, path))
+        with Path(path).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    names = ", ".join(Path(path).name for path in found)
+    return Texts(datasets.concatenate_datasets(parts), names, digest.hexdigest()[:16])
+
+
+def _column(rows: datasets.Dataset, column: str, where: str) -> datasets.Dataset:
+    if column not in rows.column_names:
+        raise InputError(
+            f"{where}: expected a column {column!r}, found {', '.join(rows.column_names)}"
+        )
+    rows = rows.select_columns([column])
+    if column != "text":
+        rows = rows.rename_column(column, "text")
+    if rows.features["text"].dtype not in ("string", "large_string"):
+        kind = rows.features["text"]
+        raise InputError(f"{where}: expected strings in the column {column!r}, got {kind}")
+    return rows
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    r"""Yield the lines of a text, single spaces between their words, cut where very long.
+
+    A line without any space for as long (encoded data) is passed over.
+    WikiText's separators are undone ("1 @,@ 000" is "1,000"); its "<unk>" stays a word.
+
+    >>> list(paragraphs("A line , 1 @,@ 000  words .\n\n Another ."))
+    ['A line , 1,000 words .', 'Another .']
+    """
+    for line in text.splitlines():
+        words = " ".join(line.split())
+        joined = re.sub(r" @([-.,])@ ", r"\1", words)
+        pieces = re.findall(rf"(?:\S.{{0,{PARAGRAPH - 2}}}\S|\S+)(?=\s|$)", joined)
+        yield from (piece for piece in pieces if len(piece) <= PARAGRAPH)

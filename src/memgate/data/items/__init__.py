@@ -1,0 +1,1 @@
+"""One agreement item: schema, roles, tasks, words."""

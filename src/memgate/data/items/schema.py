@@ -1,0 +1,180 @@
+"""One agreement item: its schema and its checks; and what a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypedDict
+
+import datasets
+
+from memgate.data.items.numbers import LABELS, SUBJECT_NUMBER, VERB_NUMBER, Label
+from memgate.data.items.roles import roles
+from memgate.errors import InputError
+
+Split = Literal["train", "validation", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+FEATURES = datasets.Features(
+    {
+        "id": datasets.Value("string"),
+        "text": datasets.Value("string"),
+        "verb_idx": datasets.Value("int32"),
+        "subj_idx": datasets.Value("int32"),
+        "label": datasets.ClassLabel(names=list(LABELS)),
+        "tags": datasets.Value("string"),
+        "n_attractors": datasets.Value("int32"),
+        "verb": datasets.Value("string"),
+        "verb_alt": datasets.Value("string"),
+        "condition": datasets.Value("string"),
+        "good": datasets.Value("string"),
+        "bad": datasets.Value("string"),
+    }
+)
+"""The columns of every agreement table in memgate; unknown is null.
+
+`text` and `tags` hold one token, one PTB tag, between single spaces; `verb_idx` counts from 0 and
+is the length of the prefix. Where only the prefix is known, `text` is the prefix.
+"""
+
+
+class Item(TypedDict):
+    """One row of a table with `FEATURES`."""
+
+    id: str | None
+    text: str
+    verb_idx: int
+    subj_idx: int | None
+    label: Label
+    tags: str | None
+    n_attractors: int | None
+    verb: str | None
+    verb_alt: str | None
+    condition: str | None
+    good: str | None
+    bad: str | None
+
+
+class Source(Protocol):
+    """Where agreement items come from; the `class_path` of a data configuration names one."""
+
+    def load(self) -> datasets.DatasetDict:
+        """Return the splits ``train``, ``validation`` and ``test``, each with `FEATURES`.
+
+        Raises:
+            InputError: The items are missing, empty or damaged.
+        """
+        ...
+
+
+def item(row: Mapping[str, Any]) -> Item:
+    """Check one row of agreement JSONL and bring it into the form of `FEATURES`.
+
+    `n_attractors` is counted from the tags where a row has none. Fields that the format doesn't
+    name are left out.
+
+    Raises:
+        InputError: What was expected and what came; the caller adds file and line.
+    """
+    label = row.get("label")
+    if label not in LABELS:
+        raise InputError(f"label: expected 'sg' or 'pl', got {label!r}")
+    tokens, verb_idx = _sentence(row)
+    subj_idx = None
+    if row.get("subj_idx") is not None:
+        subj_idx = _index(row, "subj_idx", below=verb_idx)
+    tags = _tags(row, tokens)
+    if tags is not None:
+        _check_tags(tags, subj_idx, verb_idx, label)
+    n_attractors = row.get("n_attractors")
+    if n_attractors is not None:
+        n_attractors = _index(row, "n_attractors", below=verb_idx)
+    elif tags is not None and subj_idx is not None:
+        n_attractors = roles(tags, subj_idx, verb_idx, label).count("attractor")
+    return Item(
+        id=_text(row, "id"),
+        text=" ".join(tokens),
+        verb_idx=verb_idx,
+        subj_idx=subj_idx,
+        label=label,
+        tags=None if tags is None else " ".join(tags),
+        n_attractors=n_attractors,
+        verb=_text(row, "verb"),
+        verb_alt=_text(row, "verb_alt"),
+        condition=_text(row, "condition"),
+        good=_text(row, "good"),
+        bad=_text(row, "bad"),
+    )
+
+
+def _sentence(row: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Return the words that a row has, and how many of them are the prefix."""
+    if row.get("text") is not None and row.get("verb_idx") is not None:
+        tokens = _tokens(row, "text")
+        verb_idx = _index(row, "verb_idx", below=len(tokens) + 1)
+    elif row.get("prefix") is None:
+        raise InputError("expected 'text' with 'verb_idx', or 'prefix'; got neither")
+    else:
+        tokens = _tokens(row, "prefix")
+        verb_idx = len(tokens)
+        if row.get("verb_idx") not in (None, verb_idx):
+            raise InputError(
+                f"verb_idx: expected {verb_idx}, the words of 'prefix', got {row['verb_idx']!r}"
+            )
+    if verb_idx == 0:
+        raise InputError("verb_idx: expected at least one word before the verb, got 0")
+    return tokens, verb_idx
+
+
+def _tokens(row: Mapping[str, Any], field: str) -> list[str]:
+    text = row[field]
+    if not isinstance(text, str):
+        raise InputError(f"{field}: expected a string, got {text!r}")
+    tokens = text.split()
+    if " ".join(tokens) != text or not tokens:
+        what = (
+            "other white space (two spaces, one at an end, a tab, …)"
+            if tokens
+            else "an empty string"
+        )
+        raise InputError(f"{field}: expected tokens joined by one space, got {what}")
+    return tokens
+
+
+def _index(row: Mapping[str, Any], field: str, below: int) -> int:
+    value = row[field]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # pandas writes integers beside nulls as 3.0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
+        raise InputError(f"{field}: expected an integer from 0 to {below - 1}, got {value!r}")
+    return value
+
+
+def _text(row: Mapping[str, Any], field: str) -> str | None:
+    value = row.get(field)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{field}: expected a string or null, got {value!r}")
+    return value
+
+
+def _tags(row: Mapping[str, Any], tokens: Sequence[str]) -> list[str] | None:
+    tags = row.get("tags")
+    if tags is None:
+        return None
+    tags = tags.split(" ") if isinstance(tags, str) else tags
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InputError(f"tags: expected a string or a list of strings, got {tags!r}")
+    if len(tags) != len(tokens):
+        raise InputError(f"tags: expected {len(tokens)}, one a token, got {len(tags)}")
+    if " ".join(tags).split() != tags:
+        raise InputError(f"tags: expected none empty, none with white space, got {tags!r}")
+    return tags
+
+
+def _check_tags(tags: Sequence[str], subj_idx: int | None, verb_idx: int, label: Label) -> None:
+    verb = VERB_NUMBER.get(tags[verb_idx]) if verb_idx < len(tags) else None
+    if verb not in (None, label):
+        raise InputError(f"label: {label!r} contradicts the verb's tag {tags[verb_idx]!r}")
+    subject = SUBJECT_NUMBER.get(tags[subj_idx]) if subj_idx is not None else None
+    if subject not in (None, label):
+        raise InputError(f"label: {label!r} contradicts the subject's tag {tags[subj_idx or 0]!r}")

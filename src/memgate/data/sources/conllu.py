@@ -1,0 +1,130 @@
+"""CoNLL-U files in, parsed sentences out; what is malformed is named with its line."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from conllu.exceptions import ParseException
+from conllu.parser import (
+    DEFAULT_FIELD_PARSERS,
+    DEFAULT_FIELDS,
+    parse_comment_line,
+    parse_line,
+)
+
+from memgate.data.items.dependencies import ROOT, Sentence, Tree
+from memgate.errors import InputError
+
+GZIP = b"\x1f\x8b"
+
+FIELDS = DEFAULT_FIELDS[:8]
+"""ID to DEPREL; DEPS and MISC are not needed, and with FEATS take half of the time to parse."""
+
+PARSERS = {field: DEFAULT_FIELD_PARSERS[field] for field in ("id", "head")}
+
+
+class Word(NamedTuple):
+    """A syntactic word: no multiword token, no empty node.
+
+    Attributes:
+        line: Its line in the file, from 1.
+        form: As written.
+        tag: Its XPOS.
+        head: Its head's ID, from 1; 0 at the root.
+        relation: Its DEPREL.
+    """
+
+    line: int
+    form: str
+    tag: str
+    head: int
+    relation: str
+
+
+def read(path: str) -> Iterator[Sentence]:
+    """Yield the sentences of a CoNLL-U file, gzipped or not.
+
+    Multiword tokens (ID ``1-2``) and empty nodes (``8.1``) are passed over. The tags are those of
+    XPOS, in English treebanks PTB's. A sentence without ``sent_id`` is named by the file
+    and the line of its first word.
+
+    Raises:
+        InputError: The file is not UTF-8 or malformed, with the line; or it can't be read.
+    """
+    words: list[Word] = []
+    name: str | None = None
+    for number, line in _lines(path):
+        if line.startswith("#"):
+            name = dict(parse_comment_line(line)).get("sent_id") or name
+        elif line.strip():
+            word = _word(line, path, number, expected=len(words) + 1)
+            if word is not None:
+                words.append(word)
+        else:
+            if words:
+                yield _sentence(words, name, path)
+            words, name = [], None
+    if words:
+        yield _sentence(words, name, path)
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(Path(path).open("rb"))
+            is_gzip = file.read(2) == GZIP
+            file.seek(0)
+            content = stack.enter_context(gzip.open(file)) if is_gzip else file
+            for line in content:
+                number += 1
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, text.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InputError(
+            f"{path}, line {number}: expected UTF-8, got the byte {byte:#x}"
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: can't be read after line {number}: {error}") from error
+
+
+def _word(line: str, path: str, number: int, expected: int) -> Word | None:
+    """Parse a line; None if it is a multiword token or an empty node."""
+    where, columns = f"{path}, line {number}", line.split("\t")
+    if len(columns) != len(DEFAULT_FIELDS):
+        raise InputError(
+            f"{where}: expected {len(DEFAULT_FIELDS)} columns between tabs, got {len(columns)}"
+        )
+    try:
+        token = parse_line(line, FIELDS, PARSERS)
+    except ParseException as error:
+        raise InputError(f"{where}: {error}") from error
+    if isinstance(token["id"], tuple):
+        return None
+    if token["id"] != expected:
+        raise InputError(f"{where}: expected the ID {expected}, got {columns[0]!r}")
+    if token["head"] is None:
+        raise InputError(f"{where}: expected a HEAD, got {columns[6]!r}")
+    return Word(number, token["form"], token["xpos"], token["head"], token["deprel"])
+
+
+def _sentence(words: Sequence[Word], name: str | None, path: str) -> Sentence:
+    for word in words:
+        if not 0 <= word.head <= len(words):
+            raise InputError(
+                f"{path}, line {word.line}: expected a HEAD from 0 to {len(words)}, the words of "
+                f"the sentence, got {word.head}"
+            )
+    tree = Tree(
+        words=[word.form for word in words],
+        tags=[word.tag for word in words],
+        heads=[word.head - 1 if word.head else ROOT for word in words],
+        relations=[word.relation for word in words],
+    )
+    return Sentence(name or f"{Path(path).name}:{words[0].line}", tree)

@@ -1,0 +1,1 @@
+"""A probabilistic grammar of agreement items."""

@@ -1,0 +1,1 @@
+"""A model for others: folder, card, ONNX."""

@@ -1,0 +1,1 @@
+"""One fit: module, configuration, run, checkpoints, analysis."""

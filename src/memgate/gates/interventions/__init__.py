@@ -1,0 +1,1 @@
+"""Gates clamped, replaced, resampled; paths cut."""

@@ -1,0 +1,65 @@
+"""What a word does to a unit, beside where its gates stand: a gate can write what is already there.
+
+Memory m is the LSTM's cell c, for GRU and RNN the hidden state h; before the first word it is 0.
+
+- ``change``: m_t - m_{t-1}. For a GRU that is write · (candidate - h_{t-1}), as
+  h_t = keep · h_{t-1} + write · candidate; for an LSTM ``gained`` less ``lost``.
+- ``gained`` (LSTM): write · candidate, with write = input.
+- ``lost`` (LSTM): (1 - keep) · c_{t-1}, with keep = forget.
+- ``hidden`` (LSTM): h_t - h_{t-1}, what can be seen of it.
+- ``evidence``: w · (h_t - h_{t-1}) with the readout's weight w, in log-odds, signed so that + is
+  towards the right answer. Over all units of the last layer and all words of a prefix it adds up
+  to the logit less the readout's bias. This is the change along the number direction; for a
+  model that judges grammaticality along the direction of "ungrammatical".
+- ``probe``: p · (h_t - h_{t-1}) with the direction p of the linear probe at the last word
+  (`memgate.gates.units.number_units.NumberUnits.probe_direction`), in its log-odds, so in every
+  layer. A
+  probe is of the subject's number whatever the task asks, so + is towards that number, not towards
+  the right answer: for grammaticality these are two questions, for the other tasks one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from memgate.models.trajectory import Trajectory
+
+EFFECTS: Mapping[str, tuple[str, ...]] = {
+    "RNN_TANH": ("change",),
+    "GRU": ("change",),
+    "LSTM": ("gained", "lost", "change", "hidden"),
+}
+"""What `effects` yields for each of `torch.nn`'s modes; the last is the hidden state's change."""
+
+Flat = Float[Tensor, "words units"]
+
+
+def flat(values: Float[Tensor, "batch time units"]) -> Flat:
+    """Lay words one behind another, first words first: so trajectories lie in memory, no copy."""
+    return values.transpose(0, 1).flatten(0, 1)
+
+
+def effects(trajectory: Trajectory) -> Iterator[Flat]:
+    """Yield each effect of `EFFECTS` of one layer, in their order; words as in `flat`."""
+    if trajectory.cell is not None:
+        yield flat(trajectory.gates["input"]) * flat(trajectory.candidate)
+        lost = 1 - flat(trajectory.gates["forget"])
+        batch = len(trajectory.cell)
+        lost[:batch] = 0
+        lost[batch:] *= flat(trajectory.cell)[:-batch]
+        yield lost
+        yield _change(trajectory.cell)
+    yield _change(trajectory.hidden)
+
+
+@torch.no_grad()  # which `out=` wants
+def _change(states: Float[Tensor, "batch time units"]) -> Flat:
+    batch, memory = len(states), flat(states)
+    change = torch.empty_like(memory)
+    change[:batch] = memory[:batch]
+    torch.sub(memory[batch:], memory[:-batch], out=change[batch:])
+    return change

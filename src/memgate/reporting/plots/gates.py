@@ -1,0 +1,102 @@
+"""How often each gate is open or shut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from memgate.reporting.plots.checks import need
+from memgate.reporting.plots.style import (
+    DOTTED,
+    GREY,
+    INK,
+    LARGE,
+    MEDIUM,
+    SMALL,
+    WIDTH,
+    blank,
+    dress,
+    legend,
+)
+
+LAYERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+
+GATES = {
+    ("forget", "keep"): "keep (forget)",
+    ("update", "keep"): "keep (update, z)",
+    ("input", "write"): "write (input)",
+    ("update", "write"): "write (1 − z)",
+}
+"""Titles of the gates that keep or write, in the order of the panels; others follow, by name."""
+
+
+def gate_figure(table: pd.DataFrame) -> Figure:
+    """Draw how often each unit's gates are nearly shut and nearly open.
+
+    The saturation plot of Karpathy et al. (2015, "Visualizing and Understanding Recurrent
+    Networks", section 4.2), one panel a gate and reading, one dot a unit.
+
+    Args:
+        table: Columns layer, gate, reading, below_0.1 and above_0.9 (shares of the words), a row a
+            unit. The table of an RNN is empty.
+
+    Returns:
+        The figure; for an empty table one that says that an RNN has no gates.
+
+    Raises:
+        InputError: The table has rows but lacks a column.
+    """
+    figure = blank()
+    if table.empty:
+        note = "An RNN has no gates: every word rewrites its whole state."
+        figure.set_figheight(1.5)
+        figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
+        return figure
+    need(table, "gate", "layer", "gate", "reading", "below_0.1", "above_0.9")
+    titles = [_title(*pair) for pair in zip(table["gate"], table["reading"], strict=True)]
+    panels = [title for title in GATES.values() if title in titles]
+    panels += sorted(set(titles).difference(panels))
+    layers = sorted(table["layer"].unique())
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, title in zip(grid[0], panels, strict=True):
+        _panel(axes, table[[each == title for each in titles]], layers)
+        axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
+    grid[0, 0].set_ylabel("words with the gate above 0.9", fontsize=MEDIUM, color=INK)
+    lines = legend(figure, grid[0, 0].collections) if len(layers) > 1 else 0
+    figure.set_figheight(0.8 + 0.25 * lines + WIDTH / max(2, len(panels)))
+    note = "one dot a unit; on the dotted line a gate is never between 0.1 and 0.9"
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _title(gate: str, reading: str | None) -> str:
+    if (gate, reading) in GATES:
+        return GATES[gate, str(reading)]
+    return gate if pd.isna(reading) or reading == gate else f"{reading} ({gate})"
+
+
+def _panel(axes: Axes, part: pd.DataFrame, layers: Sequence[int]) -> None:
+    dress(axes, grid="both")
+    axes.set(aspect="equal", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks([0, 0.5, 1])
+        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set_xlabel("words with the gate below 0.1", fontsize=MEDIUM, color=INK)
+    axes.add_line(Line2D([0, 1], [1, 0], **DOTTED))
+    for place, layer in enumerate(layers):
+        own = part[part["layer"] == layer]
+        axes.scatter(
+            own["below_0.1"],
+            own["above_0.9"],
+            label=f"layer {layer}",
+            color=LAYERS[place % len(LAYERS)],
+            s=34,
+            alpha=0.6,  # units often lie on one another in the corners
+            linewidth=0,
+            clip_on=False,
+        )

@@ -1,0 +1,123 @@
+"""Dose and response: accuracy as a gate is clamped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from memgate.errors import InputError
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.reporting.plots.checks import need
+from memgate.reporting.plots.style import DOTTED, GREY, INK, LARGE, MEDIUM, SMALL, blank, dress
+
+PANELS: tuple[tuple[str, Sequence[str], str], ...] = (
+    ("overall", ("all",), "all items"),
+    ("intervening", INTERVENING.names, "by words between"),
+    ("attractors", ATTRACTORS.names, "by attractors"),
+)
+
+COLUMNS = (
+    *("edit", "quantity", "to", "units", "draw", "by", "stratum", "n", "accuracy", "low", "high"),
+)
+
+MARKERS = ("o", "s", "^", "D", "v")
+"""One a stratum, in their order; the colour, from light to dark, says the same."""
+
+
+def intervention_figure(table: pd.DataFrame) -> Figure:
+    """Draw accuracy against the number to which write is clamped.
+
+    Args:
+        table: Columns edit, quantity, to, units, draw, by, stratum, n, accuracy, low and high, as
+            `interventions.csv` has them; it may have changes that are not drawn.
+
+    Returns:
+        Three panels: all items, by words between subject and verb, by attractors; one line a
+        stratum, bands from low to high for all items. Grey: the mean of as many random units, and
+        in the first panel their range. Horizontal, dashed: without any edit. The dotted line is
+        chance for two equally frequent labels, 50%. For an RNN a figure that says why it is empty.
+
+    Raises:
+        InputError: The table lacks a column, or has no row without an edit.
+    """
+    need(table, "intervention", *COLUMNS)
+    unedited = table[table["edit"] == "none"]
+    if unedited.empty:
+        raise InputError("intervention table: expected rows without an edit, got none")
+    doses = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
+    figure = blank()
+    if doses.empty:
+        note = "An RNN has no gates: there is no write to clamp."
+        figure.set_figheight(1.5)
+        figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
+        return figure
+    grid = figure.subplots(1, len(PANELS), sharey=True)
+    for axes, (by, strata, title) in zip(grid, PANELS, strict=True):
+        own, intact = (part[part["by"] == by] for part in (doses, unedited))
+        _panel(axes, own, intact, [name for name in strata if name in set(own["stratum"])])
+        axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
+    grid[0].set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
+    both = pd.concat([doses, unedited])
+    lowest = both.loc[both["by"].isin([by for by, _, _ in PANELS]), "accuracy"].min()
+    grid[0].set_ylim(min(0.5, lowest) - 0.04, 1.03)
+    figure.set_figheight(4.6)
+    figure.supxlabel(_note(doses), fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _panel(axes: Axes, doses: pd.DataFrame, unedited: pd.DataFrame, strata: Sequence[str]) -> None:
+    dress(axes, grid="y")
+    axes.axhline(0.5, **DOTTED)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("write clamped to", fontsize=MEDIUM, color=INK)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    for place, stratum in enumerate(strata):
+        own = doses[doses["stratum"] == stratum].sort_values("to")
+        color = to_hex(colormaps["viridis_r"](1 - 0.78 * (1 - (place + 1) / len(strata))))
+        chosen, drawn = own[own["units"] != "random"], own[own["units"] == "random"]
+        marker = MARKERS[place % len(MARKERS)]
+        look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5, "linewidth": 2}
+        name = f"{stratum}\nn {own['n'].max():,}"
+        axes.plot(chosen["to"], chosen["accuracy"], label=name, **look)
+        for accuracy in unedited.loc[unedited["stratum"] == stratum, "accuracy"]:
+            axes.axhline(accuracy, color=color, linewidth=1.2, linestyle=(0, (5, 3)))
+        sets = drawn.groupby("to")["accuracy"]
+        grey: dict[str, Any] = {
+            "color": GREY,
+            "alpha": 0.7,
+            "marker": marker,
+            "markersize": 3,
+            "linewidth": 1,
+        }
+        mean = sets.mean()
+        axes.plot(mean.index, mean, **grey)
+        if len(strata) == 1:
+            axes.fill_between(chosen["to"], chosen["low"], chosen["high"], color=color, alpha=0.15)
+            axes.fill_between(mean.index, sets.min(), sets.max(), color=GREY, alpha=0.2)
+    if len(strata) > 1:
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.17),
+            ncols=5,
+            frameon=False,
+            fontsize=SMALL - 1,  # five in a row below a third of the width
+            handlelength=1,
+            columnspacing=0.4,
+            handletextpad=0.3,
+        )
+
+
+def _note(doses: pd.DataFrame) -> str:
+    note = "dashed: no edit; band: 95% interval (Wilson)"
+    if (doses["units"] == "random").any():
+        draws = doses["draw"].nunique()
+        note += "; grey: as many random units, "
+        note += f"mean (and range) of {draws} sets" if draws > 1 else "1 set"
+    return note

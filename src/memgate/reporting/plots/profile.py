@@ -1,0 +1,183 @@
+"""What gates do at each role and at each place: the profile of a model in one figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from memgate.errors import InputError
+from memgate.gates.profile import DTYPES, pooled, variance_of_mean
+from memgate.reporting.plots.checks import need
+from memgate.reporting.plots.style import (
+    DOTTED,
+    GREY,
+    INK,
+    LARGE,
+    MEDIUM,
+    SMALL,
+    blank,
+    dress,
+    legend,
+)
+
+NUMBER = {"sg": ("singular", "#0072B2", "o"), "pl": ("plural", "#E69F00", "D")}
+"""How a number looks: two colours of Okabe and Ito's, told apart with any colour vision."""
+
+ROLES = {
+    "before": "before",
+    "subject": "subject",
+    "attractor": "attractor",
+    "noun": "matching\nnoun",
+    "other": "other word\nbetween",
+    "verb": "verb",
+}
+
+TITLES = {
+    "write": "write: 1 lets the word in",
+    "keep": "keep: 1 holds what was there",
+    "effect": "effect: how far the memory moves",
+    "evidence": "evidence: towards the right answer",
+    "probe": "probe: towards the subject's number",
+}
+AXES = {
+    "write": "mean write gate",
+    "keep": "mean keep gate",
+    "effect": "absolute change",
+    "evidence": "change of log-odds",
+    "probe": "change of its log-odds",
+}
+
+PAIRS = (("write", "keep"), ("effect", "evidence"), ("probe",))
+"""What stands side by side."""
+
+FIRST, LAST, VERB = -3, 20, 27
+"""Places from the subject that are drawn, and where the verb stands on their axis."""
+
+Places = npt.NDArray[np.float64]
+Looks = dict[tuple[str, str], dict[str, Any]]
+
+
+def profile_figure(profile: pd.DataFrame) -> Figure:
+    """Draw what the gates of the last layer do by role, and below it by place from the subject.
+
+    Args:
+        profile: A table of `memgate.gates.profile.profile_table`.
+
+    Returns:
+        Write at the left and keep at the right, by role and below it by place; then in the same
+        order effect and evidence, and last probe if the table has it. An RNN has no gates. Singular
+        and plural apart, right and wrong answers together; filled markers are the number units, if
+        there are any, open ones all units. Bars and bands are 95% intervals of the mean, by
+        `memgate.gates.profile.variance_of_mean`; none where a single item has words.
+
+    Raises:
+        InputError: The table has no row, or lacks a column.
+    """
+    need(profile, "profile", *DTYPES)
+    if profile.empty:
+        raise InputError("profile table: expected rows, got none")
+    last = profile[profile["layer"] == profile["layer"].max()]
+    means = pooled(last, "answer")
+    looks = _looks(means)
+    pairs = [pair for pair in PAIRS if means["reading"].isin(pair).any()]
+    figure = blank()
+    lines = legend(figure, [Line2D([], [], **look) for look in looks.values()])
+    figure.set_figheight(0.5 + 0.25 * lines + 5.2 * len(pairs))
+    grid = figure.subplots(2 * len(pairs), 2, squeeze=False)
+    for row, pair in enumerate(pairs):
+        for column, reading in enumerate(pair):
+            own = means[means["reading"] == reading]
+            _reading(grid[2 * row, column], grid[2 * row + 1, column], reading, own, looks)
+        for axes in grid[2 * row : 2 * row + 2, len(pair) :].flat:
+            axes.remove()
+    note = "bars and bands: 95% intervals of the mean; a prefix counts once, however many its words"
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _reading(upper: Axes, lower: Axes, reading: str, means: pd.DataFrame, looks: Looks) -> None:
+    """Draw a reading by role, and below it by place."""
+    _by_role(upper, means[means["by"] == "role"], looks)
+    _by_place(lower, means[means["by"] != "role"], looks)
+    upper.set_title(TITLES[reading], fontsize=LARGE, color=INK, loc="left", weight="bold")
+    for axes in (upper, lower):
+        axes.set_ylabel(AXES[reading], fontsize=MEDIUM, color=INK)
+        if reading in ("write", "keep"):
+            axes.set_ylim(-0.03, 1.03)
+        else:
+            axes.axhline(0, **DOTTED)
+
+
+def _looks(means: pd.DataFrame) -> Looks:
+    """Say how each set of units and number looks, number units first."""
+    return {
+        (units, number): {
+            "label": f"{units if filled else 'all units'}, {name}",
+            "color": color,
+            "marker": marker,
+            "markersize": 5.5,
+            "markerfacecolor": color if filled else "white",
+            "linewidth": 2.0 if filled else 1.4,
+            "linestyle": "-" if filled else (0, (4, 2)),
+        }
+        for units, filled in (("number units", True), ("all", False))
+        for number, (name, color, marker) in NUMBER.items()
+        if (means["units"] == units).any()
+    }
+
+
+def _by_role(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
+    """Draw roles; the verb only where the model reads it."""
+    dress(axes, grid="y")
+    counts = part[part["units"] == "all"].groupby("stratum")["n"].sum()
+    roles = [role for role in ROLES if role != "verb" or role in counts]
+    shifts = np.linspace(-0.24, 0.24, len(looks))
+    for ((units, number), look), shift in zip(looks.items(), shifts, strict=True):
+        mean, half = _points(part, units, number, roles)
+        x = np.arange(len(roles)) + shift
+        axes.vlines(x, mean - half, mean + half, color=look["color"], linewidth=1.4)
+        axes.add_line(Line2D(x, mean, **{**look, "linestyle": "none"}))
+    axes.autoscale_view()
+    axes.set_xlim(-0.5, len(roles) - 0.5)
+    names = [f"{ROLES[role]}\n(n {counts.get(role, 0):,})" for role in roles]
+    axes.set_xticks(range(len(roles)), names)
+
+
+def _by_place(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
+    """Draw places from the subject on, and right of the line those up to the verb."""
+    dress(axes, grid="y")
+    from_subject, to_verb = np.arange(FIRST, LAST + 1), np.arange(-5, 0)
+    for (units, number), look in looks.items():
+        for by, places, shift in (("from_subject", from_subject, 0), ("to_verb", to_verb, VERB)):
+            rows = part[part["by"] == by]
+            mean, half = _points(rows, units, number, [str(place) for place in places])
+            x = places.astype(float) + shift
+            axes.fill_between(
+                x, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0
+            )
+            small = {**look, "markersize": 3.5, "label": "_" if shift else look["label"]}
+            axes.add_line(Line2D(x, mean, **small))
+    axes.autoscale_view()
+    axes.axvline(LAST + 1, **DOTTED)
+    axes.set_xlim(FIRST - 0.7, VERB - 0.3)
+    shown = {0: "subject", 5: "5", 10: "10", 15: "15", 20: "20", VERB - 5: "-5", VERB - 1: "-1"}
+    axes.set_xticks(list(shown), [name.replace("-", "−") for name in shown.values()])
+    axes.set_xlabel(
+        "words after the subject  |  before the verb", fontsize=MEDIUM, color=INK, loc="right"
+    )
+
+
+def _points(
+    part: pd.DataFrame, units: str, number: str, strata: list[str]
+) -> tuple[Places, Places]:
+    """Return mean and half of its 95% interval in each stratum, NaN where there is no word."""
+    own = part[(part["units"] == units) & (part["number"] == number)].set_index("stratum")
+    rows = own.assign(half=1.96 * np.sqrt(variance_of_mean(own))).reindex(strata)
+    half = rows["half"].replace(np.inf, np.nan)
+    return rows["mean"].to_numpy(float), half.to_numpy(float)

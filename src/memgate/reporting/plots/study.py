@@ -1,0 +1,268 @@
+"""Figures of a study: accuracy by two things at once, differences, learning, and the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from memgate.errors import InputError
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.metrics.systems import NETWORK, best_baseline
+from memgate.reporting.plots.checks import need
+from memgate.reporting.plots.style import (
+    CELLS,
+    DOTTED,
+    GREY,
+    INK,
+    LARGE,
+    MEDIUM,
+    SMALL,
+    baseline_styles,
+    blank,
+    dress,
+    legend,
+    network_styles,
+    plain,
+)
+
+Looks = dict[str, dict[str, Any]]
+
+PAIRS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
+"""Colours of pairs of models (Okabe and Ito's, Tol's), none a cell's; markers tell more apart."""
+
+METRICS = {
+    "train/loss": "training loss",
+    "val/loss": "validation loss",
+    "val/accuracy": "validation accuracy",
+}
+
+BOTH = "intervening_x_attractors"
+COLUMNS = ("model", "system", "by", "stratum", "n", "correct", "items", "accuracy", "low", "high")
+
+LEAST = 30
+"""Items from which on a stratum's interval has to fit its panel; of fewer it may reach beyond."""
+
+
+def cross_figure(table: pd.DataFrame) -> Figure:
+    """Draw accuracy against intervening words, a panel a number of attractors, a row a data set.
+
+    Args:
+        table: Columns data, model, system, by, stratum, n, correct, items, accuracy, low and high;
+            drawn are the networks' rows by ``intervening_x_attractors``, and of the baselines the
+            one that is best on all items.
+
+    Raises:
+        InputError: A column is missing, or there is no such row.
+    """
+    need(table, "accuracy", "data", *COLUMNS)
+    rows = table[table["by"] == BOTH]
+    if not (rows["system"] == NETWORK).any():
+        raise InputError(f"accuracy table: expected rows of networks by {BOTH}, got none")
+    rows = _placed(rows)
+    looks = network_styles(list(table.loc[table["system"] == NETWORK, "model"].unique()))
+    datasets = list(rows["data"].unique())
+    best = {data: best_baseline(table[table["data"] == data]) for data in datasets}
+    greys = baseline_styles([one.name for one in best.values() if one])
+    shown = [name for name in ATTRACTORS.names if (rows["attractors"] == name).any()]
+    figure, grid = _grid(datasets, [*looks.values(), *greys.values()], len(shown))
+    for row, (data, baseline) in zip(grid, best.items(), strict=True):
+        for axes, attractors in zip(row, shown, strict=True):
+            part = rows[(rows["data"] == data) & (rows["attractors"] == attractors)]
+            _cross(axes, part[part["system"] == NETWORK], looks)
+            if baseline:
+                model = baseline.rows["model"].iloc[0]
+                one = part[(part["system"] == baseline.system) & (part["model"] == model)]
+                axes.add_line(_line(one, "accuracy", greys[baseline.name]))
+            many = "s" * (attractors != "1")
+            axes.set_title(f"{attractors} attractor{many}", fontsize=MEDIUM, color=INK)
+        _name(row, data, "accuracy")
+    certain = rows[(rows["system"] == NETWORK) & (rows["items"] >= LEAST)]
+    lines = [line.get_ydata() for axes in figure.axes for line in axes.lines]
+    lowest = min(np.concatenate([np.asarray(y, dtype=float) for y in lines]).min(), *certain["low"])
+    grid[0][0].set_ylim(lowest - 0.04, 1.03)
+    note = "words between subject and verb; bars: 95% intervals over seeds and items"
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _placed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take the strata of both apart, and sort by intervening words."""
+    places = rows["stratum"].str.split(" × ", expand=True)
+    rows = rows.assign(intervening=places[0], attractors=places[1])
+    return rows.sort_values(
+        "intervening", key=lambda names: names.map(INTERVENING.names.index), kind="stable"
+    )
+
+
+def _cross(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
+    dress(axes, grid="y")
+    axes.axhline(0.5, **DOTTED)
+    axes.set_xlim(-0.5, len(INTERVENING.names) - 0.5)
+    axes.set_xticks(range(len(INTERVENING.names)), INTERVENING.names)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    for (model, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
+        own = part[part["model"] == model]
+        line = _line(own, "accuracy", look, shift)
+        axes.vlines(line.get_xdata(), own["low"], own["high"], color=look["color"], alpha=0.6)
+        axes.add_line(line)
+
+
+def _line(own: pd.DataFrame, value: str, look: dict[str, Any], shift: float = 0) -> Line2D:
+    x = [INTERVENING.names.index(name) + shift for name in own["intervening"]]
+    return Line2D(x, own[value].to_numpy(float), **look)
+
+
+def difference_figure(table: pd.DataFrame) -> Figure:
+    """Draw differences between models, by intervening words and by attractors.
+
+    Args:
+        table: Columns data, a, b, by, stratum, difference, low and high (shares).
+
+    Raises:
+        InputError: A column is missing, or there is no row.
+    """
+    need(table, "differences", *("data", "a", "b", "by", "stratum", "difference", "low", "high"))
+    if table.empty:
+        raise InputError("differences table: expected at least one row, got none")
+    table = table.assign(pair=table["a"] + " less " + table["b"])
+    pairs = list(table["pair"].unique())
+    looks = {
+        pair: {
+            "label": plain(pair, 60),
+            "color": PAIRS[place % len(PAIRS)],
+            "marker": "os^Dv<>"[place // len(PAIRS) % 7],
+            "markersize": 5,
+            "linewidth": 1.6,
+        }
+        for place, pair in enumerate(pairs)
+    }
+    datasets = list(table["data"].unique())
+    figure, grid = _grid(datasets, list(looks.values()), 2)
+    for row, data in zip(grid, datasets, strict=True):
+        for axes, strata in zip(row, (INTERVENING, ATTRACTORS), strict=True):
+            by = "intervening" if strata is INTERVENING else "attractors"
+            part = table[(table["data"] == data) & (table["by"] == by)]
+            _differences(axes, part, strata.names, looks)
+            axes.set_title(f"by {by}{' words' * (by == 'intervening')}", fontsize=MEDIUM, color=INK)
+        _name(row, data, "difference (points)")
+    note = "accuracy, with 95% intervals over seeds and items; above 0 the first is better"
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _differences(axes: Axes, part: pd.DataFrame, names: Sequence[str], looks: Looks) -> None:
+    dress(axes, grid="y")
+    axes.axhline(0, **DOTTED)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xticks(range(len(names)), names)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+    for (pair, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
+        own = part[part["pair"] == pair]
+        x = [names.index(stratum) + shift for stratum in own["stratum"]]
+        axes.vlines(x, own["low"], own["high"], color=look["color"], alpha=0.6)
+        axes.plot(x, own["difference"].to_numpy(float), **look)
+
+
+def curves_figure(table: pd.DataFrame) -> Figure:
+    """Draw learning curves: a thin line a network, a thick one their mean as far as all went.
+
+    Args:
+        table: Columns data, model, run, metric (of `METRICS`), step and value.
+
+    Raises:
+        InputError: A column is missing, or there is no row.
+    """
+    need(table, "curves", "data", "model", "run", "metric", "step", "value")
+    if table.empty:
+        raise InputError("curves table: expected at least one row, got none")
+    looks = network_styles(list(table["model"].unique()))
+    datasets = list(table["data"].unique())
+    figure, grid = _grid(datasets, list(looks.values()), len(METRICS), sharey=False)
+    for row, data in zip(grid, datasets, strict=True):
+        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
+            dress(axes, grid="y")
+            axes.set_title(name, fontsize=MEDIUM, color=INK)
+            part = table[(table["data"] == data) & (table["metric"] == metric)]
+            for model, own in part.groupby("model", sort=False):
+                _curves(axes, own, looks[str(model)])
+            if metric == "val/accuracy":
+                axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        _name(row, data, "")
+    figure.supxlabel(
+        "steps, as logged; thin lines: each seed, thick: their mean", fontsize=SMALL, color=GREY
+    )
+    return figure
+
+
+def _curves(axes: Axes, own: pd.DataFrame, look: dict[str, Any]) -> None:
+    by_run = own.pivot_table(index="step", columns="run", values="value", aggfunc="last")
+    for name in by_run:
+        line = by_run[name].dropna()
+        axes.plot(line.index, line, color=look["color"], linewidth=0.7, alpha=0.45)
+    mean = by_run.dropna().mean(axis=1)
+    plain_look = {**look, "marker": None, "linewidth": 2}
+    axes.plot(mean.index.to_numpy(), mean.to_numpy(), **plain_look)
+
+
+def paper_figure(table: pd.DataFrame) -> Figure:
+    """Draw error by attractors beside the paper's, both with their 95% intervals.
+
+    Args:
+        table: Columns data, model, whose (``ours`` or ``paper``), attractors, error, low, high.
+
+    Raises:
+        InputError: A column is missing, or there is no row.
+    """
+    need(table, "paper", *("data", "model", "whose", "attractors", "error", "low", "high"))
+    if table.empty:
+        raise InputError("paper table: expected at least one row, got none")
+    looks = network_styles(list(table.loc[table["whose"] == "ours", "model"].unique()))
+    for model in table.loc[table["whose"] == "paper", "model"].unique():
+        color, marker = CELLS["lstm" if "lstm" in model.lower() else "rnn"]
+        dashed = {"linestyle": (0, (4, 2)), "linewidth": 1.4, "markerfacecolor": "white"}
+        looks[model] = {"label": model, "color": color, "marker": marker, **dashed}
+    datasets = list(table["data"].unique())
+    figure, grid = _grid(datasets, list(looks.values()), 1)
+    for row, data in zip(grid, datasets, strict=True):
+        axes = row[0]
+        dress(axes, grid="y")
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.set_xticks(range(int(table["attractors"].max()) + 1))
+        for (model, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
+            own = table[(table["data"] == data) & (table["model"] == model)]
+            x = own["attractors"].to_numpy(float) + shift
+            axes.vlines(x, own["low"], own["high"], color=look["color"], alpha=0.6)
+            axes.plot(x, own["error"].to_numpy(float), **look)
+        _name(row, data, "error")
+    note = "attractors between subject and verb; bars: 95% intervals"
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _grid(
+    datasets: Sequence[str], looks: Sequence[dict[str, Any]], columns: int, sharey: bool = True
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with its legend and a row of panels for each data set."""
+    figure = blank()
+    lines = legend(figure, [Line2D([], [], **look) for look in looks])
+    figure.set_figheight(0.7 + 0.25 * lines + 3.1 * len(datasets))
+    grid = figure.subplots(len(datasets), columns, squeeze=False, sharey=sharey)
+    return figure, [list(row) for row in grid]
+
+
+def _name(row: Sequence[Axes], data: str, value: str) -> None:
+    """Name a row of panels by its data, and its vertical axis."""
+    label = f"{plain(data, 40)}\n{value}" if value else plain(data, 40)
+    row[0].set_ylabel(label, fontsize=LARGE, color=INK)
+
+
+def _shifts(lines: int) -> list[float]:
+    """Set lines side by side within a third of a stratum, so that intervals show."""
+    return [float(s) for s in np.linspace(-1, 1, lines) * min(0.16, 0.05 * (lines - 1))]

@@ -1,0 +1,1 @@
+"""Many fits: plan, run, search, report, Linzen et al. (2016)."""

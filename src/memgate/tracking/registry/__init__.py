@@ -1,0 +1,1 @@
+"""Which version serves: models, champion, comparison, served model."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import random
+import re
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memgate.data.sources.grammar.constructions import CLASSES, CORES, FRONTS, phrases
+from memgate.data.sources.grammar.lexicon import OTHER, PL, SAME, SG, terminals
+from memgate.data.sources.grammar.templates import Plan, fitting, sketch
+
+NOUNS = {"person", "animal", "thing", "being", "noun", "stuff", "heap", "companion", "keepsake"}
+NAMES = list(terminals())
+
+
+def slots(codes: list[int]) -> list[tuple[str, int]]:
+    return [(NAMES[code // 4], code % 4) for code in codes]
+
+
+FITS = {
+    core: [
+        (length, nouns)
+        for length in range(81)
+        for nouns in range(9)
+        if fitting(core, "person", nouns, length)
+    ]
+    for core in CORES
+}
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    core = draw(st.sampled_from(list(CORES)))
+    noun_class = draw(st.sampled_from(list(CLASSES)))
+    length, nouns = draw(st.sampled_from(FITS[core]))
+    attractors = draw(st.integers(max(0, nouns - 4), min(4, nouns)))
+    front = draw(st.sampled_from([None, *FRONTS]))
+    return Plan(length, core, attractors, nouns - attractors, front, noun_class)
+
+
+@given(plan=plans(), seed=st.integers(0, 2**32))
+def test_a_sketch_has_exactly_the_words_and_nouns_of_its_plan(plan: Plan, seed: int) -> None:
+    drawn = sketch(plan, random.Random(seed).random)
+    assert drawn.verb_idx - drawn.subj_idx - 1 == plan.length
+    assert slots(drawn.codes)[drawn.subj_idx] == (plan.noun_class, SAME)
+    between = slots(drawn.codes[drawn.subj_idx + 1 : drawn.verb_idx])
+    numbers = [number for name, number in between if name in NOUNS]
+    assert numbers.count(OTHER) == plan.attractors
+    assert numbers.count(SAME) == plan.same + (plan.core == "appositive")
+    assert len(numbers) == numbers.count(OTHER) + numbers.count(SAME)
+    verb, number = slots(drawn.codes)[drawn.verb_idx]
+    assert number == SAME
+    assert verb in {"be", "have"} or verb.endswith(".now")
+
+
+@given(plan=plans(), seed=st.integers(0, 2**32))
+def test_what_stands_before_the_subject_knows_nothing_of_its_number(plan: Plan, seed: int) -> None:
+    drawn = sketch(plan, random.Random(seed).random)
+    subject = drawn.subj_idx
+    while slots(drawn.codes)[subject][0] != "the":
+        subject -= 1
+    front = slots(drawn.codes)[:subject]
+    assert bool(front) == (plan.front is not None)
+    nouns = [number for name, number in front if name in NOUNS]
+    assert set(nouns) <= {SG, PL}
+    assert bool(nouns) == bool(front)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("nouns", range(9))
+def test_what_fits_is_the_same_for_every_class_and_has_no_gap(core: str, nouns: int) -> None:
+    fits = [
+        {bool(fitting(core, noun_class, nouns, length)) for noun_class in CLASSES}
+        for length in range(81)
+    ]
+    assert all(len(answers) == 1 for answers in fits)
+    lengths = [length for length, answers in enumerate(fits) if True in answers]
+    assert lengths == list(range(min(lengths), max(lengths) + 1)) if lengths else True
+    if core not in {"bare", "adverb"} and nouns > 0:
+        assert lengths[-1] == 80
+        assert lengths[0] <= 3 * nouns + 3
+
+
+def test_every_phrase_has_a_variant_of_every_length_and_number_between_its_bounds() -> None:
+    for name, phrase in phrases().items():
+        assert len(phrase.variants) == 4
+        for variants in phrase.variants:
+            assert [bool(skeletons) for skeletons in variants] == [
+                phrase.low <= length <= phrase.high for length in range(phrase.high + 1)
+            ], name
+
+
+def test_a_phrase_speaks_of_one_number_only() -> None:
+    for phrase in phrases().values():
+        for number, variants in enumerate(phrase.variants):
+            codes = {code for skeletons in variants for codes in skeletons for code in codes}
+            assert {code % 4 for code in codes} <= {number}
+
+
+def test_patterns_number_their_nouns_without_gaps() -> None:
+    for pattern in chain(*CORES.values(), *FRONTS.values()):
+        numbers = {int(number) for number in re.findall(r":([1-9])", pattern)}
+        assert numbers == set(range(1, len(numbers) + 1)), pattern
+        assert pattern.count("*") <= 1

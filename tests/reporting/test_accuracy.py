@@ -1,0 +1,175 @@
+"""Tables of accuracy in a terminal, in a log, in files and in MLflow's descriptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from memgate.errors import InputError
+from memgate.metrics.accuracy import accuracy_table
+from memgate.reporting.accuracy import markdown, print_accuracy, write_accuracy, write_all
+
+RNN, GRU = "memgate-rnn-corpus@champion", "memgate-gru-corpus@champion"
+
+
+def accuracies(model: str, data: str, system: str, near: int, far: int) -> pd.DataFrame:
+    """Accuracy of one system: so many of 100 right next to the verb, and 11+ words away."""
+    frame = pd.DataFrame({"intervening": ["0", "11+"], "attractors": ["0", "1"]})
+    table = accuracy_table(frame.assign(label=["sg", "pl"], n=100, correct=[near, far]))
+    table.insert(0, "model", model)
+    table.insert(1, "data", data)
+    table.insert(2, "system", system)
+    return table
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Two models on two data sets, the data sets in turn, as `memgate evaluate` has them."""
+    parts = [
+        accuracies(model, data, system, near, far)
+        for model, plus in ((RNN, 0), (GRU, 5))
+        for data in ("wiki", "ud[bold]")
+        for system, near, far in (
+            ("network", 90 + plus, 80 + plus),
+            ("majority", 50, 51),
+            ("last_noun", 95, 10),
+            ("nouns_only", 70 + plus, 60 + plus),
+        )
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def by_words(lines: list[str]) -> list[str]:
+    """The lines of the first breakdown, by intervening words."""
+    first, second = (
+        i for i, line in enumerate(lines) if " by words " in line or " by attr" in line
+    )
+    return lines[first:second]
+
+
+BASELINES = {
+    "  majority": "50.5 50.0 – – – 51.0",
+    "  last noun": "52.5 95.0 – – – 10.0",
+    f"  nouns only ({RNN})": "65.0 70.0 – – – 60.0",
+    f"* nouns only ({GRU})": "70.0 75.0 – – – 65.0",
+}
+
+
+def figures(lines: list[str]) -> list[str]:
+    return [" ".join(re.findall(r"\d+\.\d(?!\S)|–(?= |$)", line)) for line in lines]
+
+
+def test_models_of_one_data_set_come_together_and_their_baselines_below(
+    table: pd.DataFrame, printed: Callable[..., list[str]]
+) -> None:
+    lines = by_words(printed(print_accuracy, table, 130))
+    assert lines[1] == "Below each: its baselines, * the best of them on all items"
+    rows = lines[4:]
+    for data in ("wiki", "ud[bold]"):
+        for model, shares in ((RNN, "85.0 90.0 – – – 80.0"), (GRU, "90.0 95.0 – – – 85.0")):
+            named, interval = rows[:2]
+            assert named.startswith(f" {model} ")
+            assert f" {data} " in named
+            assert figures([named]) == [shares]
+            assert len(re.findall(r"\d\.\d–\d", interval)) == 3
+            rows = rows[2:]
+        for name, shares in BASELINES.items():
+            assert rows[0].startswith(f" {name} ")
+            assert figures(rows[:1]) == [shares]
+            rows = rows[1:]
+        assert rows.pop(0) == ""
+    assert rows == []
+
+
+def test_a_narrow_terminal_has_the_same_figures(
+    table: pd.DataFrame, printed: Callable[..., list[str]]
+) -> None:
+    lines = by_words(printed(print_accuracy, table, 80))
+    heads = [i for i, line in enumerate(lines) if " on wiki" in line or " on ud[bold]" in line]
+    assert [lines[i] for i in heads] == [
+        *(f"{model} on wiki" for model in (RNN, GRU)),
+        *(f"{model} on ud[bold]" for model in (RNN, GRU)),
+    ]
+    shares = [figures([lines[i + 3]])[0] for i in heads]
+    assert shares == ["85.0 90.0 – – – 80.0", "90.0 95.0 – – – 85.0"] * 2
+    starts = [i for i, line in enumerate(lines) if line.startswith(" baselines ")]
+    for start in starts:
+        found = [line for line in figures(lines[start + 2 : start + 10]) if line]
+        assert found[:4] == list(BASELINES.values())
+        assert [line[:3] for line in lines[start + 2 : start + 10] if line[:2] == " *"] == [" * "]
+    assert len(starts) == 2
+
+
+@pytest.mark.parametrize("width", [80, 130])
+def test_without_baselines_none_are_announced(
+    width: int,
+    table: pd.DataFrame,
+    printed: Callable[..., list[str]],
+) -> None:
+    lines = by_words(printed(print_accuracy, table[table["system"] == "network"], width))
+    assert not [line for line in lines if "baselines" in line or "*" in line]
+
+
+def test_files_are_the_table(table: pd.DataFrame, tmp_path: Path) -> None:
+    predicted = pd.DataFrame({"id": ["a"], "p_plural": [0.25]})
+    write_accuracy(table, tmp_path / "new/out", predicted)
+    files = {path.name for path in (tmp_path / "new/out").iterdir()}
+    assert files == {"accuracy.csv", "accuracy.png", "predictions.parquet"}
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "new/out/accuracy.csv"), table)
+    read = pd.read_parquet(tmp_path / "new/out/predictions.parquet")
+    pd.testing.assert_frame_equal(read, predicted)
+    write_accuracy(table, tmp_path / "two")
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"accuracy.csv", "accuracy.png"}
+
+
+def fail(path: Path) -> None:
+    raise OSError("no room")
+
+
+def test_all_files_or_none(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(InputError, match="expected a folder to write to, got: no room"):
+        write_all(tmp_path, {"a": lambda path: path.write_text("new"), "b": fail})
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_folder_in_the_way_of_a_file_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match="b is a folder"):
+        write_all(tmp_path, {name: lambda path: path.write_text("new") for name in "ab"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.replace("&nbsp;", "").strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_description_has_the_best_baseline_beside_every_row(table: pd.DataFrame) -> None:
+    one = table[(table["model"] == GRU) & (table["data"] == "wiki")]
+    lines = markdown(one, ["3 items left out"]).splitlines()
+    head, rule, *rows = (cells(line) for line in lines if line.startswith("|"))
+    assert head[-2:] == ["95% interval", "best baseline: nouns only"]
+    assert set(rule) == {"---"}
+    assert len(rule) == len(head)
+    assert [[row[i] for i in (0, 1, 2, 3, 5)] for row in rows] == [
+        ["overall", "all", "200", "90.0", "70.0"],
+        ["label", "sg", "100", "95.0", "75.0"],
+        ["label", "pl", "100", "85.0", "65.0"],
+        ["intervening", "0", "100", "95.0", "75.0"],
+        ["intervening", "11+", "100", "85.0", "65.0"],
+        ["attractors", "0", "100", "95.0", "75.0"],
+        ["attractors", "1", "100", "85.0", "65.0"],
+    ]
+    assert rows[0][4] == "85.1–93.4"  # statsmodels' Wilson interval of 180 of 200
+    assert lines[-1] == "3 items left out"
+
+
+def test_without_baselines_the_description_has_no_column_for_them(table: pd.DataFrame) -> None:
+    one = table[(table["model"] == GRU) & (table["data"] == "wiki")]
+    lines = markdown(one[one["system"] == "network"]).splitlines()
+    assert {len(cells(line)) for line in lines if line} == {5}
