@@ -45,21 +45,21 @@ def dose_figure(tables: Tables) -> Figure:
         table, "interventions", "cell", "data", "units", "edit", "quantity", "to", "of", "accuracy"
     )
     need(baselines, "baselines", "data", "system", "by", "accuracy")
-    doses = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
-    doses = doses[doses["of"] == "all"]
-    cells = [cell for cell in NAMES if (doses["cell"] == cell).any()]
+    clamp_values = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
+    clamp_values = clamp_values[clamp_values["of"] == "all"]
+    cells = [cell for cell in NAMES if (clamp_values["cell"] == cell).any()]
     if not cells:
         raise InputError("interventions table: expected rows of a GRU or an LSTM, got none")
-    looks = size_looks(doses["units"])
+    looks = size_looks(clamp_values["units"])
     named = {"chance": DOTTED, "first noun": FIRST_NOUN}
     lines = [Line2D([], [], label=name, **look) for name, look in named.items()]
-    figure, grid = panels(doses, len(cells), looks, lines)
+    figure, grid = panels(clamp_values, len(cells), looks, lines)
     nouns = baselines[(baselines["system"] == "first_noun") & (baselines["by"] == "overall")]
     for data, row in grid.items():
         first = nouns.loc[nouns["data"] == data, "accuracy"]
         for axes, cell in zip(row, cells, strict=True):
             here = (table["cell"] == cell) & (table["data"] == data)
-            own = doses[(doses["cell"] == cell) & (doses["data"] == data)]
+            own = clamp_values[(clamp_values["cell"] == cell) & (clamp_values["data"] == data)]
             _doses(axes, own, table[here & (table["edit"] == "none")], looks)
             for accuracy in first:
                 axes.axhline(accuracy, **FIRST_NOUN)

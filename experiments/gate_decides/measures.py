@@ -50,7 +50,7 @@ CHANGES = ("clamp", "hold", "cut")
 """What is changed in the number units and in random ones; in all units also the controls."""
 
 OF = {"all": "all", "number units": "number", "chosen": "number", "random": "random"}
-"""What the study calls sets of units: `memgate.gates.profile` and `doses` have names of theirs."""
+"""What the study calls sets of units; `profile` and `dose_response` name them otherwise."""
 
 
 Mask = npt.NDArray[np.bool_]

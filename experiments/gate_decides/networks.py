@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from experiments.gate_decides.measures import MEASURES, by_hand_tables, network_tables
-from memgate.commands.oracle import classifier_by_hand
+from memgate.commands.oracle import hand_set_classifier
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.fitting.checkpoints import best_checkpoint
@@ -164,7 +164,7 @@ def make(part: Part) -> None:
     data = _loaded(part.configs, part.network.data)
     torch.set_num_threads(1)
     if isinstance(part.network, ByHand):
-        classifier = classifier_by_hand(part.network.cell, data.vocabulary, data.table("train"))
+        classifier = hand_set_classifier(part.network.cell, data.vocabulary, data.table("train"))
         found = by_hand_tables(Predictor(classifier, data.vocabulary, data.task), data)
     else:
         predictor = _kept(part, part.network, data)

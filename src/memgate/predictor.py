@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.items.tasks import NUMBER, TASKS, Posed, Task
+from memgate.data.items.tasks import NUMBER, TASKS, Task, TaskInputs
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import Classifier
@@ -76,24 +76,26 @@ class Predictor:
             )
         return self.probability(encoded)
 
-    def read(self, table: pa.Table, posed: Posed | None = None) -> tuple[pa.Table, Prefixes]:
+    def read(
+        self, table: pa.Table, task_inputs: TaskInputs | None = None
+    ) -> tuple[pa.Table, Prefixes]:
         """Return the items that the task can be posed on, and what is read of them.
 
         Args:
             table: Items with the columns of `memgate.data.items.schema.FEATURES`.
-            posed: How it was posed on them; None for the task's own way, with seed 0.
+            task_inputs: How it was posed on them; None for the task's own way, with seed 0.
 
         Raises:
             InputError: There is no such item, or none has a word of the vocabulary.
         """
-        posed = self.task.pose(table, 0) if posed is None else posed
-        if len(posed.rows) == 0:
+        task_inputs = self.task.make_inputs(table, 0) if task_inputs is None else task_inputs
+        if len(task_inputs.rows) == 0:
             raise InputError(
                 f"expected items with {self.task.needs} (a model of {self.task.name} reads it), "
                 f"got none of {len(table)}"
             )
-        items = table.take(posed.rows)
-        prefixes = Prefixes.from_table(self.vocabulary, items, posed)
+        items = table.take(task_inputs.rows)
+        prefixes = Prefixes.from_table(self.vocabulary, items, task_inputs)
         if self.without_known_word(prefixes).all():
             raise InputError(
                 f"expected items with words of the model's vocabulary ({len(self.vocabulary)} "
@@ -124,11 +126,11 @@ class Predictor:
     @staticmethod
     def without_known_word(prefixes: Prefixes) -> npt.NDArray[np.bool_]:
         """Mark the prefixes in which every word is read as ``<unk>``."""
-        unread: npt.NDArray[np.bool_] = Predictor.unknown_share(prefixes) == 1
+        unread: npt.NDArray[np.bool_] = Predictor.unknown_proportion(prefixes) == 1
         return unread
 
     @staticmethod
-    def unknown_share(prefixes: Prefixes) -> npt.NDArray[np.float64]:
+    def unknown_proportion(prefixes: Prefixes) -> npt.NDArray[np.float64]:
         """Return the share of each prefix's words that are read as ``<unk>``, in [0, 1]."""
         unknown = (prefixes.ids == 0).cpu().numpy().astype(np.int64)
         counts = np.add.reduceat(unknown, prefixes.starts.cpu().numpy())

@@ -80,7 +80,7 @@ def untagged() -> Baselines:
 
 def test_by_hand() -> None:
     baselines = fitted(last_noun())
-    assert baselines.commoner == "pl"
+    assert baselines.majority_label == "pl"
     found = baselines.p_plural(ASKED)
     assert list(found.columns) == list(NAMES)
     assert (found.dtypes == np.float64).all()
@@ -126,7 +126,7 @@ def test_without_tags_only_majority_and_the_last_words_are_asked() -> None:
 
 def test_where_singular_is_commoner_it_is_the_answer_without_a_noun() -> None:
     baselines = Baselines.fit(items(*TRAINING[2:]), last_noun())
-    assert baselines.commoner == "sg"
+    assert baselines.majority_label == "sg"
     found = baselines.p_plural(ASKED[2:3])
     for name in set(NAMES) - {"last_words"}:
         assert found[name].tolist() == [0]
@@ -146,7 +146,7 @@ def test_what_is_saved_answers_the_same(make: Callable[[], Baselines], tmp_path:
     saved = make()
     saved.save(tmp_path / "new" / "baselines")
     loaded = Baselines.load(tmp_path / "new" / "baselines")
-    assert loaded.commoner == saved.commoner
+    assert loaded.majority_label == saved.majority_label
     assert (loaded.nouns_only is None) == (saved.nouns_only is None)
     for table in (ASKED, ASKED[1:2]):
         pd.testing.assert_frame_equal(

@@ -96,26 +96,26 @@ TAGS = st.lists(st.sampled_from(["NN", "NNS", "NNP", "DT", "VBZ"]), min_size=1, 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(TAGS, st.booleans()), min_size=1, max_size=8), st.sampled_from("sp"))
 def test_as_by_a_loop(rows: list[tuple[list[str], bool]], first: str) -> None:
-    commoner: Label = "sg" if first == "s" else "pl"
+    majority_label: Label = "sg" if first == "s" else "pl"
     made = items(*[(" ".join(tags) if known else None, len(tags)) for tags, known in rows])
-    found = baseline_predictions(made, commoner)
+    found = baseline_predictions(made, majority_label)
     for (tags, known), row in zip(rows, found.to_dict("records"), strict=True):
         nouns = [{"NN": "sg", "NNS": "pl"}[tag] for tag in tags if tag in ("NN", "NNS")]
         most = nouns.count("pl") - nouns.count("sg")
         expected: dict[str, Any] = {
-            "majority": commoner,
-            "first_noun": nouns[0] if nouns else commoner,
-            "last_noun": nouns[-1] if nouns else commoner,
-            "noun_majority": commoner if most == 0 else ("pl" if most > 0 else "sg"),
+            "majority": majority_label,
+            "first_noun": nouns[0] if nouns else majority_label,
+            "last_noun": nouns[-1] if nouns else majority_label,
+            "noun_majority": majority_label if most == 0 else ("pl" if most > 0 else "sg"),
         }
         if not known:
             expected |= dict.fromkeys(BASELINES[1:])
         assert row == expected
 
 
-def accuracy(data: datasets.Dataset, commoner: Label = "sg") -> dict[str, float]:
+def accuracy(data: datasets.Dataset, majority_label: Label = "sg") -> dict[str, float]:
     labels = pd.Series(["sg", "pl"], dtype="string").iloc[data["label"][:]].reset_index(drop=True)
-    found = baseline_predictions(data.with_format("arrow")[:], commoner)
+    found = baseline_predictions(data.with_format("arrow")[:], majority_label)
     return {name: float((found[name] == labels).mean()) for name in BASELINES}
 
 

@@ -15,7 +15,7 @@ import torch
 import memgate
 from memgate.baselines.rules import baseline_predictions
 from memgate.cli import main
-from memgate.commands.oracle import classifier_by_hand, noun_ids
+from memgate.commands.oracle import hand_set_classifier, noun_ids
 from memgate.data.sources.grammar.source import Grammar
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import UNKNOWN, Vocabulary
@@ -115,7 +115,7 @@ def test_without_a_noun_it_answers_as_training_leans() -> None:
     for label, odds in ((0, 1 / 21), (1, 21)):
         table = train.filter(lambda row, label=label: row["label"] == label).with_format("arrow")[:]
         assert len(table) == 20
-        logit = classifier_by_hand("gru", vocabulary, table)(torch.tensor([[1, 1, 1]]))
+        logit = hand_set_classifier("gru", vocabulary, table)(torch.tensor([[1, 1, 1]]))
         assert logit.item() == pytest.approx(np.log(odds), abs=1e-6)
 
 
@@ -124,7 +124,7 @@ def test_items_without_tags_say_no_noun() -> None:
     place = table.schema.get_field_index("tags")
     bare = table.set_column(place, table.schema.field(place), pa.nulls(5, pa.string()))
     with pytest.raises(InputError, match="expected training items with tags"):
-        classifier_by_hand("gru", Vocabulary.from_words(["the"]), bare)
+        hand_set_classifier("gru", Vocabulary.from_words(["the"]), bare)
 
 
 def test_another_task_and_missing_configurations_are_told(

@@ -258,7 +258,7 @@ def rows() -> list[dict[str, Any]]:
 
 def test_a_table_of_items_becomes_their_prefixes() -> None:
     table = datasets.Dataset.from_list(rows(), features=FEATURES).with_format("arrow")[:]
-    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.pose(table, 0))
+    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.make_inputs(table, 0))
     assert len(encoded) == 4
     assert encoded.ids.tolist() == [1, 2, 3, 1, 4, 1, 5, 0, 3, 2]
     assert encoded.lengths.tolist() == [5, 2, 1, 2]
@@ -271,7 +271,7 @@ def test_a_table_of_items_becomes_their_prefixes() -> None:
 
 def test_roles_and_places_of_a_batch_are_those_of_its_words() -> None:
     table = datasets.Dataset.from_list(rows(), features=FEATURES).with_format("arrow")[:]
-    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.pose(table, 0))
+    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.make_inputs(table, 0))
     for batch in ExactLengthBatches(encoded, 1):
         (row,) = batch.rows.tolist()
         start, length = int(encoded.starts[row]), int(encoded.lengths[row])
@@ -287,7 +287,7 @@ def test_roles_and_places_of_a_batch_are_those_of_its_words() -> None:
 def test_a_selection_of_items_is_read_in_its_own_order() -> None:
     chosen = datasets.Dataset.from_list(rows(), features=FEATURES).select([3, 0])
     table = chosen.with_format("arrow")[:]
-    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.pose(table, 0))
+    encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.make_inputs(table, 0))
     assert encoded.ids.tolist() == [3, 2, 1, 2, 3, 1, 4]
     assert encoded.intervening.tolist() == [1, 3]
 

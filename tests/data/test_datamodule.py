@@ -97,13 +97,13 @@ def test_grammaticality_reads_whole_sentences_with_the_verbs_that_were_drawn() -
     data = made("grammaticality", [BARE, *rows])
     assert data.left_out["train"] == 1
     assert entries(data) == {"the", "keys", "near", "it", "are", "is", "here"}
-    posed = GRAMMATICALITY.pose(data.table("train"), 0)
+    task_inputs = GRAMMATICALITY.make_inputs(data.table("train"), 0)
     ids = data.prefixes["train"].ids.tolist()
-    words = [word for text in posed.texts.to_pylist() for word in text.split()]
+    words = [word for text in task_inputs.texts.to_pylist() for word in text.split()]
     vocabulary = data.vocabulary.tokenizer.get_vocab()
     assert ids == [vocabulary[word] for word in words]
-    assert data.prefixes["train"].targets.tolist() == posed.targets.tolist()
-    assert 0 < posed.targets.sum() < 9
+    assert data.prefixes["train"].targets.tolist() == task_inputs.targets.tolist()
+    assert 0 < task_inputs.targets.sum() < 9
     assert data.prefixes["train"].labels.tolist() == [1] * 9
 
 

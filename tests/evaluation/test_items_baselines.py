@@ -32,7 +32,7 @@ RULES = ["majority", "first_noun", "last_noun", "noun_majority", "last_words"]
 
 # The last words say plural but after "cabinet".
 BASELINES = Baselines(
-    commoner="pl",
+    majority_label="pl",
     tagger=Tagger(pa.array(["key", "keys", "cabinet"]), pa.array(["NN", "NNS", "NN"])),
     last_words=LastWords(pa.array(["word-1=cabinet"]), np.array([-3.0]), 1.0),
     nouns_only=None,

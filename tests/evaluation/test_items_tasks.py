@@ -95,7 +95,7 @@ def test_grammaticality_of_items() -> None:
     found = predictions(predictor(GRAMMATICALITY), data)
     del sentences[1]
     assert found["id"].tolist() == [text for text, *_ in sentences]
-    flipped = GRAMMATICALITY.pose(data.with_format("arrow")[:], 0).targets == 1
+    flipped = GRAMMATICALITY.make_inputs(data.with_format("arrow")[:], 0).targets == 1
     assert 0 < flipped.sum() < 11  # else this shows little
     bad = np.array(
         [

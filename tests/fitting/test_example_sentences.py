@@ -44,8 +44,8 @@ def test_the_grammar_knows_every_word() -> None:
 
 @pytest.mark.parametrize("task", ["number", "inflection", "grammaticality"])
 def test_each_is_read_as_the_task_poses_it(predictor: Predictor, task: TaskName) -> None:
-    posed = replace(predictor, task=TASKS[task])
-    found = explain_sentences(posed, [Unit(0, 3), Unit(0, 1)], "mine", "as asked")
+    task_inputs = replace(predictor, task=TASKS[task])
+    found = explain_sentences(task_inputs, [Unit(0, 3), Unit(0, 1)], "mine", "as asked")
     assert len(found) == 6
     for each, (text, tags) in zip(found, SENTENCES, strict=True):
         *before, _ = text.split()
@@ -56,7 +56,7 @@ def test_each_is_read_as_the_task_poses_it(predictor: Predictor, task: TaskName)
         assert len(each.words) == len(before) + (task != "number")
         assert [str(unit.unit) for unit in each.units] == ["0:3", "0:1"]
         read = " ".join(word.text for word in each.words)
-        assert each.p[-1] == pytest.approx(posed.predict([read])[0], abs=1e-6)
+        assert each.p[-1] == pytest.approx(task_inputs.predict([read])[0], abs=1e-6)
         assert (np.diff(each.p) != 0).any()
 
 

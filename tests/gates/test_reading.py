@@ -24,9 +24,9 @@ from memgate.gates.profile import DTYPES, pooled
 from memgate.gates.reading import gate_tables, read_gates
 from memgate.gates.tables import (
     DISTANCE_DTYPES,
-    EFFECT_DTYPES,
     GATE_DTYPES,
     QUANTILES,
+    STATE_UPDATE_DTYPES,
     GateTables,
 )
 from memgate.models.classifier import Cell, Classifier
@@ -207,7 +207,7 @@ def test_subjects_are_the_same_by_role_and_by_distance() -> None:
 def test_effects_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60)
     words = every_word(model, table)
-    found = read_gates(model, table, batch_size=7, probe=PROBE[:num_layers]).effects
+    found = read_gates(model, table, batch_size=7, probe=PROBE[:num_layers]).state_updates
     names = ["gained", "lost", "change", "hidden"] if cell == "lstm" else ["change"]
     assert set(found["effect"]) == {*names, "evidence", "probe"}
     assert set(found.loc[found["effect"] == "evidence", "layer"]) == {num_layers - 1}
@@ -282,12 +282,12 @@ def test_evidence_adds_up_to_the_logit(cell: Cell) -> None:
     """Over all words and units: logit less bias, signed towards the right answer."""
     model, table = predictor(cell), items(40)
     tables = read_gates(model, table)
-    posed = NUMBER.pose(table, 0)
-    prefixes = Prefixes.from_table(model.vocabulary, table, posed)
+    task_inputs = NUMBER.make_inputs(table, 0)
+    prefixes = Prefixes.from_table(model.vocabulary, table, task_inputs)
     p = model.probability(prefixes)
     logits = np.log(p / (1 - p)) - model.classifier.readout.bias.item()
-    signed = float((logits * (2 * posed.targets - 1)).sum())
-    rows = tables.effects[(tables.effects["effect"] == "evidence")]
+    signed = float((logits * (2 * task_inputs.targets - 1)).sum())
+    rows = tables.state_updates[(tables.state_updates["effect"] == "evidence")]
     rows = rows[rows["role"] == "all"]
     assert float((rows["mean"] * rows["n"]).sum()) == pytest.approx(signed, abs=1e-9)
 
@@ -336,7 +336,7 @@ def test_no_split_of_the_data_changes_the_tables(
     parts = read_gates(model, TABLE.take(rows), UNITS, batch_size, probe)
     assert_same(whole, parts)
     prefixes = Prefixes.from_table(
-        model.vocabulary, TABLE.slice(0, n), NUMBER.pose(TABLE.slice(0, n), 0)
+        model.vocabulary, TABLE.slice(0, n), NUMBER.make_inputs(TABLE.slice(0, n), 0)
     )
     shuffled = ExactLengthBatches(prefixes, batch_size, shuffle=True, seed=seed)
     assert_same(whole, gate_tables(model.classifier, shuffled, UNITS, probe))
@@ -362,9 +362,9 @@ def test_without_a_probe_the_tables_are_the_same_but_for_its_rows() -> None:
     model = predictor("lstm", num_layers=2)
     without = read_gates(model, TABLE, UNITS)
     tables = read_gates(model, TABLE, UNITS, probe=PROBE)
-    probed = tables.effects["effect"] == "probe", tables.profile["reading"] == "probe"
+    probed = tables.state_updates["effect"] == "probe", tables.profile["reading"] == "probe"
     assert all(rows.any() for rows in probed)
-    kept = tables.effects[~probed[0]], tables.profile[~probed[1]]
+    kept = tables.state_updates[~probed[0]], tables.profile[~probed[1]]
     expected = (tables.statistics, *kept, tables.distances)
     for one, other in zip(without, expected, strict=True):
         pd.testing.assert_frame_equal(one, other.reset_index(drop=True), check_exact=True)
@@ -374,7 +374,7 @@ def test_along_the_readout_a_probe_says_what_evidence_says() -> None:
     model = predictor("gru", num_layers=2)
     readout = model.classifier.readout.weight.detach().numpy()
     tables = read_gates(model, TABLE, [(1, 0)], probe=np.vstack([0 * readout, readout]))
-    for table, name in ((tables.effects, "effect"), (tables.profile, "reading")):
+    for table, name in ((tables.state_updates, "effect"), (tables.profile, "reading")):
         last = table[table["layer"] == 1].drop(columns="layer")
         one, other = (
             last[last[name] == each].drop(columns=name).reset_index(drop=True)
@@ -390,17 +390,17 @@ def test_a_probe_goes_by_the_number_where_evidence_goes_by_the_answer() -> None:
     """Grammaticality asks something else: an ungrammatical sentence may have a singular subject."""
     task, model = TASKS["grammaticality"], predictor("gru")
     table = with_forms(items(60))
-    posed = task.pose(table, 0)
-    targets, labels = posed.targets.tolist(), table["label"].to_pylist()
+    task_inputs = task.make_inputs(table, 0)
+    targets, labels = task_inputs.targets.tolist(), table["label"].to_pylist()
     assert 0.2 < np.mean(np.equal(targets, labels)) < 0.8
-    sentences = table.set_column(table.column_names.index("text"), "text", posed.texts)
+    sentences = table.set_column(table.column_names.index("text"), "text", task_inputs.texts)
     sentences = sentences.set_column(  # roles aren't asked for
         table.column_names.index("tags"), "tags", pa.nulls(len(table), pa.string())
     )
     words = every_word(model, sentences, targets)
     found = read_gates(
         Predictor(model.classifier, model.vocabulary, task), table, batch_size=7, probe=PROBE[:1]
-    ).effects
+    ).state_updates
     for effect in ("evidence", "probe"):
         rows = found[(found["effect"] == effect) & (found["role"] == "all")]
         expected = words.groupby("unit")[effect].mean()
@@ -410,11 +410,13 @@ def test_a_probe_goes_by_the_number_where_evidence_goes_by_the_answer() -> None:
 @pytest.mark.parametrize("task", ["number", "inflection"])
 def test_where_the_answer_is_the_number_both_signs_are_one(task: Any) -> None:
     table, model = with_forms(items(60)), predictor("gru")
-    assert TASKS[task].pose(table, 0).targets.tolist() == table["label"].to_pylist()
+    assert TASKS[task].make_inputs(table, 0).targets.tolist() == table["label"].to_pylist()
     readout = model.classifier.readout.weight.detach().numpy()
     own = Predictor(model.classifier, model.vocabulary, TASKS[task])
-    effects = read_gates(own, table, probe=readout).effects
-    one, other = (effects.loc[effects["effect"] == each, "mean"] for each in ("evidence", "probe"))
+    state_updates = read_gates(own, table, probe=readout).state_updates
+    one, other = (
+        state_updates.loc[state_updates["effect"] == each, "mean"] for each in ("evidence", "probe")
+    )
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
 
@@ -453,7 +455,7 @@ def test_an_rnn_has_effects_but_no_gates(num_layers: int) -> None:
     assert tables.statistics.dtypes.astype(str).to_dict() == GATE_DTYPES
     assert len(tables.distances) == 0
     assert tables.distances.dtypes.astype(str).to_dict() == DISTANCE_DTYPES
-    assert tables.effects.dtypes.astype(str).to_dict() == EFFECT_DTYPES
+    assert tables.state_updates.dtypes.astype(str).to_dict() == STATE_UPDATE_DTYPES
     assert tables.profile.dtypes.astype(str).to_dict() == DTYPES
     assert set(tables.profile["reading"]) == {"effect", "evidence"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from memgate.gates.state_updates import EFFECTS, effects, flat
+from memgate.gates.state_updates import STATE_UPDATES, flat, state_updates
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import Trajectory, replay, unroll
 
@@ -15,7 +15,7 @@ def read(cell: Cell) -> tuple[Trajectory, dict[str, torch.Tensor]]:
     net = Classifier(13, cell, 3, 4).double().recurrence
     inputs = 3 * torch.randn(5, 7, 3, dtype=torch.float64)
     (layer,) = unroll(net, inputs)
-    return layer, dict(zip(EFFECTS[net.mode], effects(layer), strict=True))
+    return layer, dict(zip(STATE_UPDATES[net.mode], state_updates(layer), strict=True))
 
 
 def before(states: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,7 @@ def test_the_trajectory_stays_as_it_was(cell: Cell) -> None:
     net = Classifier(13, cell, 3, 4).recurrence
     (layer,) = replay(net, torch.randn(2, 3, 3))
     kept = [value.clone() for value in (layer.hidden, layer.candidate, *layer.gates.values())]
-    for values in effects(layer):
+    for values in state_updates(layer):
         values.add_(1)
     now = (layer.hidden, layer.candidate, *layer.gates.values())
     assert all(torch.equal(old, new) for old, new in zip(kept, now, strict=True))

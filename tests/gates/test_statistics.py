@@ -180,7 +180,7 @@ def test_by_role_it_is_all_one_how_finely_words_were_told_apart() -> None:
     exact = ["role", *COUNTED, *QUANTILES]
     pd.testing.assert_frame_equal(one.statistics[exact], other.statistics[exact], check_exact=True)
     assert_same(one.statistics, other.statistics)
-    pd.testing.assert_frame_equal(one.effects, other.effects, rtol=0, atol=1e-12)
+    pd.testing.assert_frame_equal(one.state_updates, other.state_updates, rtol=0, atol=1e-12)
     assert set(one.distances["after"]) == {*DISTANCES}
     assert set(other.distances["after"]) == {"0", "1–2"}
 

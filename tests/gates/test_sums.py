@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from memgate.gates.histograms import BINS
-from memgate.gates.state_updates import effects, flat
+from memgate.gates.state_updates import flat, state_updates
 from memgate.gates.sums import OneHot, Sorted, by_kind, cell_sums, cells_by_index, cells_by_loop
 from memgate.gates.words import CELLS
 from memgate.models.classifier import Cell, Classifier
@@ -63,8 +63,8 @@ def test_effects_are_added_up_by_kind(cell: Cell, dtype: torch.dtype, way: Way) 
     (layer,) = unroll(net, 3 * torch.randn(9, 6, 3, dtype=dtype))
     kinds, signs = torch.randint(KINDS, (54,)), torch.randint(-1, 2, (2, 54))
     means = torch.rand(2, 7, dtype=torch.float64)
-    moments, signed, sizes = way(kinds, KINDS).effects(layer, means, signs)
-    values = [each.double() for each in effects(layer)]
+    moments, signed, sizes = way(kinds, KINDS).state_updates(layer, means, signs)
+    values = [each.double() for each in state_updates(layer)]
     for found, own in zip(moments, values, strict=True):
         for of, column in zip(found, (own, own.abs(), own**2), strict=True):
             torch.testing.assert_close(of, exact(column, kinds), rtol=0, atol=1e-5)

@@ -26,7 +26,7 @@ ROW = {
 def read(row: dict[str, object], task: TaskName = "number") -> tuple[Prefixes, Batch]:
     table = datasets.Dataset.from_list([dict(item(row))], FEATURES).with_format("arrow")[:]
     vocabulary = Vocabulary.from_words(["the"])
-    prefixes = Prefixes.from_table(vocabulary, table, TASKS[task].pose(table, 0))
+    prefixes = Prefixes.from_table(vocabulary, table, TASKS[task].make_inputs(table, 0))
     return prefixes, next(iter(ExactLengthBatches(prefixes)))
 
 
@@ -101,7 +101,7 @@ def test_words_lie_first_words_first() -> None:
     table = datasets.Dataset.from_list([dict(item(row)) for row in rows], FEATURES)
     arrow = table.with_format("arrow")[:]
     prefixes = Prefixes.from_table(
-        Vocabulary.from_words(["the"]), arrow, TASKS["number"].pose(arrow, 0)
+        Vocabulary.from_words(["the"]), arrow, TASKS["number"].make_inputs(arrow, 0)
     )
     batch = next(iter(ExactLengthBatches(prefixes)))
     words = words_of(prefixes, batch, torch.tensor([True, False]))

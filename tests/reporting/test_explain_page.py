@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgate.gates.explain.explanation import Explanation, UnitCourse, Word
+from memgate.gates.explain.explanation import Explanation, UnitTrace, Word
 from memgate.gates.units.unit import Unit
 from memgate.reporting import explanation as terminal
 from memgate.reporting.explain_page import WORDS, page
@@ -28,9 +28,9 @@ def explanation(
     n = len(words)
     gated = cell != "rnn"
 
-    def course(unit: int) -> UnitCourse:
+    def trace(unit: int) -> UnitTrace:
         write, memory = rng.random(n), rng.normal(size=n)
-        return UnitCourse(
+        return UnitTrace(
             Unit(0, unit),
             write if gated else None,
             1 - write if gated else None,
@@ -47,7 +47,7 @@ def explanation(
         answers=("singular", "plural"),
         words=tuple(Word(word, word, None) for word in words),
         log_odds=rng.normal(size=n),
-        units=tuple(course(unit) for unit in range(units)),
+        units=tuple(trace(unit) for unit in range(units)),
         chosen="as asked",
     )
 
@@ -104,13 +104,13 @@ def test_the_page_is_well_formed_and_the_numbers_are_those_of_the_table() -> Non
     (table,) = Reader(page([one])).tables
     assert [cell.strip() for cell in table[0]] == ["", *SENTENCE, "answer"]
     rows = {row[-len(SENTENCE) - 2]: row[-len(SENTENCE) - 1 : -1] for row in table[2:6]}
-    course = one.units[0]
-    assert course.write is not None
-    assert course.keep is not None
-    assert course.evidence is not None
-    assert rows["write"] == [f"{value:.2f}" for value in course.write]
-    assert rows["keep"] == [f"{value:.2f}" for value in course.keep]
-    for name, values in {"effect": course.effect, "evidence": course.evidence}.items():
+    trace = one.units[0]
+    assert trace.write is not None
+    assert trace.keep is not None
+    assert trace.evidence is not None
+    assert rows["write"] == [f"{value:.2f}" for value in trace.write]
+    assert rows["keep"] == [f"{value:.2f}" for value in trace.keep]
+    for name, values in {"effect": trace.effect, "evidence": trace.evidence}.items():
         shown = [float(cell.replace("−", "-")) for cell in rows[name]]
         np.testing.assert_allclose(shown, values, atol=0.00501)
     p = next(row for row in table if row[0] == "P(plural)")

@@ -47,7 +47,7 @@ class Baselines:
         nouns_only: The network, or None where training has no tags.
     """
 
-    commoner: Label
+    majority_label: Label
     tagger: Tagger
     last_words: LastWords
     nouns_only: Predictor | None
@@ -60,9 +60,9 @@ class Baselines:
             table: The training split, with the columns of `memgate.data.items.schema.FEATURES`.
             nouns_only: The network, trained on the same.
         """
-        commoner, tagger = majority(table["label"].to_pylist()), Tagger.fit(table)
+        majority_label, tagger = majority(table["label"].to_pylist()), Tagger.fit(table)
         # Filled, as it will be asked: 61% of agr_wiki_dev is right where it is asked without tags.
-        return cls(commoner, tagger, LastWords.fit(tagger.fill(table)), nouns_only)
+        return cls(majority_label, tagger, LastWords.fit(tagger.fill(table)), nouns_only)
 
     def p_plural(self, table: pa.Table) -> pd.DataFrame:
         """Say how likely the verb is plural.
@@ -76,7 +76,7 @@ class Baselines:
             a noun it answers the commoner label.
         """
         filled = self.tagger.fill(table)
-        rules = baseline_predictions(filled, self.commoner)
+        rules = baseline_predictions(filled, self.majority_label)
         found = (rules == "pl").astype(float)
         if len(self.tagger) == 0 and table["tags"].null_count == len(table):
             found = found[["majority"]]
@@ -86,19 +86,19 @@ class Baselines:
         return found
 
     def _from_nouns(self, network: Predictor, table: pa.Table) -> npt.NDArray[np.float64]:
-        posed = NOUNS.pose(table, 0)
-        p = np.full(len(table), float(self.commoner == "pl"))
-        if len(posed.rows):
-            items = table.take(posed.rows)
-            p[posed.rows] = network.probability(
-                Prefixes.from_table(network.vocabulary, items, posed)
+        task_inputs = NOUNS.make_inputs(table, 0)
+        p = np.full(len(table), float(self.majority_label == "pl"))
+        if len(task_inputs.rows):
+            items = table.take(task_inputs.rows)
+            p[task_inputs.rows] = network.probability(
+                Prefixes.from_table(network.vocabulary, items, task_inputs)
             )
         return p
 
     def save(self, folder: Path) -> None:
         """Write the baselines into a folder: JSON, Parquet and a predictor's files."""
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {"majority": self.commoner}
+        settings = {"majority": self.majority_label}
         (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
         self.tagger.save(folder / TAGGER)
         self.last_words.save(folder / LAST_WORDS)
@@ -114,16 +114,16 @@ class Baselines:
         """
         path = folder / SETTINGS
         try:
-            commoner = json.loads(path.read_text(encoding="utf-8"))["majority"]
+            majority_label = json.loads(path.read_text(encoding="utf-8"))["majority"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(
                 f"{path}: expected the commoner label in JSON, got: {error}"
             ) from error
-        if commoner not in get_args(Label):
-            raise InputError(f"{path}: majority: expected 'sg' or 'pl', got {commoner!r}")
+        if majority_label not in get_args(Label):
+            raise InputError(f"{path}: majority: expected 'sg' or 'pl', got {majority_label!r}")
         network = folder / NETWORK
         return cls(
-            commoner,
+            majority_label,
             Tagger.load(folder / TAGGER),
             LastWords.load(folder / LAST_WORDS),
             Predictor.load(network) if network.is_dir() else None,

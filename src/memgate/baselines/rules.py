@@ -31,10 +31,10 @@ def majority(labels: Sequence[int]) -> Label:
     return LABELS[int(2 * sum(labels) > len(labels))]
 
 
-def baseline_predictions(table: pa.Table, commoner: Label) -> pd.DataFrame:
+def baseline_predictions(table: pa.Table, majority_label: Label) -> pd.DataFrame:
     """Predict each item by rules that read no more than the common nouns before the verb.
 
-    ``majority`` answers the commoner label; ``first_noun`` and ``last_noun`` the number of that
+    ``majority`` answers the majority label; ``first_noun`` and ``last_noun`` the number of that
     noun (NN or NNS, as in Linzen et al. 2016, section 3; proper nouns don't count);
     ``noun_majority`` that of most of them, the subject among them. Where there is no noun, or as
     many of each number, they answer the commoner label.
@@ -42,7 +42,7 @@ def baseline_predictions(table: pa.Table, commoner: Label) -> pd.DataFrame:
     Args:
         table: N items with the columns of `memgate.data.items.schema.FEATURES`; where tags are
             missing, `memgate.data.tagger.Tagger.fill` guesses them.
-        commoner: What `majority` says of the training split.
+        majority_label: What `majority` says of the training split.
 
     Returns:
         N rows, in the items' order, with the columns `BASELINES`: ``sg`` or ``pl``; null where the
@@ -54,11 +54,11 @@ def baseline_predictions(table: pa.Table, commoner: Label) -> pd.DataFrame:
         table["tags"].combine_chunks(),
         table["verb_idx"].to_numpy().astype(np.int64),
     )
-    answers = {"majority": _answers(np.zeros(len(known), dtype=np.int64), commoner)}
+    answers = {"majority": _answers(np.zeros(len(known), dtype=np.int64), majority_label)}
     nothing = np.zeros(int(lengths.sum()), dtype=np.int64)
     toward = nothing if tags is None else _toward_plural(tags, nothing)
     for name, votes in _votes(toward, lengths).items():
-        answers[name] = _answers(votes, commoner).where(known)
+        answers[name] = _answers(votes, majority_label).where(known)
     return pd.DataFrame(answers)
 
 
@@ -88,6 +88,6 @@ def _votes(toward: Numbers, lengths: Numbers) -> dict[str, Numbers]:
     }
 
 
-def _answers(votes: Numbers, commoner: Label) -> pd.Series[str]:
-    answers = np.select([votes > 0, votes < 0], ["pl", "sg"], commoner)
+def _answers(votes: Numbers, majority_label: Label) -> pd.Series[str]:
+    answers = np.select([votes > 0, votes < 0], ["pl", "sg"], majority_label)
     return pd.Series(answers, dtype="string")

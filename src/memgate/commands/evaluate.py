@@ -18,7 +18,7 @@ from memgate.errors import InputError
 from memgate.evaluation.runtime import one_quiet_thread
 from memgate.evaluation.suites import loading
 from memgate.predictor import BASELINES, BATCH_SIZE, Predictor
-from memgate.reporting.accuracy import notes, print_accuracy, say_left_out, write_accuracy
+from memgate.reporting.accuracy import left_out_notes, notes, print_accuracy, write_accuracy
 from memgate.reporting.suites import print_suites, write_suites
 from memgate.tracking.registry import versions
 
@@ -96,7 +96,7 @@ def _show_data(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], o
     table = evaluation.accuracy(predicted)
     write_accuracy(table, out, predicted)
     print_accuracy(table)
-    _say_left_out(predicted, "data", items)
+    _print_left_out(predicted, "data", items)
     print(f"wrote {out}/accuracy.csv, {out}/predictions.parquet, {out}/accuracy.png")
 
 
@@ -104,7 +104,7 @@ def _show_suites(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset],
     table = evaluation.suite_accuracy(predicted)
     write_suites(table, out, predicted)
     print_suites(table)
-    _say_left_out(predicted, "suite", items)
+    _print_left_out(predicted, "suite", items)
     print(f"wrote {out}/suites.csv, {out}/suite_predictions.parquet, {out}/suites.png")
 
 
@@ -167,13 +167,13 @@ def _short_names(paths: Sequence[str]) -> dict[str, str]:
     return {path: stem if taken.count(stem) == 1 else path for path, stem in stems.items()}
 
 
-def _say_left_out(
+def _print_left_out(
     predicted: pd.DataFrame, kind: str, items: Mapping[str, datasets.Dataset]
 ) -> None:
     for (name,), rows in predicted.groupby([kind], sort=False):
         if kind == "data":
             said = [
-                say_left_out(str(name), evaluation.unknown(of_model), len(of_model))
+                left_out_notes(str(name), evaluation.unknown(of_model), len(of_model))
                 for _, of_model in rows.groupby("model", sort=False)
             ]
             for line in dict.fromkeys(line for lines in said for line in lines):

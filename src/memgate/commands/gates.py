@@ -15,7 +15,7 @@ from memgate.data import files
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation.runtime import one_quiet_thread
-from memgate.fitting.analysis import OF_UNITS, Findings, find, find_units, known
+from memgate.fitting.analysis import OF_UNITS, GateAnalysis, find, find_units, known
 from memgate.gates.profile import pooled
 from memgate.gates.reading import read_gates
 from memgate.gates.timescales import timescale_summary
@@ -62,7 +62,7 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
 
     The number units are those that were found for the model when it was registered; where it has
     none they are looked for by the same items. Files: those of
-    `memgate.fitting.analysis.Findings.files`, all, or where something is wrong none.
+    `memgate.fitting.analysis.GateAnalysis.files`, all, or where something is wrong none.
 
     Args:
         model: An MLflow model URI or a folder.
@@ -96,7 +96,7 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
     print(f"wrote {', '.join(written)} to {out}")
 
 
-def print_memory(found: Findings) -> None:
+def print_memory(found: GateAnalysis) -> None:
     """Print how long memory lasts by the gates, and whether the gradient says so too."""
     if found.memory.empty:
         return

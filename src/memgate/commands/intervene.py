@@ -166,8 +166,12 @@ def _interval(rows: pd.DataFrame) -> str:
 
 def _rows(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Name the changes that are printed: all but the doses between first, middle and last."""
-    doses = sorted(found.loc[found["quantity"] == "write", "to"].dropna().unique())
-    shown = {doses[0], doses[len(doses) // 2], doses[-1]} if doses else set()
+    clamp_values = sorted(found.loc[found["quantity"] == "write", "to"].dropna().unique())
+    shown = (
+        {clamp_values[0], clamp_values[len(clamp_values) // 2], clamp_values[-1]}
+        if clamp_values
+        else set()
+    )
     kinds = set(found["units"])
     keys = ["edit", "quantity", "to", "units"]
     rows = []

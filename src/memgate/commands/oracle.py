@@ -16,7 +16,7 @@ from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.fitting.configuration import AgreementCLI
-from memgate.fitting.finalize import conclude, show
+from memgate.fitting.finalize import finalize, show
 from memgate.fitting.run import log_setting
 from memgate.models.classifier import Classifier
 from memgate.models.hand_set import CLASSES, UNITS, GatedCell, K, oracle
@@ -46,7 +46,7 @@ class OracleCLI(AgreementCLI):
         """Load the data and set the network.
 
         Raises:
-            InputError: As `AgreementCLI.prepare` and `classifier_by_hand`; or the task is another
+            InputError: As `AgreementCLI.prepare` and `hand_set_classifier`; or the task is another
                 than number prediction.
         """
         self.datamodule.setup()
@@ -56,7 +56,7 @@ class OracleCLI(AgreementCLI):
                 f"{self.datamodule.name}: expected the task {NUMBER.name!r}, which the weights "
                 f"are set for, got {task.name!r}"
             )
-        self.model.classifier = classifier_by_hand(
+        self.model.classifier = hand_set_classifier(
             self.config.model.cell, self.datamodule.vocabulary, self.datamodule.table("train")
         )
         super().prepare()
@@ -96,11 +96,11 @@ def run_oracle(cell: GatedCell, data: str, configs: Path) -> None:
         score = float(cli.trainer.callback_metrics["val/accuracy"])
         cli.trainer.test(cli.model, cli.datamodule, verbose=False)
         baselines = Baselines.fit(cli.datamodule.table("train"), nouns_only=None)
-        fitted = conclude(cli, run, baselines, score, lambda _: None)
+        fitted = finalize(cli, run, baselines, score, lambda _: None)
     show(fitted)
 
 
-def classifier_by_hand(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table) -> Classifier:
+def hand_set_classifier(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table) -> Classifier:
     """Set a network by hand for a vocabulary.
 
     Where no noun was read it answers the training split's share of plural.

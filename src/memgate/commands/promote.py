@@ -24,7 +24,7 @@ from memgate.tracking.registry.challenge import MARGIN, judged, paired_table
 from memgate.tracking.registry.champion import Change, How, champion_of, now, previous
 from memgate.tracking.registry.decision import Decision
 from memgate.tracking.registry.pairs import paired
-from memgate.tracking.registry.promotion import crown, refuse, require_version, same_setting
+from memgate.tracking.registry.promotion import refuse, require_version, same_setting, set_champion
 from memgate.tracking.registry.versions import model_folder
 
 REFUSED = 1
@@ -68,7 +68,7 @@ def promote(
     if champion == version:
         raise InputError(f"{name}: version {version} is champion already")
     if champion is None:
-        crown(name, Change(now(), version, None, "promoted", why))
+        set_champion(name, Change(now(), version, None, "promoted", why))
         print(f"{name} had no champion; now it is version {version}")
     else:
         _challenge(name, version, champion, margin, data, force, why)
@@ -144,7 +144,7 @@ def _check(margin: float, force: bool, why: str) -> None:
 
 
 def _replace(name: str, change: Change, decision: str = "", drift: str = "") -> None:
-    crown(name, change, decision, drift)
+    set_champion(name, change, decision, drift)
     print(
         f"{name}: version {change.version} is champion now ({change.how}), "
         f"in place of version {change.replaced}"

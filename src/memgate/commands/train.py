@@ -58,6 +58,6 @@ def _show(fitted: Sequence[Fitted], out: Path) -> None:
     registered = [one.model for one in fitted if one.model]
     if registered:
         print("registered " + ", ".join(registered))
-    for line in filter(None, (one.standing for one in fitted)):
+    for line in filter(None, (one.champion_status for one in fitted)):
         print(line)
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from memgate.data.items.roles import NO_ROLE, role_codes
-from memgate.data.items.tasks import Posed
+from memgate.data.items.tasks import TaskInputs
 from memgate.data.vocabulary import Index, Vocabulary, Words, prefix_words
 from memgate.errors import InputError
 
@@ -114,14 +114,18 @@ class Prefixes:
 
     @classmethod
     def from_table(
-        cls, vocabulary: Vocabulary, table: pa.Table, posed: Posed, read: Words | None = None
+        cls,
+        vocabulary: Vocabulary,
+        table: pa.Table,
+        task_inputs: TaskInputs,
+        read: Words | None = None,
     ) -> Self:
         """Look up what a task reads of agreement items.
 
         Args:
             vocabulary: Gives the ids.
             table: N items with the columns of `memgate.data.items.schema.FEATURES`.
-            posed: A task posed on just these.
+            task_inputs: A task posed on just these.
             read: Its words, where they are split already.
 
         Raises:
@@ -132,11 +136,11 @@ class Prefixes:
         labels = _integers(table["label"])
         if len(table) == 0:
             raise InputError("expected at least one item, got none")
-        words, tags, lengths = posed.words() if read is None else read
-        subjects = subj_idx if posed.aligned else np.full_like(subj_idx, UNKNOWN_COUNT)
+        words, tags, lengths = task_inputs.words() if read is None else read
+        subjects = subj_idx if task_inputs.aligned else np.full_like(subj_idx, UNKNOWN_COUNT)
         return replace(
             cls._of(vocabulary, words, tags, lengths),
-            targets=torch.from_numpy(posed.targets),
+            targets=torch.from_numpy(task_inputs.targets),
             labels=torch.from_numpy(labels),
             intervening=torch.from_numpy(intervening),
             attractors=torch.from_numpy(_integers(table["n_attractors"])),

@@ -14,7 +14,7 @@ from memgate.data import encoded
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.encoded import Encoded
 from memgate.data.items.schema import Source
-from memgate.data.items.tasks import TASKS, Posed, Task, TaskName
+from memgate.data.items.tasks import TASKS, Task, TaskInputs, TaskName
 from memgate.data.stretches import Stretches
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
@@ -109,25 +109,29 @@ class AgreementData(pl.LightningDataModule):
 
     def _encode(self, splits: datasets.DatasetDict) -> Encoded:
         tables = {split: items.with_format("arrow")[:] for split, items in splits.items()}
-        posed = {split: self._pose(str(split), table) for split, table in tables.items()}
-        words = {split: one.words() for split, one in posed.items()}
+        task_inputs = {
+            split: self._make_inputs(str(split), table) for split, table in tables.items()
+        }
+        words = {split: one.words() for split, one in task_inputs.items()}
         train = words["train"]
         vocabulary = Vocabulary.build(train.words, train.tags, self.vocab_size, self.lowercase)
         prefixes = {}
-        for split, one in posed.items():
+        for split, one in task_inputs.items():
             table = tables[split]
             table = table if len(one.rows) == len(table) else table.take(one.rows)
             prefixes[split] = Prefixes.from_table(vocabulary, table, one, words[split])
-        return Encoded(vocabulary, prefixes, {split: one.rows for split, one in posed.items()})
+        return Encoded(
+            vocabulary, prefixes, {split: one.rows for split, one in task_inputs.items()}
+        )
 
-    def _pose(self, split: str, table: pa.Table) -> Posed:
-        posed = self.task.pose(table, self.flip_seed)
-        if len(posed.rows) == 0:
+    def _make_inputs(self, split: str, table: pa.Table) -> TaskInputs:
+        task_inputs = self.task.make_inputs(table, self.flip_seed)
+        if len(task_inputs.rows) == 0:
             raise InputError(
                 f"{self.name}, {split}: expected items with {self.task.needs}, which the task "
                 f"{self.task.name!r} needs, got none of {len(table)}"
             )
-        return posed
+        return task_inputs
 
     def table(self, split: str) -> pa.Table:
         """Return the items of a split, after `setup`, with `memgate.data.items.schema.FEATURES`."""

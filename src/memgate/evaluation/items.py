@@ -72,7 +72,7 @@ def answered(
             "p_right": np.where(targets == 1, p, 1 - p),
             "correct": predicted == targets,
             "known_word": ~predictor.without_known_word(prefixes),
-            "unknown": predictor.unknown_share(prefixes),
+            "unknown": predictor.unknown_proportion(prefixes),
             "intervening": _nullable(prefixes.intervening.numpy()),
             "attractors": _nullable(prefixes.attractors.numpy()),
             "condition": table["condition"].to_pandas(),

@@ -22,7 +22,7 @@ from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import BASELINES, CONFIG, TOKENIZER, WEIGHTS, Predictor
 from memgate.reporting import plots
-from memgate.reporting.accuracy import notes, say_left_out
+from memgate.reporting.accuracy import left_out_notes, notes
 from memgate.tracking.registry import hub
 from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin
 from memgate.tracking.registry.pairs import PREDICTIONS
@@ -140,7 +140,7 @@ def _accuracy(folder: Path, run: Origin | None, name: str) -> tuple[pd.DataFrame
         try:
             predicted = pd.read_parquet(path).assign(model=name, data=data)
             counts = unknown(predicted)
-            return accuracy(predicted), say_left_out(data, counts, len(predicted))
+            return accuracy(predicted), left_out_notes(data, counts, len(predicted))
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path}: expected predictions as Parquet, got: {reason}") from error
@@ -167,7 +167,7 @@ def _files(facts: Facts, folder: Path, onnx: bool) -> Files:
         files["profile.png"] = partial(plots.save, plots.profile_figure(facts.profile))
     if facts.units is not None:
         found = facts.units
-        figure = plots.carriers_figure(found.carriers, found.sets, found.probe)
+        figure = plots.number_units_figure(found.carriers, found.sets, found.probe)
         files["number_units.png"] = partial(plots.save, figure)
     if onnx:
         answer = f"p_{facts.predictor.task.words[1]}"

@@ -43,7 +43,7 @@ OF_UNITS = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class GateAnalysis:
     """What a pass over items and a few experiments say of one model.
 
     Attributes:
@@ -69,7 +69,7 @@ class Findings:
         parquet = {
             "gate_statistics": found.statistics,
             "gate_statistics_by_distance": found.distances,
-            "effects": found.effects,
+            "effects": found.state_updates,
             "profile": found.profile,
         }
         csv = {"timescales": self.memory, "gradients": self.norms, "gradient_decay": self.decay}
@@ -83,7 +83,7 @@ class Findings:
         if self.units is not None:
             csv |= {"number_units": self.units.carriers, "lost_sets": self.units.sets}
             csv |= {"probes": self.units.probe}
-            figures["number_units"] = plots.carriers_figure(
+            figures["number_units"] = plots.number_units_figure(
                 self.units.carriers, self.units.sets, self.units.probe
             )
             written[NUMBER_UNITS] = self.units.save
@@ -118,7 +118,7 @@ def find_units(predictor: Predictor, table: pa.Table) -> tuple[NumberUnits | Non
 
 def find(
     predictor: Predictor, table: pa.Table, tables: GateTables, units: NumberUnits | None
-) -> Findings:
+) -> GateAnalysis:
     """Put together what one pass gave with timescales and gradients.
 
     Args:
@@ -127,12 +127,12 @@ def find(
         tables: What the pass gave.
         units: The number units, or None.
     """
-    posed = table.take(predictor.task.pose(table, 0).rows)
-    prefixes = drawn(predictor, posed, ITEMS)
+    task_inputs = table.take(predictor.task.make_inputs(table, 0).rows)
+    prefixes = drawn(predictor, task_inputs, ITEMS)
     own = gradients(predictor.classifier, prefixes)
     fresh = gradients(untrained(predictor.classifier), prefixes, trained=False)
     memory = with_half_lives(timescale_table(tables.overall), own.units)
-    return Findings(
+    return GateAnalysis(
         tables,
         units,
         memory,
@@ -142,7 +142,7 @@ def find(
     )
 
 
-def find_in_run(cli: AgreementCLI, say: Callable[[str], object]) -> Findings:
+def analyse_run(cli: AgreementCLI, say: Callable[[str], object]) -> GateAnalysis:
     """Find the number units by a run's validation split, and the rest by its test split.
 
     Every process reads its share of the test split, and all get the sums; the rest each finds by
@@ -167,7 +167,7 @@ def find_in_run(cli: AgreementCLI, say: Callable[[str], object]) -> Findings:
     return find(predictor, data.table("test"), tables, units)
 
 
-def sentences_page(predictor: Predictor, units: NumberUnits | None, model: str) -> str | None:
+def example_page(predictor: Predictor, units: NumberUnits | None, model: str) -> str | None:
     """Write the page of the six sentences; None where the model knows no word of any.
 
     Args:

@@ -47,7 +47,7 @@ def fit_baselines(cli: AgreementCLI, epochs: int) -> Baselines:
     tagger = Tagger.fit(train)
     splits = {name: tagger.fill(cli.datamodule.table(name)) for name in ("train", "validation")}
     # Without tags in training, rules and network would know masked nouns alone, and none is asked.
-    with_nouns = len(tagger) > 0 and all(len(NOUNS.pose(t, 0).rows) for t in splits.values())
+    with_nouns = len(tagger) > 0 and all(len(NOUNS.make_inputs(t, 0).rows) for t in splits.values())
     return Baselines.fit(train, _nouns_only(cli, splits, max(1, epochs)) if with_nouns else None)
 
 

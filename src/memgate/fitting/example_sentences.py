@@ -67,13 +67,13 @@ def explain_sentences(
         One explanation a sentence; those of which the model knows no word are left out.
     """
     table = sentences()
-    posed = predictor.task.pose(table, 0)
-    prefixes = Prefixes.from_table(predictor.vocabulary, table.take(posed.rows), posed)
-    ends = np.cumsum(posed.lengths)
+    task_inputs = predictor.task.make_inputs(table, 0)
+    prefixes = Prefixes.from_table(predictor.vocabulary, table.take(task_inputs.rows), task_inputs)
+    ends = np.cumsum(task_inputs.lengths)
     codes = np.split(prefixes.roles.cpu().numpy(), ends[:-1])
-    words, tags = ([text.as_py().split(" ") for text in column] for column in posed[1:3])
+    words, tags = ([text.as_py().split(" ") for text in column] for column in task_inputs[1:3])
     found = []
-    for place, length in enumerate(posed.lengths.tolist()):
+    for place, length in enumerate(task_inputs.lengths.tolist()):
         with suppress(InputError):  # not one word is known
             explained = explain(
                 predictor,

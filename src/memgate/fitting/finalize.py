@@ -13,7 +13,7 @@ from memgate.baselines.fitted import Baselines
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.evaluation import baseline_accuracy, predictions
-from memgate.fitting.analysis import Findings, find_in_run, sentences_page
+from memgate.fitting.analysis import GateAnalysis, analyse_run, example_page
 from memgate.fitting.configuration import AgreementCLI
 from memgate.gates.drift import PROFILE, profile_hash
 from memgate.gates.units.unit import NUMBER_UNITS
@@ -22,8 +22,8 @@ from memgate.metrics.agreement import counts_frame
 from memgate.metrics.systems import NETWORK, best_baseline
 from memgate.predictor import BASELINES
 from memgate.reporting import plots
-from memgate.reporting.accuracy import markdown, notes, print_accuracy, say_left_out
-from memgate.tracking.registry.champion import standing
+from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
+from memgate.tracking.registry.champion import champion_status
 from memgate.tracking.registry.pairs import PREDICTIONS
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
@@ -51,10 +51,10 @@ class Fitted:
     table: pd.DataFrame
     left_out: list[str]
     model: str | None
-    standing: str = ""
+    champion_status: str = ""
 
 
-def conclude(
+def finalize(
     cli: AgreementCLI,
     run: RunLogger | None,
     baselines: Baselines,
@@ -77,7 +77,7 @@ def conclude(
     fitted = Fitted(table, left_out, None)
     if run is None:
         return fitted
-    findings = find_in_run(cli, say)
+    findings = analyse_run(cli, say)
     if cli.trainer.is_global_zero:
         fitted = _store(cli, run, fitted, baselines, findings, val_accuracy)
     return fitted
@@ -90,8 +90,8 @@ def show(fitted: Fitted) -> None:
         print(line)
     if fitted.model:
         print(f"registered {fitted.model}; `make ui` shows the run")
-    if fitted.standing:
-        print(fitted.standing)
+    if fitted.champion_status:
+        print(fitted.champion_status)
 
 
 def accuracy_of(
@@ -119,13 +119,16 @@ def accuracy_of(
     table.insert(0, "model", cli.run_name)
     table.insert(1, "data", data)
     n = int(counts["n"].sum())
-    lines = [*_not_posed(cli.datamodule, split, data), *say_left_out(data, left_out(counts), n)]
+    lines = [
+        *_without_task(cli.datamodule, split, data),
+        *left_out_notes(data, left_out(counts), n),
+    ]
     if n < len(items):
         lines.append(f"{data}: the network was asked {n} of {len(items)} items, the baselines all")
     return table, [*lines, *notes(cli.datamodule.task)]
 
 
-def _not_posed(data: AgreementData, split: str, shown: str) -> list[str]:
+def _without_task(data: AgreementData, split: str, shown: str) -> list[str]:
     count, n = data.left_out[split], data.left_out[split] + len(data.splits[split])
     task = data.task
     return [f"{shown}: {count} of {n} items left out, without {task.needs}"][: count > 0]
@@ -136,7 +139,7 @@ def _store(
     run: RunLogger,
     fitted: Fitted,
     baselines: Baselines,
-    findings: Findings,
+    findings: GateAnalysis,
     val_accuracy: float,
 ) -> Fitted:
     """Log tables and figures and register the model; if that fails, the result is printed."""
@@ -150,7 +153,7 @@ def _store(
         "accuracy.png": partial(plots.save, plots.accuracy_figure(table)),
         **found,
     }
-    page = sentences_page(predictor, findings.units, cli.run_name)
+    page = example_page(predictor, findings.units, cli.run_name)
     if page is not None:
         files["explain.html"] = partial(Path.write_text, data=page, encoding="utf-8")
     answered = predictions(predictor, cli.datamodule.splits["test"], baselines)
@@ -172,9 +175,9 @@ def _store(
 
 
 def _registered(fitted: Fitted, name: str, version: str) -> Fitted:
-    advice = standing(name, version)
+    advice = champion_status(name, version)
     champion = "" if advice else " (champion)"
-    return replace(fitted, model=f"{name} version {version}{champion}", standing=advice)
+    return replace(fitted, model=f"{name} version {version}{champion}", champion_status=advice)
 
 
 def _place(file: str) -> str:

@@ -18,7 +18,7 @@ from memgate.errors import InputError
 from memgate.fitting.baseline_fits import fit_baselines
 from memgate.fitting.checkpoints import LastCheckpoint, best_checkpoint
 from memgate.fitting.configuration import AgreementCLI
-from memgate.fitting.finalize import Fitted, accuracy_of, conclude, show
+from memgate.fitting.finalize import Fitted, accuracy_of, finalize, show
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.progress import FitProgress
 from memgate.reporting.accuracy import console, print_accuracy
@@ -67,7 +67,7 @@ def run_fit(
         progress.say("fitting the baselines")
         baselines = fit_baselines(cli, cli.trainer.current_epoch)
         score = float(best.best_model_score or 0.0)
-        fitted = conclude(cli, run, baselines, score, progress.say)
+        fitted = finalize(cli, run, baselines, score, progress.say)
     progress.end()
     return fitted
 

@@ -28,12 +28,12 @@ from torch import Tensor
 
 from memgate.models.trajectory import Trajectory
 
-EFFECTS: Mapping[str, tuple[str, ...]] = {
+STATE_UPDATES: Mapping[str, tuple[str, ...]] = {
     "RNN_TANH": ("change",),
     "GRU": ("change",),
     "LSTM": ("gained", "lost", "change", "hidden"),
 }
-"""What `effects` yields for each of `torch.nn`'s modes; the last is the hidden state's change."""
+"""What `state_updates` yields for each mode of `torch.nn`; the last: the hidden state's change."""
 
 Flat = Float[Tensor, "words units"]
 
@@ -43,8 +43,8 @@ def flat(values: Float[Tensor, "batch time units"]) -> Flat:
     return values.transpose(0, 1).flatten(0, 1)
 
 
-def effects(trajectory: Trajectory) -> Iterator[Flat]:
-    """Yield each effect of `EFFECTS` of one layer, in their order; words as in `flat`."""
+def state_updates(trajectory: Trajectory) -> Iterator[Flat]:
+    """Yield each effect of `STATE_UPDATES` of one layer, in their order; words as in `flat`."""
     if trajectory.cell is not None:
         yield flat(trajectory.gates["input"]) * flat(trajectory.candidate)
         lost = 1 - flat(trajectory.gates["forget"])

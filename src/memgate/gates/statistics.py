@@ -23,9 +23,9 @@ from memgate.gates.profile import (
     profile_table,
     readings_of,
 )
-from memgate.gates.state_updates import EFFECTS, flat
+from memgate.gates.state_updates import STATE_UPDATES, flat
 from memgate.gates.sums import Averages, Kinds, Signs, by_kind, cell_sums
-from memgate.gates.tables import GateTables, Toward, distance_table, effect_table, gate_table
+from memgate.gates.tables import GateTables, Toward, distance_table, gate_table, state_update_table
 from memgate.gates.words import CELLS, KINDS, Words, unknown_words
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
@@ -82,7 +82,7 @@ class GateStatistics(Metric):
         super().__init__(**kwargs)
         net = classifier.recurrence
         self.gates: tuple[str, ...] = cell_of(net).gates
-        self.effects = EFFECTS[net.mode]
+        self.state_updates = STATE_UPDATES[net.mode]
         self.sets = UnitSets(classifier, units, probe)
         self.readings = readings_of(self.gates, probe is not None)
         readout = classifier.readout.weight.detach()[0].double()
@@ -90,7 +90,7 @@ class GateStatistics(Metric):
         layers, kinds, size = net.num_layers, len(KINDS), net.hidden_size
         for name, shape in {
             "gate_sums": (layers, len(self.gates), 2, kinds, size),
-            "effect_sums": (layers, len(self.effects), 3, kinds, size),
+            "effect_sums": (layers, len(self.state_updates), 3, kinds, size),
             "signed": (kinds, size),
             "numbered": (len(self.sets.probe), kinds, size),
             "cell_sums": (layers, len(self.readings), len(UNITS), 2, CELLS),
@@ -125,7 +125,7 @@ class GateStatistics(Metric):
         signs = torch.stack([words.signs, words.numbers])
         for layer, trajectory in enumerate(layers):
             of_sets = self._gates(layer, trajectory, kinds)
-            of_sets += self._effects(layer, trajectory, kinds, signs)
+            of_sets += self._state_updates(layer, trajectory, kinds, signs)
             self.cell_sums[layer] += cell_sums(torch.stack(of_sets), words.cells)
 
     def _gates(self, layer: int, trajectory: Trajectory, kinds: Kinds) -> list[Averages]:
@@ -139,12 +139,12 @@ class GateStatistics(Metric):
                 averages.append(sums.averages)
         return averages
 
-    def _effects(
+    def _state_updates(
         self, layer: int, trajectory: Trajectory, kinds: Kinds, signs: Signs
     ) -> list[Averages]:
         """Count the effects of a layer; return effect, evidence and probe for sets of units."""
         last = layer == len(self.effect_sums) - 1
-        sums = kinds.effects(trajectory, self.sets.means[layer], signs)
+        sums = kinds.state_updates(trajectory, self.sets.means[layer], signs)
         self.effect_sums[layer] += sums.moments
         if last:
             self.signed += sums.signed[0]
@@ -169,7 +169,7 @@ class GateStatistics(Metric):
         sums = self.n, self.gate_sums, self.histogram
         return GateTables(
             gate_table(self.gates, *sums),
-            effect_table(self.effects, self.n, self.effect_sums, toward),
+            state_update_table(self.state_updates, self.n, self.effect_sums, toward),
             profile_table(
                 self.readings, self.sets.shown, self.cell_n, self.cell_items, self.cell_sums
             ),

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from memgate.gates.histograms import BINS
 from memgate.gates.loops import Array, read_cells, read_change, read_gate, read_products, sort
-from memgate.gates.state_updates import Flat, effects, flat
+from memgate.gates.state_updates import Flat, flat, state_updates
 from memgate.gates.words import CELLS
 from memgate.models.trajectory import Trajectory
 
@@ -31,7 +31,7 @@ class GateSums(NamedTuple):
     """The average over each set of units."""
 
 
-class EffectSums(NamedTuple):
+class StateUpdateSums(NamedTuple):
     """Of the effects of one layer."""
 
     moments: Float64[Tensor, "effects 3 kinds units"]
@@ -63,7 +63,7 @@ class Kinds(Protocol):
         """
         ...
 
-    def effects(self, trajectory: Trajectory, means: Means, signs: Signs) -> EffectSums:
+    def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
         """Add up the effects of a layer.
 
         Args:
@@ -108,16 +108,16 @@ class OneHot:
         moments = torch.stack([plain, torch.addcmul(squares, few + plain, pivot)])
         return GateSums(moments, exact @ means.T)
 
-    def effects(self, trajectory: Trajectory, means: Means, signs: Signs) -> EffectSums:
+    def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
         """As `Kinds`."""
-        found = [values.double() for values in effects(trajectory)]
+        found = [values.double() for values in state_updates(trajectory)]
         moments = [
             torch.stack([self._is_kind @ each for each in (values, values.abs(), values.square())])
             for values in found
         ]
         *_, change, hidden = found[-1], *found  # without a cell the memory is the hidden state
         signed = (self._is_kind * signs.unsqueeze(1)) @ hidden
-        return EffectSums(torch.stack(moments), signed, change.abs() @ means.T)
+        return StateUpdateSums(torch.stack(moments), signed, change.abs() @ means.T)
 
 
 class Sorted:
@@ -139,7 +139,7 @@ class Sorted:
         read_gate(_array(values), *words, means.numpy(), histogram.numpy(), moments, averages)
         return GateSums(torch.from_numpy(moments).transpose(0, 1), torch.from_numpy(averages))
 
-    def effects(self, trajectory: Trajectory, means: Means, signs: Signs) -> EffectSums:
+    def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
         """As `Kinds`."""
         hidden = _array(flat(trajectory.hidden))
         back, words = len(trajectory.hidden), (self._order, self._starts)
@@ -166,7 +166,7 @@ class Sorted:
             read_change(
                 hidden, back, *words, no_means, signs.numpy(), moments[3], signed, sizes[:, :0]
             )
-        return EffectSums(*(torch.from_numpy(each) for each in (moments, signed, sizes)))
+        return StateUpdateSums(*(torch.from_numpy(each) for each in (moments, signed, sizes)))
 
 
 def cell_sums(

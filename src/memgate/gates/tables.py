@@ -37,7 +37,7 @@ DISTANCE_DTYPES = {
 }
 """The columns of the table of `distance_table`, also of one without rows."""
 
-EFFECT_DTYPES = {
+STATE_UPDATE_DTYPES = {
     "layer": "int64",
     "effect": "string",
     "unit": "int64",
@@ -47,7 +47,7 @@ EFFECT_DTYPES = {
     "mean_abs": "float64",
     "sd": "float64",
 }
-"""The columns of the table of `effect_table`."""
+"""The columns of the table of `state_update_table`."""
 
 ALL = "all"
 """The role that stands for all words together, those of unknown role too."""
@@ -83,8 +83,8 @@ class GateTables(NamedTuple):
 
     statistics: pd.DataFrame
     """Where the gates of each unit stand at each role: the table of `gate_table`."""
-    effects: pd.DataFrame
-    """What each role changes in each unit: the table of `effect_table`."""
+    state_updates: pd.DataFrame
+    """What each role changes in each unit: the table of `state_update_table`."""
     profile: pd.DataFrame
     """Averages over units, by role and by place: `memgate.gates.profile.profile_table`."""
     distances: pd.DataFrame
@@ -192,7 +192,7 @@ def _of_gate(
     }
 
 
-def effect_table(
+def state_update_table(
     names: Sequence[str],
     n: Int64[Tensor, " kinds"],
     sums: Float64[Tensor, "layers effects 3 kinds units"],
@@ -225,7 +225,7 @@ def effect_table(
             sd = np.sqrt((square / of - (plain / of) ** 2).clip(0))
             values = {"mean": plain / of, "mean_abs": size / of, "sd": sd}
             parts.append(_rows({"layer": layer, "effect": name}, "role", [*BY_ROLE], words, values))
-    return _joined(parts, EFFECT_DTYPES)
+    return _joined(parts, STATE_UPDATE_DTYPES)
 
 
 def _along(toward: Toward, hidden: Numbers) -> Numbers:

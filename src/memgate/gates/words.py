@@ -53,7 +53,7 @@ CELLS = 4 * len(STRATA) + 1
 
 
 class Words(NamedTuple):
-    """What is known of each word, first words of all prefixes first, as in `effects.flat`."""
+    """What is known of each word, first words of all prefixes first, as in `state_updates.flat`."""
 
     kinds: Int[Tensor, " words"]
     """Place in `KINDS`."""

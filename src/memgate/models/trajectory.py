@@ -153,7 +153,7 @@ def walk(
     for layer in range(net.num_layers):
         record = _Record(cell, offers, layer, edit)
         *weights, of_candidate = (part.T for part in _parts(cell, _weights(net, layer).w_hh, 0))
-        bias = _recall_bias(net, cell, layer)
+        bias = _recurrent_bias(net, cell, layer)
         memory = hidden = record.like.new_zeros(record.like.shape)
         recurrent = bias.expand_as(hidden)  # the first word finds a hidden state of 0
         scratch = torch.empty_like(hidden)
@@ -233,7 +233,7 @@ def offers_of(
     return result
 
 
-def _recall_bias(net: Recurrence, cell: Cell, layer: int) -> Float[Tensor, " units"]:
+def _recurrent_bias(net: Recurrence, cell: Cell, layer: int) -> Float[Tensor, " units"]:
     """Return the share of b_hh that belongs to the candidate; 0 without biases."""
     weights = _weights(net, layer)
     if weights.b_hh is None:

@@ -169,7 +169,7 @@ def write_all(out: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
         raise InputError(f"{out}: expected a folder to write to, got: {error}") from error
 
 
-def say_left_out(data: str, counts: Mapping[str, int], n: int) -> list[str]:
+def left_out_notes(data: str, counts: Mapping[str, int], n: int) -> list[str]:
     """Say how many items each breakdown leaves out, one line each, and why.
 
     Args:

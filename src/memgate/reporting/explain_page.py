@@ -15,7 +15,7 @@ from memgate.gates.explain.explanation import (
     GLOSSARY,
     Course,
     Explanation,
-    UnitCourse,
+    UnitTrace,
     Word,
 )
 from memgate.reporting.page_style import GATES, SIGNED, level, style
@@ -145,16 +145,16 @@ def _model(explanation: Explanation, places: range, last: bool) -> Iterator[str]
     if not all(word.known for word in words):
         cells = "".join(f"<td>{'' if word.known else escape(word.read)}</td>" for word in words)
         yield f"<tr class=read><th scope=row colspan=2>read as</th>{cells}{'<td></td>' * last}</tr>"
-    for course in explanation.units:
-        yield from _unit(course, places, last)
+    for trace in explanation.units:
+        yield from _unit(trace, places, last)
     yield from _probability(explanation, places, last)
     yield "</tbody>"
 
 
-def _unit(course: UnitCourse, places: range, last: bool) -> Iterator[str]:
-    rows = course.on_page
+def _unit(trace: UnitTrace, places: range, last: bool) -> Iterator[str]:
+    rows = trace.on_page
     for row, (name, values) in enumerate(rows):
-        first = "" if row else f"<th scope=rowgroup rowspan={len(rows)}>unit {course.unit}</th>"
+        first = "" if row else f"<th scope=rowgroup rowspan={len(rows)}>unit {trace.unit}</th>"
         cells = "".join(_cell(name, float(values[place])) for place in places)
         yield (
             f"<tr{'' if row else ' class=u'}>{first}<th scope=row>{name}</th>{cells}"

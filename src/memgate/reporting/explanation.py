@@ -57,7 +57,7 @@ def print_explanations(explanations: Sequence[Explanation]) -> None:
 
 
 def _print_glossary(console: Console, explanations: Sequence[Explanation]) -> None:
-    rows = (row for each in explanations for course in each.units for row in course.shown)
+    rows = (row for each in explanations for trace in each.units for row in trace.shown)
     console.print()
     for name in dict.fromkeys(name for name, _ in rows):
         console.print(Text(f"{name}: {GLOSSARY[name]}", "dim"))
@@ -94,9 +94,9 @@ def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Tex
             marked = word.role in ("subject", "verb")
             line.append(_right(word.role or "", width), "bold cyan" if marked else "dim")
         yield line
-    for course in explanation.units:
-        for row, (name, values) in enumerate(course.shown):
-            line = Text.assemble((f"{'' if row else str(course.unit):<7}", "bold"), f"{name:<10}")
+    for trace in explanation.units:
+        for row, (name, values) in enumerate(trace.shown):
+            line = Text.assemble((f"{'' if row else str(trace.unit):<7}", "bold"), f"{name:<10}")
             yield line.append_text(_cells(name, values, part, coloured))
     line = Text(f"{f'P({explanation.answers[1]})':<{NAMES}}", "bold")
     for place, width in part:

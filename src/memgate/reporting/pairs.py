@@ -39,7 +39,7 @@ def print_pairs(table: pd.DataFrame) -> None:
             difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
             interval = f"{difference:+.1f} ({low:+.1f} to {high:+.1f})"
             name = "all" if by == "overall" else f"{TITLES[str(by)]} {row['stratum']}"
-            p = said_p(row["p_worse" if judged else "p_holm"])
+            p = format_p(row["p_worse" if judged else "p_holm"])
             discordant = f"{row['only_a']}:{row['only_b']}"
             verdict = [row["verdict"]] if judged else []
             grid.add_row(name, f"{row['n']}", *shares, interval, discordant, p, *verdict)
@@ -53,7 +53,7 @@ def print_pairs(table: pd.DataFrame) -> None:
         print("p: McNemar's exact test, Holm over the rows of a block")
 
 
-def said_p(p: float) -> str:
+def format_p(p: float) -> str:
     """Write a p-value.
 
     >>> said_p(0.0312), said_p(1e-9), said_p(math.nan)

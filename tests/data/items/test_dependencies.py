@@ -23,7 +23,7 @@ from memgate.data.items.dependencies import (
     agreements,
     inflections,
 )
-from memgate.data.items.extraction import harvest, item
+from memgate.data.items.extraction import extract_items, item
 from memgate.data.items.schema import FEATURES
 from memgate.data.items.schema import item as checked
 
@@ -161,7 +161,7 @@ def test_items_have_every_field() -> None:
         "house/NN/5/pobj often/RB/9/advmod Open/VBP/0/ROOT ././9/punct"
     )
     (sentence,) = [Sentence("doc-1", tree(text))]
-    found = harvest([sentence], CLEAR)
+    found = extract_items([sentence], CLEAR)
     assert found[1:] == (["main"], {}, 1, 10)
     assert found.items[0] == {
         "id": "doc-1:8",
@@ -187,14 +187,14 @@ TWO = (
 
 def test_linzen_keeps_no_auxiliaries_and_one_random_item_a_sentence() -> None:
     sentences = [Sentence(f"{n}", tree(f"{TWO} {n}x/CD/2/dep")) for n in range(400)]
-    every, found = harvest(sentences, CLEAR), harvest(sentences, CLEAR, linzen=True)
+    every, found = extract_items(sentences, CLEAR), extract_items(sentences, CLEAR, linzen=True)
     assert Counter(every.targets) == {"main": 800, "aux": 400}
     assert (set(found.targets), len(found.items)) == ({"main"}, 400)
     assert found.dropped == {"auxiliary": 400, "another of its sentence was drawn": 400}
     first = sum(row["verb_idx"] == 1 for row in found.items)
     assert 160 < first < 240  # ±4 standard deviations
-    assert harvest(sentences[::-1], CLEAR, linzen=True).items == found.items[::-1]
-    assert harvest(sentences, CLEAR, linzen=True, seed=1).items != found.items
+    assert extract_items(sentences[::-1], CLEAR, linzen=True).items == found.items[::-1]
+    assert extract_items(sentences, CLEAR, linzen=True, seed=1).items != found.items
 
 
 TAGS = ["NN", "NNS", "NNP", "PRP", "DT", "VBZ", "VBP", "VBD", "MD", "VB", "JJ", "CC"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.roles import NO_ROLE, ROLES, role_codes, roles
-from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NUMBER, Posed
+from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NUMBER, TaskInputs
 from memgate.data.sources import jsonl
 from memgate.data.vocabulary import prefix_words
 
@@ -66,12 +66,12 @@ def test_without_tags_only_subject_and_what_is_before_it_are_known() -> None:
 def test_real_items_have_the_attractors_that_their_files_count(task: object) -> None:
     rows = jsonl.read([f"{DATA}/corpus/agr_wiki_dev.jsonl.gz"], "stop")
     table = rows.with_format("arrow")[:]
-    posed: Posed = task.pose(table, 0)  # type: ignore[attr-defined]
-    _, symbols, lengths = prefix_words(posed.texts, posed.tags, posed.lengths)
+    task_inputs: TaskInputs = task.make_inputs(table, 0)  # type: ignore[attr-defined]
+    _, symbols, lengths = prefix_words(task_inputs.texts, task_inputs.tags, task_inputs.lengths)
     columns = [table[name].to_numpy() for name in ("subj_idx", "verb_idx", "label")]
-    found = role_codes(symbols, lengths, *(column[posed.rows] for column in columns))
+    found = role_codes(symbols, lengths, *(column[task_inputs.rows] for column in columns))
     of_item = np.repeat(np.arange(len(lengths)), lengths)
     attractors = np.bincount(of_item[found == ROLES.index("attractor")], minlength=len(lengths))
-    np.testing.assert_array_equal(attractors, table["n_attractors"].to_numpy()[posed.rows])
+    np.testing.assert_array_equal(attractors, table["n_attractors"].to_numpy()[task_inputs.rows])
     verbs = np.bincount(of_item[found == ROLES.index("verb")], minlength=len(lengths))
     assert set(verbs) == ({0} if task is NUMBER else {1})

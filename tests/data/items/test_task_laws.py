@@ -58,12 +58,12 @@ tables = st.lists(sentences(), min_size=1, max_size=6)
 
 @given(tables)
 def test_number_poses_all_items_as_they_are(rows: list[Row]) -> None:
-    posed = NUMBER.pose(items(*rows), 0)
-    assert posed.rows.tolist() == list(range(len(rows)))
-    assert posed.texts.to_pylist() == [row["text"] for row in rows]
-    assert posed.tags.to_pylist() == [row["tags"] for row in rows]
-    assert posed.lengths.tolist() == [row["verb_idx"] for row in rows]
-    assert posed.targets.tolist() == [int(row["label"] == "pl") for row in rows]
+    task_inputs = NUMBER.make_inputs(items(*rows), 0)
+    assert task_inputs.rows.tolist() == list(range(len(rows)))
+    assert task_inputs.texts.to_pylist() == [row["text"] for row in rows]
+    assert task_inputs.tags.to_pylist() == [row["tags"] for row in rows]
+    assert task_inputs.lengths.tolist() == [row["verb_idx"] for row in rows]
+    assert task_inputs.targets.tolist() == [int(row["label"] == "pl") for row in rows]
 
 
 def other_number(row: Row) -> Row:
@@ -84,28 +84,32 @@ def other_number(row: Row) -> Row:
 
 @given(tables)
 def test_what_inflection_reads_does_not_show_the_label(rows: list[Row]) -> None:
-    posed = INFLECTION.pose(items(*rows), 0)
-    flipped = INFLECTION.pose(items(*map(other_number, rows)), 0)
-    assert posed.rows.tolist() == flipped.rows.tolist() == list(range(len(rows)))
-    assert posed.texts.equals(flipped.texts)
-    assert posed.tags.equals(flipped.tags)
-    assert posed.lengths.tolist() == flipped.lengths.tolist()
-    assert posed.targets.tolist() == [int(row["label"] == "pl") for row in rows]
-    assert (posed.targets == 1 - flipped.targets).all()
+    task_inputs = INFLECTION.make_inputs(items(*rows), 0)
+    flipped = INFLECTION.make_inputs(items(*map(other_number, rows)), 0)
+    assert task_inputs.rows.tolist() == flipped.rows.tolist() == list(range(len(rows)))
+    assert task_inputs.texts.equals(flipped.texts)
+    assert task_inputs.tags.equals(flipped.tags)
+    assert task_inputs.lengths.tolist() == flipped.lengths.tolist()
+    assert task_inputs.targets.tolist() == [int(row["label"] == "pl") for row in rows]
+    assert (task_inputs.targets == 1 - flipped.targets).all()
 
 
 @given(sentences(), st.sampled_from(["verb", "verb_alt"]))
 def test_whether_inflection_is_posed_does_not_show_the_label(row: Row, missing: str) -> None:
     for one in (row, other_number(row)):
-        assert len(INFLECTION.pose(items({**one, missing: None}), 0).rows) == 0
+        assert len(INFLECTION.make_inputs(items({**one, missing: None}), 0).rows) == 0
 
 
 @given(tables, st.integers(0, 50))
 def test_ungrammatical_is_just_another_verb_and_its_tag(rows: list[Row], seed: int) -> None:
-    posed = GRAMMATICALITY.pose(items(*rows), seed)
-    assert posed.rows.tolist() == list(range(len(rows)))
+    task_inputs = GRAMMATICALITY.make_inputs(items(*rows), seed)
+    assert task_inputs.rows.tolist() == list(range(len(rows)))
     for row, text, tags, target in zip(
-        rows, posed.texts.to_pylist(), posed.tags.to_pylist(), posed.targets, strict=True
+        rows,
+        task_inputs.texts.to_pylist(),
+        task_inputs.tags.to_pylist(),
+        task_inputs.targets,
+        strict=True,
     ):
         place = row["verb_idx"]
         words, original = text.split(" "), row["text"].split(" ")
@@ -132,7 +136,7 @@ def numbered(count: int, **fields: Any) -> list[Row]:
 
 
 def drawn(rows: Sequence[Row], seed: int) -> list[int]:
-    targets: list[int] = GRAMMATICALITY.pose(items(*rows), seed).targets.tolist()
+    targets: list[int] = GRAMMATICALITY.make_inputs(items(*rows), seed).targets.tolist()
     return targets
 
 
@@ -170,28 +174,33 @@ def test_half_are_flipped_and_another_seed_draws_anew() -> None:
 def test_on_real_text_all_can_be_asked_and_half_of_the_verbs_are_flipped() -> None:
     table = jsonl.read([f"{DATA}/corpus/*_dev.jsonl.gz"]).with_format("arrow")[:]
     for task in TASKS.values():
-        assert len(task.pose(table, 0).rows) == len(table) == 3465
+        assert len(task.make_inputs(table, 0).rows) == len(table) == 3465
     for seed in range(3):
-        assert 0.45 < GRAMMATICALITY.pose(table, seed).targets.mean() < 0.55
+        assert 0.45 < GRAMMATICALITY.make_inputs(table, seed).targets.mean() < 0.55
     before = [text.split(" ") for text in table["text"].to_pylist()]
-    posed = GRAMMATICALITY.pose(table, 0)
+    task_inputs = GRAMMATICALITY.make_inputs(table, 0)
     changed = [
         [a for a, b in zip(text.split(" "), words, strict=True) if a != b]
-        for text, words in zip(posed.texts.to_pylist(), before, strict=True)
+        for text, words in zip(task_inputs.texts.to_pylist(), before, strict=True)
     ]
-    assert [len(words) for words in changed] == posed.targets.tolist()
+    assert [len(words) for words in changed] == task_inputs.targets.tolist()
 
 
 @needs_data
 def test_masked_verbs_and_verbs_without_a_flip_in_the_files_of_linzen() -> None:
     table = jsonl.read([f"{DATA}/linzen/linzen_wiki_test.jsonl.gz"]).with_format("arrow")[:]
     for task in (INFLECTION, GRAMMATICALITY):
-        assert len(task.pose(table, 0).rows) == len(table) - 5  # lie, lie, lie, le, album
-    posed, seeds = GRAMMATICALITY.pose(table, 0), GRAMMATICALITY.pose(table, 1)
-    assert 0.45 < posed.targets.mean() < 0.55
+        assert len(task.make_inputs(table, 0).rows) == len(table) - 5  # lie, lie, lie, le, album
+    task_inputs, seeds = GRAMMATICALITY.make_inputs(table, 0), GRAMMATICALITY.make_inputs(table, 1)
+    assert 0.45 < task_inputs.targets.mean() < 0.55
     masked = 0
     for text, other, target, flipped in zip(
-        *(posed.texts.to_pylist(), seeds.texts.to_pylist(), posed.targets, seeds.targets),
+        *(
+            task_inputs.texts.to_pylist(),
+            seeds.texts.to_pylist(),
+            task_inputs.targets,
+            seeds.targets,
+        ),
         strict=True,
     ):
         differ = [(a, b) for a, b in zip(text.split(), other.split(), strict=True) if a != b]

@@ -11,7 +11,15 @@ import pyarrow as pa
 import pytest
 
 from memgate.data.items.schema import FEATURES
-from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NOUNS, NUMBER, TASKS, Posed, Task
+from memgate.data.items.tasks import (
+    GRAMMATICALITY,
+    INFLECTION,
+    NOUNS,
+    NUMBER,
+    TASKS,
+    Task,
+    TaskInputs,
+)
 
 Row = dict[str, Any]
 
@@ -22,19 +30,25 @@ def items(*rows: Row) -> pa.Table:
     return pa.Table.from_pylist(made, schema=FEATURES.arrow_schema)
 
 
-def read(posed: Posed) -> list[tuple[int, str, str | None, int]]:
+def read(task_inputs: TaskInputs) -> list[tuple[int, str, str | None, int]]:
     """Bring what was posed into rows of place, words read, their tags, and target."""
-    for part in (posed.texts, posed.tags, posed.lengths, posed.targets):
-        assert len(part) == len(posed.rows)
-    assert posed.rows.dtype == posed.lengths.dtype == posed.targets.dtype == np.int64
-    assert (np.diff(posed.rows) > 0).all()
+    for part in (task_inputs.texts, task_inputs.tags, task_inputs.lengths, task_inputs.targets):
+        assert len(part) == len(task_inputs.rows)
+    assert (
+        task_inputs.rows.dtype == task_inputs.lengths.dtype == task_inputs.targets.dtype == np.int64
+    )
+    assert (np.diff(task_inputs.rows) > 0).all()
 
     def cut(text: str | None, length: int) -> str | None:
         return None if text is None else " ".join(text.split(" ")[:length])
 
     found = []
     for row, text, tags, length, target in zip(
-        posed.rows, posed.texts.to_pylist(), posed.tags.to_pylist(), *posed[3:5], strict=True
+        task_inputs.rows,
+        task_inputs.texts.to_pylist(),
+        task_inputs.tags.to_pylist(),
+        *task_inputs[3:5],
+        strict=True,
     ):
         assert 1 <= length <= len(text.split(" "))
         assert tags is None or len(tags.split(" ")) == len(text.split(" "))
@@ -86,7 +100,7 @@ LACKING: list[Row] = [
 
 def test_number_reads_the_prefix() -> None:
     rows = [KEYS, UNTAGGED, CAPITAL, PREFIX]
-    assert read(NUMBER.pose(items(*rows), 0)) == [
+    assert read(NUMBER.make_inputs(items(*rows), 0)) == [
         (0, "the keys to the cabinet", "DT NNS TO DT NN", 1),
         (1, "the keys to the cabinet", None, 1),
         (2, "NNP", "NNP", 0),
@@ -96,7 +110,7 @@ def test_number_reads_the_prefix() -> None:
 
 def test_inflection_reads_the_singular_form_too() -> None:
     rows = [KEYS, UNTAGGED, LACKING[0], CAPITAL, *LACKING[1:], MASKED, PREFIX, TAGGED_PREFIX, LAST]
-    assert read(INFLECTION.pose(items(*rows), 0)) == [
+    assert read(INFLECTION.make_inputs(items(*rows), 0)) == [
         (0, "the keys to the cabinet is", "DT NNS TO DT NN VBZ", 1),
         (1, "the keys to the cabinet is", None, 1),
         (3, "NNP barks", "NNP VBZ", 0),
@@ -131,7 +145,7 @@ def test_grammaticality_reads_the_sentence_with_either_verb(
 ) -> None:
     found: dict[int, tuple[int, str, str | None]] = {}
     for seed in range(40):  # all alike: one in 2^39
-        ((place, text, tags, target),) = read(GRAMMATICALITY.pose(items(row), seed))
+        ((place, text, tags, target),) = read(GRAMMATICALITY.make_inputs(items(row), seed))
         assert found.setdefault(target, (place, text, tags)) == (place, text, tags)
     text, tag = flipped
     tags = as_it_is[1]
@@ -144,14 +158,16 @@ def test_grammaticality_reads_the_sentence_with_either_verb(
 def test_grammaticality_leaves_out_items_without_two_forms() -> None:
     table = items(LACKING[0], KEYS, *LACKING[1:], LAST)
     for seed in range(10):
-        assert [row for row, *_ in read(GRAMMATICALITY.pose(table, seed))] == [1, 7]
-    assert read(GRAMMATICALITY.pose(items(*LACKING), 0)) == []
+        assert [row for row, *_ in read(GRAMMATICALITY.make_inputs(table, seed))] == [1, 7]
+    assert read(GRAMMATICALITY.make_inputs(items(*LACKING), 0)) == []
 
 
 def test_nouns_reads_the_common_nouns_before_the_verb() -> None:
     after = {**KEYS, "text": "the keys are a cat", "tags": "DT NNS VBP DT NN", "verb_idx": 2}
     none = {**CAPITAL, "tags": "NNP VBZ NN"}
-    assert read(NOUNS.pose(items(none, KEYS, UNTAGGED, after, MASKED, TAGGED_PREFIX), 0)) == [
+    assert read(
+        NOUNS.make_inputs(items(none, KEYS, UNTAGGED, after, MASKED, TAGGED_PREFIX), 0)
+    ) == [
         (1, "keys cabinet", "NNS NN", 1),
         (3, "keys", "NNS", 1),
         (4, "NN", "NN", 0),
@@ -163,10 +179,10 @@ def test_nouns_reads_the_common_nouns_before_the_verb() -> None:
 def test_no_items_and_pieces_of_a_table(task: Task) -> None:
     whole = items(KEYS, *LACKING, CAPITAL, MASKED, TAGGED_PREFIX, LAST)
     pieces = pa.concat_tables([whole[:1], whole[:0], whole[1:8], whole[8:]])
-    assert read(task.pose(pieces, 3)) == read(task.pose(whole, 3))
-    assert read(task.pose(whole[:0], 3)) == []
-    rest = [(row - 4, *more) for row, *more in read(task.pose(whole, 3)) if row >= 4]
-    assert read(task.pose(whole[4:], 3)) == rest
+    assert read(task.make_inputs(pieces, 3)) == read(task.make_inputs(whole, 3))
+    assert read(task.make_inputs(whole[:0], 3)) == []
+    rest = [(row - 4, *more) for row, *more in read(task.make_inputs(whole, 3)) if row >= 4]
+    assert read(task.make_inputs(whole[4:], 3)) == rest
 
 
 def test_tasks_know_their_names_and_no_heavy_import() -> None:
@@ -182,4 +198,4 @@ def test_a_form_of_more_than_one_token_is_not_known(forms: dict[str, str]) -> No
     known = {"text": "the cat is here", "verb_idx": 2, "label": "sg", "verb": "is"}
     table = items({**known, "verb_alt": "are"}, {**known, "verb_alt": "are", **forms})
     for task in (INFLECTION, GRAMMATICALITY):
-        assert task.pose(table, 0).rows.tolist() == [0]
+        assert task.make_inputs(table, 0).rows.tolist() == [0]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NOUNS, NUMBER, Posed
+from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NOUNS, NUMBER, TaskInputs
 from memgate.evaluation.suites import loading
 from memgate.evaluation.suites.comparisons import compare, right, second_prefixes
 from memgate.evaluation.suites.loading import SUITE_FEATURES
@@ -96,13 +96,13 @@ LIE = {**ONE_PREFIX, "good": "lie", "bad": "Lie"}  # 7 items of the suite of Lin
 SUITE = items(NO_VERB, SENTENCE, TWO_PREFIXES, ONE_PREFIX, BOTH)
 
 
-def read(posed: Posed) -> list[tuple[int, str, int]]:
+def read(task_inputs: TaskInputs) -> list[tuple[int, str, int]]:
     """Rows of place, words read, and target."""
-    texts = (text.split(" ") for text in posed.texts.to_pylist())
+    texts = (text.split(" ") for text in task_inputs.texts.to_pylist())
     return [
         (int(row), " ".join(words[:length]), int(target))
         for row, words, length, target in zip(
-            posed.rows, texts, posed.lengths, posed.targets, strict=True
+            task_inputs.rows, texts, task_inputs.lengths, task_inputs.targets, strict=True
         )
     ]
 
@@ -185,12 +185,14 @@ def test_what_can_be_asked_on_the_real_suites(
 ) -> None:
     table = loading.load(suite, str(DATA)).with_format("arrow")[:]
     sides = {task.name: compare(task, table) for task in (NUMBER, INFLECTION, GRAMMATICALITY)}
-    assert {name: tuple(len(posed.rows) for posed in both) for name, both in sides.items()} == {
+    assert {
+        name: tuple(len(task_inputs.rows) for task_inputs in both) for name, both in sides.items()
+    } == {
         "number": (n, two_prefixes),
         "inflection": (inflected, 0),
         "grammaticality": (judged, judged),
     }
-    good, bad = (posed.texts.to_pylist() for posed in sides["grammaticality"])
+    good, bad = (task_inputs.texts.to_pylist() for task_inputs in sides["grammaticality"])
     pairs = [(a.split(" "), b.split(" ")) for a, b in zip(good, bad, strict=True)]
     one = [
         sum(x != y for x, y in zip(a, b, strict=True)) == 1 for a, b in pairs if len(a) == len(b)

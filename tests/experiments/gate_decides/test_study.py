@@ -105,8 +105,10 @@ def check_tables(out: Path, page: str) -> None:
 
     sample = drawn(predictor, with_roles(predictor, data.table("test")), 2000)
     assert len(sample) == 200  # all of them: the grammar knows every role
-    doses = dose_response(predictor, sample, steps=2)
-    truth = doses[(doses["by"] == "overall") & (doses["note"] == "hard-coded")]["accuracy"].item()
+    clamp_values = dose_response(predictor, sample, steps=2)
+    truth = clamp_values[
+        (clamp_values["by"] == "overall") & (clamp_values["note"] == "hard-coded")
+    ]["accuracy"].item()
     changes = tables["interventions"]
     shut = (changes["edit"] == "clamp") & (changes["quantity"] == "write") & (changes["to"] == 0)
     here = shut & (changes["units"] == 4) & (changes["of"] == "all")

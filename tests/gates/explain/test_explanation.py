@@ -67,13 +67,13 @@ def test_gates_and_memory_are_those_of_the_trajectories(cell: Cell, walk: Any) -
     inputs = predictor.classifier.embedding(ids(predictor, SENTENCE))
     with torch.no_grad():
         layers = walk(predictor.classifier.recurrence, inputs)
-    assert [course.unit for course in found.units] == EVERY
-    for course in found.units:
-        layer, own = layers[course.unit.layer], (0, slice(None), course.unit.unit)
+    assert [trace.unit for trace in found.units] == EVERY
+    for trace in found.units:
+        layer, own = layers[trace.unit.layer], (0, slice(None), trace.unit.unit)
         memory = layer.hidden if layer.cell is None else layer.cell
-        np.testing.assert_allclose(course.memory, memory[own], atol=1e-12)
+        np.testing.assert_allclose(trace.memory, memory[own], atol=1e-12)
         for name in ("write", "keep"):
-            gate = getattr(course, name)
+            gate = getattr(trace, name)
             assert (gate is None) == (cell == "rnn")
             if gate is not None:
                 np.testing.assert_allclose(gate, layer.readings[name][own], atol=1e-12)
@@ -84,16 +84,16 @@ def test_the_effect_is_what_the_gates_make_of_candidate_and_memory(cell: Cell) -
     predictor = build(cell)
     inputs = predictor.classifier.embedding(ids(predictor, SENTENCE))
     layers = unroll(predictor.classifier.recurrence, inputs)
-    for course in explain(predictor, SENTENCE, EVERY).units:
-        candidate = layers[course.unit.layer].candidate[0, :, course.unit.unit].numpy()
-        before = np.concatenate([[0.0], course.memory[:-1]])
-        assert course.write is not None
-        assert course.keep is not None
+    for trace in explain(predictor, SENTENCE, EVERY).units:
+        candidate = layers[trace.unit.layer].candidate[0, :, trace.unit.unit].numpy()
+        before = np.concatenate([[0.0], trace.memory[:-1]])
+        assert trace.write is not None
+        assert trace.keep is not None
         if cell == "gru":
-            expected = course.write * (candidate - before)
+            expected = trace.write * (candidate - before)
         else:
-            expected = course.write * candidate - (1 - course.keep) * before
-        np.testing.assert_allclose(course.effect, expected, atol=1e-12)
+            expected = trace.write * candidate - (1 - trace.keep) * before
+        np.testing.assert_allclose(trace.effect, expected, atol=1e-12)
 
 
 @every_cell
@@ -101,11 +101,11 @@ def test_the_top_layer_adds_up_to_the_log_odds_and_lower_ones_have_no_share(cell
     predictor = build(cell)
     found = explain(predictor, SENTENCE, EVERY)
     below, top = found.units[:5], found.units[5:]
-    assert all(course.pull is None and course.evidence is None for course in below)
+    assert all(trace.pull is None and trace.evidence is None for trace in below)
     bias = float(predictor.classifier.readout.bias.detach())
-    pulls = np.sum([course.pull for course in top], axis=0)  # type: ignore[arg-type]
+    pulls = np.sum([trace.pull for trace in top], axis=0)  # type: ignore[arg-type]
     np.testing.assert_allclose(pulls + bias, found.log_odds, atol=1e-12)
-    evidence = np.sum([course.evidence for course in top], axis=0)  # type: ignore[arg-type]
+    evidence = np.sum([trace.evidence for trace in top], axis=0)  # type: ignore[arg-type]
     changes = np.diff(found.log_odds, prepend=bias)
     np.testing.assert_allclose(evidence, changes, atol=1e-12)
 
@@ -127,27 +127,27 @@ def test_unnamed_units_are_those_that_pull_most(cell: Cell) -> None:
     predictor = build(cell)
     found = explain(predictor, SENTENCE)
     ends = {
-        course.unit: abs(float(course.pull[-1]))
-        for course in explain(predictor, SENTENCE, EVERY).units
-        if course.pull is not None
+        trace.unit: abs(float(trace.pull[-1]))
+        for trace in explain(predictor, SENTENCE, EVERY).units
+        if trace.pull is not None
     }
     largest = sorted(ends, key=ends.__getitem__, reverse=True)[:3]
-    assert [course.unit for course in found.units] == largest
+    assert [trace.unit for trace in found.units] == largest
     assert found.chosen.startswith("3 with the largest |readout weight × change")
     named = explain(predictor, SENTENCE, [Unit(1, 2)], chosen="as asked")
-    assert (named.chosen, [course.unit for course in named.units]) == ("as asked", [Unit(1, 2)])
+    assert (named.chosen, [trace.unit for trace in named.units]) == ("as asked", [Unit(1, 2)])
 
 
 def test_a_network_of_two_units_shows_both() -> None:
     found = explain(build("gru", hidden_size=2, num_layers=1), SENTENCE)
-    assert {course.unit for course in found.units} == {Unit(0, 0), Unit(0, 1)}
+    assert {trace.unit for trace in found.units} == {Unit(0, 0), Unit(0, 1)}
     assert found.size == (1, 2)
 
 
 def test_an_rnn_shows_state_and_pull_and_the_others_their_gates() -> None:
     def names(cell: Cell, unit: Unit) -> list[str]:
-        (course,) = explain(build(cell), SENTENCE, [unit]).units
-        return [name for name, _ in course.shown]
+        (trace,) = explain(build(cell), SENTENCE, [unit]).units
+        return [name for name, _ in trace.shown]
 
     assert names("rnn", Unit(1, 0)) == ["state", "pull"]
     assert names("rnn", Unit(0, 0)) == ["state"]
@@ -215,16 +215,14 @@ def test_the_probe_reads_the_change_of_the_state_in_every_layer(cell: Cell) -> N
         layers = unroll(predictor.classifier.recurrence, inputs)
     without = explain(predictor, SENTENCE, EVERY)
     found = explain(predictor, SENTENCE, EVERY, probe=direction)
-    for course, before in zip(found.units, without.units, strict=True):
-        layer, unit = course.unit
+    for trace, before in zip(found.units, without.units, strict=True):
+        layer, unit = trace.unit
         assert before.probe is None
         assert {name for name, _ in before.on_page} >= {name for name, _ in before.shown}
-        assert course.on_page[-1][0] == "probe"
-        assert course.probe is not None
+        assert trace.on_page[-1][0] == "probe"
+        assert trace.probe is not None
         state = layers[layer].hidden[0, :, unit].numpy()
-        np.testing.assert_allclose(
-            course.probe.cumsum(), direction[layer, unit] * state, atol=1e-12
-        )
+        np.testing.assert_allclose(trace.probe.cumsum(), direction[layer, unit] * state, atol=1e-12)
     with pytest.raises(InputError, match=r"layers × units of the model, \(2, 5\), got \(1, 5"):
         explain(predictor, SENTENCE, EVERY, probe=direction[:1])
 

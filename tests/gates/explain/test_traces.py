@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.explain.explanation import explain
-from memgate.gates.explain.traces import courses, known_units
+from memgate.gates.explain.traces import known_units, traces
 from memgate.gates.units.unit import NUMBER_UNITS, Unit
 from memgate.models.classifier import Cell, Classifier
 from memgate.predictor import Predictor
@@ -48,14 +48,14 @@ def test_each_sentence_as_it_is_explained_alone(cell: Cell, texts: list[str]) ->
     tags = [
         " ".join(["NNS"] * len(text.split())) if row % 2 else None for row, text in enumerate(texts)
     ]
-    found = courses(model, units, texts, tags)
+    found = traces(model, units, texts, tags)
     assert len(found) == len(texts)
-    for text, symbols, course in zip(texts, tags, found, strict=True):
+    for text, symbols, trace in zip(texts, tags, found, strict=True):
         alone = explain(model, text, units, tags=(symbols or "").split())
-        assert course["words"] == text.split()
-        assert course["read"] == [word.read for word in alone.words]
-        assert list(course["units"]) == ["1:3", "0:0"]
-        for unit, expected in zip(course["units"].values(), alone.units, strict=True):
+        assert trace["words"] == text.split()
+        assert trace["read"] == [word.read for word in alone.words]
+        assert list(trace["units"]) == ["1:3", "0:0"]
+        for unit, expected in zip(trace["units"].values(), alone.units, strict=True):
             assert list(unit) == ["write", "keep"]
             assert expected.write is not None
             assert expected.keep is not None
@@ -64,10 +64,10 @@ def test_each_sentence_as_it_is_explained_alone(cell: Cell, texts: list[str]) ->
 
 
 def test_a_gru_writes_what_it_does_not_keep() -> None:
-    (found,) = courses(predictor("gru"), [Unit(0, 2)], ["the keys to"], [None])
+    (found,) = traces(predictor("gru"), [Unit(0, 2)], ["the keys to"], [None])
     unit = found["units"]["0:2"]
     assert np.allclose(np.add(unit["write"], unit["keep"]), 1, atol=1e-6)
-    (found,) = courses(predictor("lstm"), [Unit(0, 2)], ["the keys to"], [None])
+    (found,) = traces(predictor("lstm"), [Unit(0, 2)], ["the keys to"], [None])
     unit = found["units"]["0:2"]
     assert not np.allclose(np.add(unit["write"], unit["keep"]), 1, atol=1e-2)
 

@@ -24,8 +24,8 @@ from memgate.gates.interventions.dose_response import (
     random_sets,
 )
 from memgate.gates.interventions.edits import Clamp, OwnValue, means
-from memgate.gates.interventions.predictions import known_roles, probability_under
-from memgate.gates.interventions.targets import Site
+from memgate.gates.interventions.predictions import probability_under, with_known_roles
+from memgate.gates.interventions.targets import InterventionTarget
 from memgate.metrics.accuracy import wilson
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.models.classifier import Cell, Classifier
@@ -63,7 +63,7 @@ def predictor(cell: Cell, items: pa.Table, layers: int = 1, units: int = 4) -> P
 
 
 def encode(model: Predictor, items: pa.Table) -> Prefixes:
-    return Prefixes.from_table(model.vocabulary, items, model.task.pose(items, 0))
+    return Prefixes.from_table(model.vocabulary, items, model.task.make_inputs(items, 0))
 
 
 def last_noun(items: pa.Table) -> Predictor:
@@ -155,9 +155,12 @@ def test_the_control_is_exactly_the_network_without_an_edit(cell: Cell, few: pa.
     prefixes = encode(model, few)
     plain = torch.from_numpy(probability_under(model, prefixes))
     for name in ("write", "keep"):
-        own = OwnValue(Site(name, None))
+        own = OwnValue(InterventionTarget(name, None))
         assert torch.equal(torch.from_numpy(probability_under(model, prefixes, own)), plain)
-    low, high = (probability_under(model, prefixes, Clamp(Site("write"), to)) for to in (0.0, 1.0))
+    low, high = (
+        probability_under(model, prefixes, Clamp(InterventionTarget("write"), to))
+        for to in (0.0, 1.0)
+    )
     unchanged = (prefixes.intervening == 0).numpy()
     assert (low[unchanged] == plain.numpy()[unchanged]).all()
     assert (low != high)[~unchanged].any()
@@ -202,9 +205,9 @@ def named(table: pd.DataFrame) -> list[tuple[object, ...]]:
 
 def test_the_lines_of_each_cell(few: pa.Table) -> None:
     def clamps(units: str, draw: int | None, hold: bool) -> list[tuple[object, ...]]:
-        doses = [("clamp", "write", to, units, draw) for to in (0.0, 0.5, 1.0)]
+        clamp_values = [("clamp", "write", to, units, draw) for to in (0.0, 0.5, 1.0)]
         ends = [("clamp", "keep", to, units, draw) for to in (0.0, 1.0)]
-        return [*doses, *ends, *([("hold", "write", None, units, draw)] if hold else [])]
+        return [*clamp_values, *ends, *([("hold", "write", None, units, draw)] if hold else [])]
 
     def controls(units: str) -> list[tuple[object, ...]]:
         return [(edit, "write", None, units, None) for edit in ("own", "mean", "resample")]
@@ -296,13 +299,13 @@ def test_a_random_set_of_more_than_the_others_takes_all_of_these() -> None:
 def test_items_without_known_roles_are_marked(items: pa.Table) -> None:
     model = predictor("gru", items)
     prefixes = encode(model, items)
-    assert known_roles(prefixes).all()
+    assert with_known_roles(prefixes).all()
     between = (prefixes.intervening > 1).nonzero().flatten().tolist()
     row, other, third = between[:3]
     prefixes.roles[prefixes.starts[row] + prefixes.subjects[row] + 2] = NO_ROLE
     prefixes.subjects[other] = -1
     prefixes.roles[prefixes.starts[third]] = NO_ROLE  # before the subject: it is not missed
-    assert np.flatnonzero(~known_roles(prefixes)).tolist() == sorted([row, other])
+    assert np.flatnonzero(~with_known_roles(prefixes)).tolist() == sorted([row, other])
 
 
 @pytest.mark.parametrize("steps", [1, 0, -3])

@@ -27,7 +27,7 @@ from memgate.gates.interventions.edits import (
     means,
     observe,
 )
-from memgate.gates.interventions.targets import BETWEEN, Name, Site, quantity_of
+from memgate.gates.interventions.targets import BETWEEN, InterventionTarget, Name, quantity_of
 from memgate.models.cells import Quantity, Recurrence
 from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import Trajectory, replay, unroll
@@ -96,7 +96,7 @@ def test_clamping_to_the_learned_value_changes_nothing(
     net = build(kind, 3, dtype)
     inputs = torch.randn(*SOME.shape, 3, dtype=dtype)
     for wanted in (BETWEEN, None, get_args(Role)):
-        own = OwnValue(Site(name, wanted, None))
+        own = OwnValue(InterventionTarget(name, wanted, None))
         assert_same(run(net, inputs, SOME, own), unroll(net, inputs))
 
 
@@ -107,7 +107,7 @@ def test_an_intervention_leaves_nothing_behind(kind: type[Recurrence], name: Nam
     inputs = torch.randn(*SOME.shape, 3)
     weights, given_inputs, given_roles = copy.deepcopy(net.state_dict()), inputs.clone(), SOME + 0
     plain = unroll(net, inputs)
-    site = Site(name)
+    site = InterventionTarget(name)
     mean = ((0.5,) * 4,) * 2
     for what in (Clamp(site, 0.5), ReplaceByMean(site, mean), Resample(site, 0), OwnValue(site)):
         run(net, inputs, SOME, what)
@@ -120,10 +120,20 @@ def test_an_intervention_leaves_nothing_behind(kind: type[Recurrence], name: Nam
 
 
 def test_an_intervention_is_a_value() -> None:
-    one = Together((Clamp(Site("write", ("noun",), ((0, 1),)), 0.0), Resample(Site("keep"), 3)))
-    same = Together((Clamp(Site("write", ("noun",), ((0, 1),)), 0.0), Resample(Site("keep"), 3)))
+    one = Together(
+        (
+            Clamp(InterventionTarget("write", ("noun",), ((0, 1),)), 0.0),
+            Resample(InterventionTarget("keep"), 3),
+        )
+    )
+    same = Together(
+        (
+            Clamp(InterventionTarget("write", ("noun",), ((0, 1),)), 0.0),
+            Resample(InterventionTarget("keep"), 3),
+        )
+    )
     assert one == same
-    assert len({one, same, Clamp(Site("write"), 0.0)}) == 2
+    assert len({one, same, Clamp(InterventionTarget("write"), 0.0)}) == 2
 
 
 # Where it changes something
@@ -137,7 +147,7 @@ def test_only_words_of_the_role_and_what_follows_them_change(
     net = build(kind)
     inputs = torch.randn(*SOME.shape, 3)
     plain = unroll(net, inputs)
-    changed = run(net, inputs, SOME, Clamp(Site(name, ("attractor", "noun")), 0.25))
+    changed = run(net, inputs, SOME, Clamp(InterventionTarget(name, ("attractor", "noun")), 0.25))
     quantity, _ = quantity_of(net, name)
     for row, codes_of_row in enumerate(SOME.tolist()):
         places = [t for t, code in enumerate(codes_of_row) if ROLES[code] in ("attractor", "noun")]
@@ -164,7 +174,9 @@ def test_only_the_chosen_units_of_the_chosen_layer_change(
     inputs = torch.randn(*SOME.shape, 3)
     quantity, complement = quantity_of(net, name)
     seen: dict[tuple[int, int], Tensor] = {}
-    inner = Clamp(Site(name, units=((layer, 1), (layer, 3))), 0.25).edit(net, inputs, SOME)
+    inner = Clamp(InterventionTarget(name, units=((layer, 1), (layer, 3))), 0.25).edit(
+        net, inputs, SOME
+    )
 
     def look(made: Quantity, value: Tensor, /, *, layer: int, time: int) -> Tensor:
         before = value.clone()
@@ -204,7 +216,7 @@ def test_without_recall_it_is_a_network_without_the_weights(
         for layer in range(layers):
             for weight in ("weight_hh", "bias_hh"):
                 getattr(without, f"{weight}_l{layer}")[rows] = 0
-    cut = ReplaceByMean(Site("recall", None), ((0.0,) * 4,) * layers)
+    cut = ReplaceByMean(InterventionTarget("recall", None), ((0.0,) * 4,) * layers)
     found = run(net, inputs, SOME, cut)[-1].hidden
     torch.testing.assert_close(found, without(inputs)[0], rtol=0, atol=1e-12)
 
@@ -219,7 +231,7 @@ def test_clamped_keep_and_write_are_the_cells_own_gates() -> None:
         (nn.LSTM, "keep", "forget", 0.25),
     ]:
         net = build(kind)
-        for layer in run(net, inputs, SOME, Clamp(Site(name, None), 0.25)):  # type: ignore[arg-type]
+        for layer in run(net, inputs, SOME, Clamp(InterventionTarget(name, None), 0.25)):  # type: ignore[arg-type]
             assert (layer.gates[gate] == value).all()
             assert (layer.readings[name] == 0.25).all()  # type: ignore[index]
 
@@ -233,7 +245,12 @@ def test_what_was_read_at_the_subject_stays_if_all_is_kept_and_nothing_written(
     net = build(kind, 2, dtype)
     inputs = torch.randn(*SOME.shape, 3, dtype=dtype)
     units = ((0, 2), (1, 0), (1, 3))
-    held = Together((Clamp(Site("write", units=units), 0.0), Clamp(Site("keep", units=units), 1.0)))
+    held = Together(
+        (
+            Clamp(InterventionTarget("write", units=units), 0.0),
+            Clamp(InterventionTarget("keep", units=units), 1.0),
+        )
+    )
     for layer, its in enumerate(run(net, inputs, SOME, held)):
         memory = its.hidden if its.cell is None else its.cell
         for row, subject in enumerate([2, 1, 0]):
@@ -263,7 +280,7 @@ def test_a_gru_of_one_unit_under_a_clamp_by_hand() -> None:
         h = write * n + (1 - write) * h
         expected.append(h)
     inputs = torch.tensor(words, dtype=torch.float64).view(1, 4, 1)
-    clamp = Clamp(Site("write", ("attractor", "other")), 0.2)
+    clamp = Clamp(InterventionTarget("write", ("attractor", "other")), 0.2)
     (found,) = run(net, inputs, roles("soan"), clamp)
     np.testing.assert_allclose(found.hidden[0, :, 0], expected, rtol=0, atol=1e-15)
 
@@ -273,7 +290,10 @@ def test_several_at_once_come_one_after_another(kind: type[Recurrence]) -> None:
     torch.manual_seed(0)
     net = build(kind)
     inputs = torch.randn(*SOME.shape, 3)
-    low, high = Clamp(Site("candidate"), -0.5), Clamp(Site("candidate", ("noun",)), 0.5)
+    low, high = (
+        Clamp(InterventionTarget("candidate"), -0.5),
+        Clamp(InterventionTarget("candidate", ("noun",)), 0.5),
+    )
     both = run(net, inputs, SOME, Together((low, high)))
     assert_same(run(net, inputs, SOME, Together((high, low))), run(net, inputs, SOME, low))
     assert (both[1].candidate[0, [3, 4, 6]] == -0.5).all()
@@ -354,7 +374,9 @@ def test_the_mean_of_a_reading_is_that_of_the_gate_behind_it() -> None:
     assert found["write"] == found["keep"] == found["update"]
     inputs = model.embedding(data.batch(torch.tensor([0, 2]), 5).inputs).detach()
     where = roles("ooooo", "ooooo")
-    one = run(model.recurrence, inputs, where, ReplaceByMean(Site("write"), found["write"]))
+    one = run(
+        model.recurrence, inputs, where, ReplaceByMean(InterventionTarget("write"), found["write"])
+    )
     for layer, its in enumerate(one):
         expected = torch.tensor(found["write"][layer], dtype=torch.float64)
         assert (its.gates["update"] == expected).all()
@@ -402,7 +424,7 @@ def test_a_resampled_gate_is_that_of_its_donor_without_an_edit(kind: type[Recurr
     where = SOME.repeat(4, 1)
     inputs = torch.randn(*where.shape, 3)
     plain = unroll(net, inputs)
-    changed = run(net, inputs, where, Resample(Site("write"), 5))
+    changed = run(net, inputs, where, Resample(InterventionTarget("write"), 5))
     gate, _ = quantity_of(net, "write")
     chosen = donors(where, 5)
     between = torch.isin(where, torch.tensor([codes[role] for role in BETWEEN], dtype=torch.int8))
@@ -434,27 +456,55 @@ def test_what_is_observed_is_what_the_trajectory_has(kind: type[Recurrence], nam
     [
         (
             nn.RNN,
-            Clamp(Site("write"), 0.0),
+            Clamp(InterventionTarget("write"), 0.0),
             "^write: expected a GRU or an LSTM; an RNN has no gates",
         ),
-        (nn.RNN, OwnValue(Site("reset")), "^reset: expected a GRU or an LSTM; an RNN has no gates"),
         (
             nn.RNN,
-            Clamp(Site("cell"), 0.0),
+            OwnValue(InterventionTarget("reset")),
+            "^reset: expected a GRU or an LSTM; an RNN has no gates",
+        ),
+        (
+            nn.RNN,
+            Clamp(InterventionTarget("cell"), 0.0),
             "expected one of recall, candidate, hidden for RNN_TANH",
         ),
         (
             nn.GRU,
-            Clamp(Site("output"), 0.0),
+            Clamp(InterventionTarget("output"), 0.0),
             "expected one of .*write.*reset.* for GRU, got 'output'",
         ),
-        (nn.LSTM, Resample(Site("reset"), 0), "expected one of .* for LSTM, got 'reset'"),
-        (nn.GRU, Clamp(Site("write"), 1.5), r"^write: expected from 0 to 1, got 1\.5"),
-        (nn.LSTM, Clamp(Site("keep"), -0.1), r"^keep: expected from 0 to 1, got -0\.1"),
-        (nn.GRU, Clamp(Site("write", units=((2, 0),)), 0.0), "layers 0 to 1 .*0 to 3, got 2:0"),
-        (nn.GRU, Clamp(Site("write", units=((0, 4),)), 0.0), "layers 0 to 1 .*0 to 3, got 0:4"),
-        (nn.GRU, Clamp(Site("write", units=((0, -1),)), 0.0), "got 0:-1"),
-        (nn.GRU, ReplaceByMean(Site("write"), ((0.5,),)), r"expected shape \(2, 4\), got \(1, 1\)"),
+        (
+            nn.LSTM,
+            Resample(InterventionTarget("reset"), 0),
+            "expected one of .* for LSTM, got 'reset'",
+        ),
+        (
+            nn.GRU,
+            Clamp(InterventionTarget("write"), 1.5),
+            r"^write: expected from 0 to 1, got 1\.5",
+        ),
+        (
+            nn.LSTM,
+            Clamp(InterventionTarget("keep"), -0.1),
+            r"^keep: expected from 0 to 1, got -0\.1",
+        ),
+        (
+            nn.GRU,
+            Clamp(InterventionTarget("write", units=((2, 0),)), 0.0),
+            "layers 0 to 1 .*0 to 3, got 2:0",
+        ),
+        (
+            nn.GRU,
+            Clamp(InterventionTarget("write", units=((0, 4),)), 0.0),
+            "layers 0 to 1 .*0 to 3, got 0:4",
+        ),
+        (nn.GRU, Clamp(InterventionTarget("write", units=((0, -1),)), 0.0), "got 0:-1"),
+        (
+            nn.GRU,
+            ReplaceByMean(InterventionTarget("write"), ((0.5,),)),
+            r"expected shape \(2, 4\), got \(1, 1\)",
+        ),
     ],
 )
 def test_refuses_what_the_network_lacks(

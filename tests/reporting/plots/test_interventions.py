@@ -22,11 +22,11 @@ STRATA = {
 TITLES = ["all items", "by words between", "by attractors"]
 
 
-def responses(draws: int = 2, doses: int = 3) -> pd.DataFrame:
+def responses(draws: int = 2, clamp_values: int = 3) -> pd.DataFrame:
     """A table of random accuracies with the changes that are drawn, and some that are not."""
     rng = np.random.default_rng(0)
     changes: list[tuple[Any, ...]] = [("none", None, None, "all", None)]
-    for to in np.linspace(0, 1, doses):
+    for to in np.linspace(0, 1, clamp_values):
         changes.append(("clamp", "write", to, "chosen", None))
         changes.append(("clamp", "keep", to, "chosen", None))
         changes += [("clamp", "write", to, "random", draw) for draw in range(draws)]

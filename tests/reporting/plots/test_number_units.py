@@ -18,7 +18,7 @@ from memgate.gates.units.number_units import CARRIERS
 from memgate.gates.units.probe import PROBE
 from memgate.gates.units.sets import SETS
 from memgate.reporting.plots import save
-from memgate.reporting.plots.number_units import NAMED, NUMBER, ORDERS, carriers_figure
+from memgate.reporting.plots.number_units import NAMED, NUMBER, ORDERS, number_units_figure
 
 PLACES = ["0", "1", "2", "4", "last"]
 
@@ -87,7 +87,7 @@ def named(axes: Axes, name: str) -> Line2D:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_line_a_layer_shows_probe_and_control_by_word(layers: int, tmp_path: Path) -> None:
     table = probe(layers)
-    figure = carriers_figure(carriers(layers=layers), sets(), table)
+    figure = number_units_figure(carriers(layers=layers), sets(), table)
     axes = panels(figure)[0]
     for layer in range(layers):
         own = table[table["layer"] == layer]
@@ -103,7 +103,7 @@ def test_a_line_a_layer_shows_probe_and_control_by_word(layers: int, tmp_path: P
 
 def test_intervals_of_probes_are_drawn() -> None:
     table = probe()
-    axes = panels(carriers_figure(carriers(), sets(), table))[0]
+    axes = panels(number_units_figure(carriers(), sets(), table))[0]
     bars = axes.collections[0].get_segments()  # type: ignore[attr-defined]
     seen = [tuple(bar[:, 1]) for bar in bars if len(bar)]
     assert seen == list(zip(table["low"], table["high"], strict=True))
@@ -111,7 +111,7 @@ def test_intervals_of_probes_are_drawn() -> None:
 
 def test_each_order_has_a_line_from_the_whole_network_on() -> None:
     table = sets()
-    axes = panels(carriers_figure(carriers(), table, probe()))[1]
+    axes = panels(number_units_figure(carriers(), table, probe()))[1]
     whole = table["accuracy"].iloc[0]
     for order, (name, *_) in ORDERS.items():
         line = named(axes, name)
@@ -129,10 +129,10 @@ def test_each_order_has_a_line_from_the_whole_network_on() -> None:
 
 
 def test_the_size_of_the_number_units_is_marked_or_none_named() -> None:
-    axes = panels(carriers_figure(carriers(number=3), sets(), probe()))[1]
+    axes = panels(number_units_figure(carriers(number=3), sets(), probe()))[1]
     assert [text.get_text().strip() for text in axes.texts] == ["number units: 3"]
     assert xy(axes.lines[-1])[0] == [3, 3]
-    axes = panels(carriers_figure(carriers(number=0), sets(), probe()))[1]
+    axes = panels(number_units_figure(carriers(number=0), sets(), probe()))[1]
     assert [text.get_text().strip() for text in axes.texts] == ["no set brings answers to chance"]
 
 
@@ -140,7 +140,7 @@ def test_the_size_of_the_number_units_is_marked_or_none_named() -> None:
 def test_units_stand_at_their_weight_and_drop(place: int) -> None:
     table = carriers(layers=2)
     weight = "probe" if place == 2 else "readout"
-    axes = panels(carriers_figure(table, sets(), probe(2)))[place]
+    axes = panels(number_units_figure(table, sets(), probe(2)))[place]
     drawn: dict[tuple[bool, bool], set[tuple[float, float]]] = {}
     for line in axes.lines:
         if line.get_linestyle() == "None":
@@ -158,7 +158,7 @@ def test_units_stand_at_their_weight_and_drop(place: int) -> None:
 
 
 def test_a_thousand_units_leave_few_names(tmp_path: Path) -> None:
-    figure = carriers_figure(carriers(500, layers=2, number=40), sets(50), probe(2))
+    figure = number_units_figure(carriers(500, layers=2, number=40), sets(50), probe(2))
     for axes in panels(figure)[2:]:
         assert 3 <= len(axes.texts) <= NAMED
         assert {text.get_text()[:2] for text in axes.texts} == {"1:"}, "number units come first"
@@ -169,13 +169,13 @@ def test_a_thousand_units_leave_few_names(tmp_path: Path) -> None:
 def test_two_units_and_what_is_unknown_can_be_drawn(tmp_path: Path) -> None:
     table = carriers(2, number=1).assign(drop_with=np.nan)
     few = probe().iloc[-1:].assign(control=np.nan, selectivity=np.nan)
-    figure = carriers_figure(table, sets(1), few)
+    figure = number_units_figure(table, sets(1), few)
     assert [text.get_text() for text in panels(figure)[2].texts] == ["0", "1"]
     save(figure, tmp_path / "two.png")
 
 
 def test_tables_of_something_else_are_refused() -> None:
     with pytest.raises(InputError, match=r"probe table: expected a column 'control', got"):
-        carriers_figure(carriers(), sets(), probe().drop(columns="control"))
+        number_units_figure(carriers(), sets(), probe().drop(columns="control"))
     with pytest.raises(InputError, match=r"sets table: expected at least one row, got none"):
-        carriers_figure(carriers(), sets()[:0], probe())
+        number_units_figure(carriers(), sets()[:0], probe())

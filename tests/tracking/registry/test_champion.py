@@ -17,12 +17,12 @@ from memgate.tracking.registry.champion import (
     How,
     champion_of,
     change,
-    crown_first,
     history,
     now,
     previous,
+    set_first_champion,
 )
-from memgate.tracking.registry.promotion import crown
+from memgate.tracking.registry.promotion import set_champion
 from memgate.tracking.registry.versions import register
 from memgate.tracking.store import connect, experiment
 
@@ -58,13 +58,13 @@ def test_the_first_is_recorded(project: Path, predictor: Predictor) -> None:
 
 
 def test_crowning_the_first_can_be_done_again(project: Path, five: None) -> None:
-    crown_first(connect(), NAME, "1")
-    crown_first(connect(), NAME, "2")
+    set_first_champion(connect(), NAME, "1")
+    set_first_champion(connect(), NAME, "2")
     assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
     connect().delete_registered_model_alias(NAME, "champion")  # as if stopped before it was set
-    crown_first(connect(), NAME, "2")
+    set_first_champion(connect(), NAME, "2")
     assert champion_of(NAME) is None
-    crown_first(connect(), NAME, "1")
+    set_first_champion(connect(), NAME, "1")
     assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
 
 
@@ -103,13 +103,13 @@ def test_a_kill_before_the_alias_moves_leaves_the_old_champion(project: Path, fi
             "BEGIN SELECT RAISE(ABORT, 'stopped here'); END"
         )
     with pytest.raises(InputError, match="stopped here") as caught:
-        crown(NAME, Change(now(), "2", "1", "promoted"), "{}")
+        set_champion(NAME, Change(now(), "2", "1", "promoted"), "{}")
     assert "\n" not in str(caught.value)
     assert champion_of(NAME) == "1"
     assert told() == [("1", None, "registered", True), ("2", "1", "promoted", False)]
     with closing(sqlite3.connect("mlruns/mlflow.db")) as store, store:
         store.execute("DROP TRIGGER stop")
-    crown(NAME, Change(now(), "3", "1", "promoted"))
+    set_champion(NAME, Change(now(), "3", "1", "promoted"))
     assert [made.lasted for made in history(NAME)] == [True, False, True]
     assert previous(NAME) == "1"
 
@@ -120,7 +120,7 @@ def test_two_at_once_are_both_recorded(project: Path, five: None) -> None:
     def promote(version: str) -> None:
         start.wait()
         try:
-            crown(NAME, Change(now(), version, "1", "promoted"), f'{{"version": {version}}}')
+            set_champion(NAME, Change(now(), version, "1", "promoted"), f'{{"version": {version}}}')
         except InputError as error:  # who came later saw that there is another champion
             refused.append((version, str(error)))
 

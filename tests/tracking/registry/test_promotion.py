@@ -10,7 +10,7 @@ import yaml
 
 from memgate.errors import InputError
 from memgate.tracking.registry.champion import Change, champion_of, history, now
-from memgate.tracking.registry.promotion import crown, refuse, require_version, same_setting
+from memgate.tracking.registry.promotion import refuse, require_version, same_setting, set_champion
 from memgate.tracking.store import connect, experiment
 
 NAME = "memgate-gru-synthetic"
@@ -66,7 +66,7 @@ def test_both_versions_tell_of_a_change(project: Path) -> None:
     old = tags("1")
     add(0)
     made = Change(now(), "2", "1", "forced", "for the talk")
-    crown(NAME, made, '{"n":3}', "not judged")
+    set_champion(NAME, made, '{"n":3}', "not judged")
     assert tags("2") == {
         "seed": "0",
         "promoted": "forced",
@@ -80,12 +80,12 @@ def test_both_versions_tell_of_a_change(project: Path) -> None:
     assert {key: value for key, value in tags("1").items() if key not in old} == also
     assert champion_of(NAME) == "2"
     back = Change(now(), "1", "2", "put back")
-    crown(NAME, back)
+    set_champion(NAME, back)
     assert "replaced_by" not in tags("1"), "it is champion"
     assert tags("1")[f"decision/{made.at}"] == '{"n":3}', "no record is lost"
     assert tags("2")["replaced_by"] == "1"
     again = Change(now(), "2", "1", "promoted")
-    crown(NAME, again, '{"n":4}')
+    set_champion(NAME, again, '{"n":4}')
     assert "why" not in tags("2"), "that was of an earlier change"
     assert {tags("2")[f"decision/{at}"] for at in (made.at, again.at)} == {'{"n":3}', '{"n":4}'}
 
@@ -107,9 +107,9 @@ def test_a_refusal_is_written_on_both(project: Path) -> None:
 def test_another_champion_meanwhile_stops_it(project: Path) -> None:
     add(0)
     add(1)
-    crown(NAME, Change(now(), "2", "1", "promoted"))
+    set_champion(NAME, Change(now(), "2", "1", "promoted"))
     with pytest.raises(InputError, match="version 2 became champion while version 3 was held"):
-        crown(NAME, Change(now(), "3", "1", "promoted"))
+        set_champion(NAME, Change(now(), "3", "1", "promoted"))
     assert tags("3") == {"seed": "1"}
     assert len(history(NAME)) == 2
 

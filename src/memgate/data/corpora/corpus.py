@@ -16,7 +16,7 @@ import datasets
 from memgate.data import files
 from memgate.data.corpora import dumps, parsing, shards, texts
 from memgate.data.corpora.assembly import assemble
-from memgate.data.corpora.progress import Making
+from memgate.data.corpora.progress import ExtractionProgress
 from memgate.data.corpora.texts import Texts
 from memgate.data.items import dependencies, extraction
 from memgate.data.items.schema import FEATURES, SPLITS
@@ -204,7 +204,7 @@ class Corpus:
             for number in todo
             for start, end in [bounds[number]]
         )
-        with Making(len(parts), len(parts) - len(todo)) as making:
+        with ExtractionProgress(len(parts), len(parts) - len(todo)) as making:
             for job, found in shards.make_all(jobs, max(1, min(self.num_proc, len(todo)))):
                 shards.save(folder, job.number, found)
                 making.add(len(found.items))

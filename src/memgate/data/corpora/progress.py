@@ -14,7 +14,7 @@ EVERY = 10.0
 """Seconds between two lines of a log."""
 
 
-class Making:
+class ExtractionProgress:
     """Shows how many parts are done, and the items a second, on stderr.
 
     A terminal gets a bar, unless another bar is drawn there; a log, or the place above that other

@@ -19,7 +19,7 @@ from memgate.data.corpora import parsing
 from memgate.data.corpora.processes import submit, workers
 from memgate.data.corpora.texts import paragraphs
 from memgate.data.items.dependencies import CLEAR
-from memgate.data.items.extraction import Harvest, harvest
+from memgate.data.items.extraction import Extraction, extract_items
 from memgate.data.items.schema import FEATURES
 from memgate.errors import InputError
 
@@ -38,7 +38,7 @@ class Job(NamedTuple):
         start: Place of its first text.
         texts: Its texts.
         model: The spaCy model, see `parsing.load`.
-        linzen: See `harvest.harvest`.
+        linzen: See `extract_items.extract_items`.
         seed: Likewise.
     """
 
@@ -76,7 +76,7 @@ def path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.parquet"
 
 
-def make(job: Job) -> Harvest:
+def make(job: Job) -> Extraction:
     """Parse the texts of a shard and find their items."""
     parser = parsing.load(job.model)
     texts = (
@@ -85,10 +85,10 @@ def make(job: Job) -> Harvest:
         for place, paragraph in enumerate(paragraphs(text or ""))
     )
     with parser.memory_zone():  # else its table of strings grows with the corpus
-        return harvest(parsing.sentences(parser, texts), CLEAR, job.linzen, job.seed)
+        return extract_items(parsing.sentences(parser, texts), CLEAR, job.linzen, job.seed)
 
 
-def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest]]:
+def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Extraction]]:
     """Make shards, in `processes` at once; they come as they are done.
 
     Raises:
@@ -100,7 +100,7 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest
         return
     try:
         with workers(processes) as pool:
-            running: dict[Future[Harvest], Job] = {}
+            running: dict[Future[Extraction], Job] = {}
             for job in jobs:
                 running[submit(pool, make, job)] = job
                 if len(running) > processes:  # one in waiting, so that few texts are in memory
@@ -114,12 +114,12 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Harvest
         ) from error
 
 
-def _finished(running: dict[Future[Harvest], Job]) -> Iterator[tuple[Job, Harvest]]:
+def _finished(running: dict[Future[Extraction], Job]) -> Iterator[tuple[Job, Extraction]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield running.pop(future), future.result()
 
 
-def save(folder: Path, number: int, found: Harvest) -> None:
+def save(folder: Path, number: int, found: Extraction) -> None:
     """Write a shard; either whole or not at all."""
     columns: dict[str, list[Any]] = {name: [row[name] for row in found.items] for name in FEATURES}  # type: ignore[literal-required]
     columns["label"] = FEATURES["label"].str2int(columns["label"])

@@ -30,7 +30,7 @@ Reason = Literal[
     "auxiliary",
     "another of its sentence was drawn",
 ]
-"""Why a subject gives no item, the first that holds; the last two are for `harvest.harvest`."""
+"""Why a subject gives no item: the first that holds. `extract_items` adds the last two."""
 
 ROOT = -1
 """The head of a sentence's root; spaCy gives the root's own place, which does as well."""

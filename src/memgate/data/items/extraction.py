@@ -20,7 +20,7 @@ from memgate.data.items.schema import Item
 from memgate.data.splits import places
 
 
-class Harvest(NamedTuple):
+class Extraction(NamedTuple):
     """The items of many sentences, and what was left out.
 
     Attributes:
@@ -38,9 +38,9 @@ class Harvest(NamedTuple):
     tokens: int
 
 
-def harvest(
+def extract_items(
     sentences: Iterable[Sentence], scheme: Scheme, linzen: bool = False, seed: int = 0
-) -> Harvest:
+) -> Extraction:
     """Collect the items of sentences.
 
     Args:
@@ -63,7 +63,7 @@ def harvest(
         targets += [agreement.target for agreement in found]
         count += 1
         tokens += len(tree.words)
-    return Harvest(items, targets, dropped, count, tokens)
+    return Extraction(items, targets, dropped, count, tokens)
 
 
 def _as_linzen(

@@ -21,7 +21,7 @@ OTHER_TAG: Mapping[str, str] = MappingProxyType({"VBZ": "VBP", "VBP": "VBZ"})
 """The tag of a verb in the other number; also the symbol of a masked verb in Linzen's files."""
 
 
-class Posed(NamedTuple):
+class TaskInputs(NamedTuple):
     """Items that a task was posed on: N of them.
 
     Attributes:
@@ -67,7 +67,7 @@ class Task:
     answers: tuple[str, str]
     words: tuple[str, str]
     needs: str
-    pose: Callable[[pa.Table, int], Posed]
+    make_inputs: Callable[[pa.Table, int], TaskInputs]
 
 
 class _Row(NamedTuple):
@@ -102,8 +102,8 @@ def _is_token(form: str | None) -> bool:
     return form is not None and len(form.split()) == 1
 
 
-def _number(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001  nothing is drawn
-    return Posed(
+def _number(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001  nothing is drawn
+    return TaskInputs(
         np.arange(len(table)),
         table["text"].combine_chunks(),
         table["tags"].combine_chunks(),
@@ -112,7 +112,7 @@ def _number(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001  nothing is dr
     )
 
 
-def _inflection(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001
+def _inflection(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001
     """Append the verb's singular form, always in lower case and tagged VBZ, whatever is asked."""
     made = []
     for place, row in enumerate(_rows(table)):
@@ -121,10 +121,10 @@ def _inflection(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001
             words = [*row.words[: row.verb_idx], row.forms[target].lower()]
             tags = None if row.tags is None else [*row.tags[: row.verb_idx], "VBZ"]
             made.append(_Made.of(place, words, tags, target))
-    return _posed(made)
+    return _task_inputs(made)
 
 
-def _grammaticality(table: pa.Table, seed: int) -> Posed:
+def _grammaticality(table: pa.Table, seed: int) -> TaskInputs:
     """Flip the verb of half of the sentences: which ones depends on seed and sentence alone."""
     made = []
     for place, row in enumerate(_rows(table)):
@@ -135,14 +135,14 @@ def _grammaticality(table: pa.Table, seed: int) -> Posed:
         tags = row.tags
         if tags is not None and len(tags) < len(words):
             tags = [*tags, "VBZ" if row.label == "sg" else "VBP"]
-        flipped = _drawn(" ".join(words), row.verb_idx, seed)
+        flipped = _sampled(" ".join(words), row.verb_idx, seed)
         if flipped:
             words, tags = _flip(words, tags, row.verb_idx, other)
         made.append(_Made.of(place, words, tags, int(flipped)))
-    return _posed(made)
+    return _task_inputs(made)
 
 
-def _drawn(sentence: str, verb_idx: int, seed: int) -> bool:
+def _sampled(sentence: str, verb_idx: int, seed: int) -> bool:
     digest = hashlib.blake2b(f"{seed} {verb_idx} {sentence}".encode(), digest_size=1).digest()
     return bool(digest[0] & 1)
 
@@ -162,7 +162,7 @@ def _flip(
     return words, tags
 
 
-def _nouns(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001
+def _nouns(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001
     made = []
     for place, row in enumerate(_rows(table)):
         if row.tags is None:
@@ -172,7 +172,7 @@ def _nouns(table: pa.Table, seed: int) -> Posed:  # noqa: ARG001
         if nouns:
             words, tags = (list(part) for part in zip(*nouns, strict=True))
             made.append(_Made.of(place, words, tags, LABELS.index(row.label)))
-    return _posed(made)._replace(aligned=False)
+    return _task_inputs(made)._replace(aligned=False)
 
 
 class _Made(NamedTuple):
@@ -190,9 +190,9 @@ class _Made(NamedTuple):
         return cls(place, " ".join(words), symbols, len(words), target)
 
 
-def _posed(made: Sequence[_Made]) -> Posed:
+def _task_inputs(made: Sequence[_Made]) -> TaskInputs:
     places, texts, tags, lengths, targets = zip(*made, strict=True) if made else ((),) * 5
-    return Posed(
+    return TaskInputs(
         np.array(places, dtype=np.int64),
         pa.array(texts, pa.string()),
         pa.array(tags, pa.string()),
@@ -215,7 +215,7 @@ NUMBER = Task(
     answers=LABELS,
     words=WORDS,
     needs="a prefix",
-    pose=_number,
+    make_inputs=_number,
 )
 """Number prediction (Linzen et al. 2016, section 3)."""
 
@@ -226,7 +226,7 @@ INFLECTION = Task(
     answers=LABELS,
     words=WORDS,
     needs="both forms of their verb",
-    pose=_inflection,
+    make_inputs=_inflection,
 )
 """Verb inflection (Linzen et al. 2016, section 5): the verb is known, and its number is asked."""
 
@@ -237,7 +237,7 @@ GRAMMATICALITY = Task(
     answers=("grammatical", "ungrammatical"),
     words=("grammatical", "ungrammatical"),
     needs="both forms of their verb",
-    pose=_grammaticality,
+    make_inputs=_grammaticality,
 )
 """Grammaticality judgment (Linzen et al. 2016, section 5): half of the verbs are flipped."""
 
@@ -248,7 +248,7 @@ NOUNS = Task(
     answers=LABELS,
     words=WORDS,
     needs="tags and a noun",
-    pose=_nouns,
+    make_inputs=_nouns,
 )
 """Number prediction from the common nouns alone, the noun-only baseline (ibid., section 4)."""
 

@@ -12,7 +12,7 @@ import datasets
 
 from memgate.data import files
 from memgate.data.items.dependencies import ROOT, UD, Sentence, Tree
-from memgate.data.items.extraction import harvest
+from memgate.data.items.extraction import extract_items
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources import conllu
 from memgate.errors import InputError
@@ -110,7 +110,7 @@ def read(patterns: Iterable[str]) -> datasets.Dataset:
 
 
 def _table(sentences: Iterable[Sentence], where: str) -> datasets.Dataset:
-    found = harvest(sentences, UD)
+    found = extract_items(sentences, UD)
     if not found.items:
         raise InputError(
             f"{where}: expected sentences with agreement, tagged with PTB tags (XPOS) and labels "

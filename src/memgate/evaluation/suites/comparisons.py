@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from memgate.data.items.tasks import GRAMMATICALITY, Posed, Task
+from memgate.data.items.tasks import GRAMMATICALITY, Task, TaskInputs
 from memgate.data.vocabulary import Index, flat_words
 
 CHANCE = 0.5
@@ -23,8 +23,8 @@ class Comparison(NamedTuple):
         second: What some of them are compared with; its rows are places in the table too.
     """
 
-    first: Posed
-    second: Posed
+    first: TaskInputs
+    second: TaskInputs
 
 
 def right(
@@ -67,7 +67,7 @@ def compare(task: Task, table: pa.Table) -> Comparison:
     if task is GRAMMATICALITY:
         return _sentences(table)
     others = second_prefixes(table)
-    first, second = task.pose(table, 0), task.pose(others.items, 0)
+    first, second = task.make_inputs(table, 0), task.make_inputs(others.items, 0)
     return Comparison(first, second._replace(rows=others.rows[second.rows]))
 
 
@@ -109,14 +109,14 @@ def _sentences(table: pa.Table) -> Comparison:
             rows.append(place)
             good_texts.append(f"{prefix} {good}")
             bad_texts.append(f"{other} {good}" if other else f"{prefix} {bad}")
-    return Comparison(*(_posed(rows, texts) for texts in (good_texts, bad_texts)))
+    return Comparison(*(_task_inputs(rows, texts) for texts in (good_texts, bad_texts)))
 
 
-def _posed(rows: list[int], texts: list[str]) -> Posed:
+def _task_inputs(rows: list[int], texts: list[str]) -> TaskInputs:
     """Return sentences that are asked to be grammatical: both sides have that target."""
     read = pa.array(texts, pa.string())
     _, offsets = flat_words(read)
-    return Posed(
+    return TaskInputs(
         np.array(rows, dtype=np.int64),
         read,
         pa.nulls(len(rows), pa.string()),

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
-from memgate.data.items.tasks import Posed
+from memgate.data.items.tasks import TaskInputs
 from memgate.evaluation.items import answered, systems
 from memgate.evaluation.suites import comparisons
 from memgate.metrics.accuracy import wilson
@@ -59,7 +59,7 @@ def suite_predictions(
 
 
 def _read_second(
-    predictor: Predictor, whole: pa.Table, first: Posed, second: Posed, batch_size: int
+    predictor: Predictor, whole: pa.Table, first: TaskInputs, second: TaskInputs, batch_size: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.object_]]:
     """Return P(1) after what the items are compared with, NaN for nothing; and its text."""
     p = np.full(len(first.rows), np.nan)
@@ -72,9 +72,9 @@ def _read_second(
     return p, texts
 
 
-def _texts(posed: Posed) -> list[str]:
+def _texts(task_inputs: TaskInputs) -> list[str]:
     """Return what is read of each item."""
-    pairs = zip(posed.texts.to_pylist(), posed.lengths, strict=True)
+    pairs = zip(task_inputs.texts.to_pylist(), task_inputs.lengths, strict=True)
     return [" ".join(text.split(" ")[:length]) for text, length in pairs]
 
 

@@ -72,7 +72,7 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class UnitCourse:
+class UnitTrace:
     """What a unit does at each of T words.
 
     Attributes:
@@ -108,14 +108,14 @@ class UnitCourse:
         else:
             gates = [("write", self.write), ("keep", self.keep)]
             named = [*gates, ("effect", self.effect), ("evidence", self.evidence)]
-        return [(name, course) for name, course in named if course is not None]
+        return [(name, trace) for name, trace in named if trace is not None]
 
     @property
     def on_page(self) -> list[tuple[str, Course]]:
         """What a page shows, which has room for an RNN's effect and for the probe too."""
         shown = dict(self.shown)
         more = {"effect": self.effect, "evidence": self.evidence, "probe": self.probe}
-        found = [(name, course) for name, course in more.items() if course is not None]
+        found = [(name, trace) for name, trace in more.items() if trace is not None]
         return [*shown.items(), *(pair for pair in found if pair[0] not in shown)]
 
 
@@ -140,7 +140,7 @@ class Explanation:
     answers: tuple[str, str]
     words: tuple[Word, ...]
     log_odds: Course
-    units: tuple[UnitCourse, ...]
+    units: tuple[UnitTrace, ...]
     chosen: str
 
     @property
@@ -162,19 +162,19 @@ class Explanation:
                 "place": place,
                 **word._asdict(),
                 "p": float(p),
-                "layer": course.unit.layer,
-                "unit": course.unit.unit,
-                **numbers(course, place),
+                "layer": trace.unit.layer,
+                "unit": trace.unit.unit,
+                **numbers(trace, place),
             }
             for place, (word, p) in enumerate(zip(self.words, self.p, strict=True))
-            for course in self.units
+            for trace in self.units
         ]
 
 
-def numbers(course: UnitCourse, place: int) -> dict[str, float | None]:
-    """Return what a unit does at a word, by the names of `UnitCourse`."""
+def numbers(trace: UnitTrace, place: int) -> dict[str, float | None]:
+    """Return what a unit does at a word, by the names of `UnitTrace`."""
     names = ("write", "keep", "effect", "memory", "pull", "evidence", "probe")
-    values: dict[str, Course | None] = {name: getattr(course, name) for name in names}
+    values: dict[str, Course | None] = {name: getattr(trace, name) for name in names}
     return {name: None if v is None else float(v[place]) for name, v in values.items()}
 
 
@@ -227,10 +227,10 @@ def explain(
     if not units:
         units = _largest(pulls, len(layers) - 1)
         chosen = f"{len(units)} {UNNAMED}"
-    courses = tuple(_course_of(each, layers, pulls, probe) for each in units)
+    traces = tuple(_trace_of(each, layers, pulls, probe) for each in units)
     log_odds = _numbers(classifier.readout(hidden).squeeze(-1))
     size, answers = (len(layers), hidden.shape[1]), predictor.task.words
-    return Explanation(model, classifier.cell, size, answers, words, log_odds, courses, chosen)
+    return Explanation(model, classifier.cell, size, answers, words, log_odds, traces, chosen)
 
 
 def _largest(pulls: Float[Tensor, "time units"], layer: int) -> list[Unit]:
@@ -266,16 +266,16 @@ def _words(
 
 
 def _numbers(values: Tensor) -> Course:
-    course: Course = values.double().cpu().numpy()
-    return course
+    trace: Course = values.double().cpu().numpy()
+    return trace
 
 
-def _course_of(
+def _trace_of(
     unit: Unit,
     layers: Sequence[Trajectory],
     pulls: Float[Tensor, "time units"],
     probe: Course | None,
-) -> UnitCourse:
+) -> UnitTrace:
     """Cut one unit out of its layer; the pulls are those of the topmost layer."""
     layer = layers[unit.layer]
 
@@ -285,7 +285,7 @@ def _course_of(
     held = own(layer.hidden if layer.cell is None else layer.cell)
     pull = own(pulls) if layer is layers[-1] else None
     gates = layer.readings
-    return UnitCourse(
+    return UnitTrace(
         unit,
         own(gates["write"]) if "write" in gates else None,
         own(gates["keep"]) if "keep" in gates else None,

@@ -26,7 +26,7 @@ BATCH_SIZE = 256
 SHOWN: tuple[Reading, ...] = ("write", "keep")
 
 
-class Courses(TypedDict):
+class Traces(TypedDict):
     """What the gates of some units do over a sentence of T words; plain, so that JSON takes it."""
 
     words: list[str]
@@ -60,12 +60,12 @@ def known_units(predictor: Predictor, folder: Path) -> list[Unit]:
 
 
 @torch.inference_mode()
-def courses(
+def traces(
     predictor: Predictor,
     units: Sequence[Unit],
     texts: Sequence[str],
     tags: Sequence[str | None],
-) -> list[Courses]:
+) -> list[Traces]:
     """Read the gates of units at every word.
 
     Args:
@@ -81,7 +81,7 @@ def courses(
     symbols = pa.array(tags, pa.string())
     prefixes = Prefixes.encode(predictor.vocabulary, pa.array(texts, pa.string()), symbols)
     device = predictor.classifier.embedding.weight.device
-    found: dict[int, Courses] = {}
+    found: dict[int, Traces] = {}
     for batch in ExactLengthBatches(prefixes.to(device), BATCH_SIZE):
         gates = _gates(predictor, units, batch.inputs)
         rows = zip(batch.rows.tolist(), batch.inputs.tolist(), strict=True)

@@ -26,7 +26,7 @@ from memgate.gates.interventions.edits import (
     means,
 )
 from memgate.gates.interventions.predictions import BATCH_SIZE, probability_under
-from memgate.gates.interventions.targets import BETWEEN, Name, Site, Unit, unit_mask
+from memgate.gates.interventions.targets import BETWEEN, InterventionTarget, Name, Unit, unit_mask
 from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.models.cells import Recurrence, cell_of
 from memgate.predictor import Predictor
@@ -108,7 +108,7 @@ def dose_response(
     Args:
         predictor: A model of any task that reads the words between subject and verb in their place.
         prefixes: Encoded with its vocabulary; those without known roles are never changed, so leave
-            them out (`memgate.gates.interventions.predictions.known_roles`).
+            them out (`memgate.gates.interventions.predictions.with_known_roles`).
         units: The chosen units, each (layer, unit); None for all.
         roles: The words at which.
         steps: Doses, evenly from 0 to 1; at least 2.
@@ -176,7 +176,7 @@ def lines(
     sets = [(chosen, None, units), *(("random", draw, members) for draw, members in drawn)]
     planned = [Line("none", None, None, "all", None, None)]
     if cell_of(net).gates:
-        write = Site("write", roles, units)
+        write = InterventionTarget("write", roles, units)
         by_mean = ReplaceByMean(write, mean["write"])
         planned.append(Line("own", "write", None, chosen, None, OwnValue(write)))
         planned.append(Line("mean", "write", None, chosen, None, by_mean))
@@ -194,7 +194,10 @@ def _clamps(
     draw: int | None,
     units: Units | None,
 ) -> Iterator[Line]:
-    write, keep = Site("write", roles, units), Site("keep", roles, units)
+    write, keep = (
+        InterventionTarget("write", roles, units),
+        InterventionTarget("keep", roles, units),
+    )
     for dose in np.linspace(0, 1, steps).round(12).tolist():
         yield Line("clamp", "write", dose, name, draw, Clamp(write, dose))
     for end in (0.0, 1.0):
@@ -209,7 +212,7 @@ def _cuts(
 ) -> Iterator[Line]:
     for path in PATHS[net.mode]:
         for name, members in {"all": None, "all" if units is None else "chosen": units}.items():
-            cut = ReplaceByMean(Site(path, roles, members), mean[path])
+            cut = ReplaceByMean(InterventionTarget(path, roles, members), mean[path])
             yield Line("cut", path, None, name, None, cut)
 
 

@@ -21,10 +21,10 @@ from memgate.data.items.roles import Role
 from memgate.errors import InputError
 from memgate.gates.interventions.targets import (
     BETWEEN,
-    AtSite,
+    AtTarget,
+    InterventionTarget,
     Name,
     RoleCodes,
-    Site,
     Values,
     quantity_of,
     words_at,
@@ -65,7 +65,7 @@ class Clamp:
         to: The number, in [0, 1] for a gate or a reading.
     """
 
-    site: Site
+    site: InterventionTarget
     to: float
 
     def edit(self, net: Recurrence, _inputs: Inputs, roles: RoleCodes) -> Edit:
@@ -74,19 +74,21 @@ class Clamp:
         if name in READINGS and not 0 <= self.to <= 1:
             raise InputError(f"{self.site.quantity}: expected from 0 to 1, got {self.to}")
         number = 1 - self.to if complement else self.to
-        return AtSite(self.site, net, roles, lambda value, _layer, _time: value.new_tensor(number))
+        return AtTarget(
+            self.site, net, roles, lambda value, _layer, _time: value.new_tensor(number)
+        )
 
 
 @dataclass(frozen=True)
 class OwnValue:
     """Clamps a quantity to what it is without any edit, which changes nothing: the control."""
 
-    site: Site
+    site: InterventionTarget
 
     def edit(self, net: Recurrence, inputs: Inputs, roles: RoleCodes) -> Edit:
         """As `Intervention.edit`."""
         own = observe(net, inputs, self.site.quantity)
-        return AtSite(self.site, net, roles, lambda _value, layer, time: own[layer, time])
+        return AtTarget(self.site, net, roles, lambda _value, layer, time: own[layer, time])
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class ReplaceByMean:
         mean: As `means` returns it.
     """
 
-    site: Site
+    site: InterventionTarget
     mean: Mean
 
     def edit(self, net: Recurrence, inputs: Inputs, roles: RoleCodes) -> Edit:
@@ -107,7 +109,7 @@ class ReplaceByMean:
         expected = (net.num_layers, net.hidden_size)
         if mean.shape != expected:
             raise InputError(f"mean: expected shape {expected}, got {tuple(mean.shape)}")
-        return AtSite(self.site, net, roles, lambda _value, layer, _time: mean[layer])
+        return AtTarget(self.site, net, roles, lambda _value, layer, _time: mean[layer])
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,14 @@ class Resample:
         seed: Seed of the choice.
     """
 
-    site: Site
+    site: InterventionTarget
     seed: int
 
     def edit(self, net: Recurrence, inputs: Inputs, roles: RoleCodes) -> Edit:
         """As `Intervention.edit`."""
         clean = observe(net, inputs, self.site.quantity)
         other = donors(roles, self.seed)
-        return AtSite(
+        return AtTarget(
             self.site, net, roles, lambda _value, layer, time: clean[layer, time][other[:, time]]
         )
 
@@ -202,7 +204,7 @@ def means(
     Args:
         classifier: Its dropout is not applied.
         prefixes: On the classifier's device.
-        quantities: By the names of `Site.quantity`; of a reading, the gate behind it is averaged.
+        quantities: Names as in `InterventionTarget.quantity`; of a reading, its gate is averaged.
         roles: The words that count; None for every word.
         batch_size: Rows computed at once; the sums are in float64.
 

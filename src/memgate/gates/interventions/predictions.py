@@ -50,7 +50,7 @@ def probability_under(
     return result.cpu().double().numpy()
 
 
-def known_roles(prefixes: Prefixes) -> npt.NDArray[np.bool_]:
+def with_known_roles(prefixes: Prefixes) -> npt.NDArray[np.bool_]:
     """Mark the prefixes whose subject is known, and each word's role between it and the verb."""
     lengths, starts = prefixes.lengths, prefixes.starts.cpu().numpy()
     subjects, between = (
@@ -75,8 +75,10 @@ def with_roles(predictor: Predictor, table: pa.Table) -> pa.Table:
     Raises:
         InputError: As `Predictor.read`.
     """
-    posed, prefixes = predictor.read(table)
-    return posed.filter(pa.array(known_roles(prefixes) & posed["tags"].is_valid().to_numpy()))
+    task_inputs, prefixes = predictor.read(table)
+    return task_inputs.filter(
+        pa.array(with_known_roles(prefixes) & task_inputs["tags"].is_valid().to_numpy())
+    )
 
 
 def drawn(predictor: Predictor, table: pa.Table, items: int, seed: int = 0) -> Prefixes:

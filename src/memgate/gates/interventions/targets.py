@@ -27,7 +27,7 @@ BETWEEN: tuple[Role, ...] = ("attractor", "noun", "other")
 
 
 @dataclass(frozen=True)
-class Site:
+class InterventionTarget:
     """What is changed, and where.
 
     Attributes:
@@ -43,7 +43,7 @@ class Site:
     units: tuple[Unit, ...] | None = None
 
 
-class AtSite:
+class AtTarget:
     """An `Edit` at a site: elsewhere every quantity passes, bit by bit as it is.
 
     Args:
@@ -59,7 +59,7 @@ class AtSite:
 
     def __init__(
         self,
-        site: Site,
+        site: InterventionTarget,
         net: Recurrence,
         roles: RoleCodes,
         make: Callable[[Tensor, int, int], Tensor],

@@ -179,10 +179,10 @@ def number_units(
     """
     classifier = predictor.classifier.eval()
     known = _with_subject(predictor, table)
-    halves = _halves(predictor, _drawn(known, items, seed), seed)
+    halves = _halves(predictor, _sampled(known, items, seed), seed)
     probe, weights = probes(classifier, _prefixes(halves), _types(halves), seed)
     between = _between(known, between)
-    far = _drawn(known.filter(pa.array(_distance(known) >= between)), items, seed)
+    far = _sampled(known.filter(pa.array(_distance(known) >= between)), items, seed)
     every, choose, judge = _ablations(predictor, far, seed)
     carriers = single_units(every).assign(
         probe=weights.loc[weights["place"] == LAST, "weight"].to_numpy(),
@@ -217,14 +217,14 @@ def _orders(
 
 def _with_subject(predictor: Predictor, table: pa.Table) -> pa.Table:
     """Return the items with a known subject on which a model's task can be posed."""
-    posed = predictor.task.pose(table, 0)
-    if not posed.aligned:
+    task_inputs = predictor.task.make_inputs(table, 0)
+    if not task_inputs.aligned:
         raise InputError(
             f"number units: expected a model that reads whole prefixes, got one of the task "
             f"{predictor.task.name}"
         )
-    known = table["subj_idx"].is_valid().to_numpy()[posed.rows]
-    return table.take(posed.rows[known])
+    known = table["subj_idx"].is_valid().to_numpy()[task_inputs.rows]
+    return table.take(task_inputs.rows[known])
 
 
 def _sample(predictor: Predictor, table: pa.Table) -> Sample:
@@ -232,7 +232,7 @@ def _sample(predictor: Predictor, table: pa.Table) -> Sample:
     return Sample(table, prefixes.to(predictor.classifier.readout.weight.device))
 
 
-def _drawn(table: pa.Table, items: int, seed: int) -> pa.Table:
+def _sampled(table: pa.Table, items: int, seed: int) -> pa.Table:
     return table.take(np.sort(np.random.default_rng(seed).permutation(len(table))[:items]))
 
 

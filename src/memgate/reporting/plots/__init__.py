@@ -8,14 +8,14 @@ from memgate.reporting.plots.accuracy import accuracy_figure
 from memgate.reporting.plots.gates import gate_figure
 from memgate.reporting.plots.interventions import intervention_figure
 from memgate.reporting.plots.memory import gradient_figure, timescale_figure
-from memgate.reporting.plots.number_units import carriers_figure
+from memgate.reporting.plots.number_units import number_units_figure
 from memgate.reporting.plots.png import save
 from memgate.reporting.plots.profile import profile_figure
 from memgate.reporting.plots.suites import suite_figure
 
 __all__ = [
     "accuracy_figure",
-    "carriers_figure",
+    "number_units_figure",
     "gate_figure",
     "gradient_figure",
     "intervention_figure",

@@ -51,35 +51,37 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
     unedited = table[table["edit"] == "none"]
     if unedited.empty:
         raise InputError("intervention table: expected rows without an edit, got none")
-    doses = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
+    clamp_values = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
     figure = blank()
-    if doses.empty:
+    if clamp_values.empty:
         note = "An RNN has no gates: there is no write to clamp."
         figure.set_figheight(1.5)
         figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
         return figure
     grid = figure.subplots(1, len(PANELS), sharey=True)
     for axes, (by, strata, title) in zip(grid, PANELS, strict=True):
-        own, intact = (part[part["by"] == by] for part in (doses, unedited))
+        own, intact = (part[part["by"] == by] for part in (clamp_values, unedited))
         _panel(axes, own, intact, [name for name in strata if name in set(own["stratum"])])
         axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
     grid[0].set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
-    both = pd.concat([doses, unedited])
+    both = pd.concat([clamp_values, unedited])
     lowest = both.loc[both["by"].isin([by for by, _, _ in PANELS]), "accuracy"].min()
     grid[0].set_ylim(min(0.5, lowest) - 0.04, 1.03)
     figure.set_figheight(4.6)
-    figure.supxlabel(_note(doses), fontsize=SMALL, color=GREY)
+    figure.supxlabel(_note(clamp_values), fontsize=SMALL, color=GREY)
     return figure
 
 
-def _panel(axes: Axes, doses: pd.DataFrame, unedited: pd.DataFrame, strata: Sequence[str]) -> None:
+def _panel(
+    axes: Axes, clamp_values: pd.DataFrame, unedited: pd.DataFrame, strata: Sequence[str]
+) -> None:
     dress(axes, grid="y")
     axes.axhline(0.5, **DOTTED)
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("write clamped to", fontsize=MEDIUM, color=INK)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     for place, stratum in enumerate(strata):
-        own = doses[doses["stratum"] == stratum].sort_values("to")
+        own = clamp_values[clamp_values["stratum"] == stratum].sort_values("to")
         color = to_hex(colormaps["viridis_r"](1 - 0.78 * (1 - (place + 1) / len(strata))))
         chosen, drawn = own[own["units"] != "random"], own[own["units"] == "random"]
         marker = MARKERS[place % len(MARKERS)]
@@ -114,10 +116,10 @@ def _panel(axes: Axes, doses: pd.DataFrame, unedited: pd.DataFrame, strata: Sequ
         )
 
 
-def _note(doses: pd.DataFrame) -> str:
+def _note(clamp_values: pd.DataFrame) -> str:
     note = "dashed: no edit; band: 95% interval (Wilson)"
-    if (doses["units"] == "random").any():
-        draws = doses["draw"].nunique()
+    if (clamp_values["units"] == "random").any():
+        draws = clamp_values["draw"].nunique()
         note += "; grey: as many random units, "
         note += f"mean (and range) of {draws} sets" if draws > 1 else "1 set"
     return note

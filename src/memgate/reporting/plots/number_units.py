@@ -53,7 +53,7 @@ NAMED, MANY = 8, 24
 """Units whose names are written, at most, and of how many they are chosen for want of room."""
 
 
-def carriers_figure(carriers: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataFrame) -> Figure:
+def number_units_figure(carriers: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataFrame) -> Figure:
     """Draw the three readings of which units carry the number side by side.
 
     Above at the left how well a probe tells the number from the state after each word, and beside

@@ -60,7 +60,7 @@ def champion_of(name: str) -> str | None:
     return _champion(registered(connect(create=False), name))
 
 
-def crown_first(client: mlflow.MlflowClient, name: str, version: str) -> None:
+def set_first_champion(client: mlflow.MlflowClient, name: str, version: str) -> None:
     """Make the first version of a name its champion; may be called again if it was stopped."""
     there = mlflow.search_model_versions(filter_string=f"name = '{name}'")
     model = registered(client, name)
@@ -96,7 +96,7 @@ def history(name: str) -> list[Change]:
     return _lasting(changes, _champion(model))
 
 
-def standing(name: str, version: str) -> str:
+def champion_status(name: str, version: str) -> str:
     """Say who is champion where a version isn't, and how it can become it; "" where it is.
 
     Args:

@@ -54,7 +54,7 @@ def require_version(name: str, version: str) -> ModelVersion:
         ) from error
 
 
-def crown(name: str, change_to: Change, decision: str = "", drift: str = "") -> None:
+def set_champion(name: str, change_to: Change, decision: str = "", drift: str = "") -> None:
     """Move the alias to another version, after what was decided is written on both and recorded.
 
     The old champion stays until the last step. Where another was made champion meanwhile nothing

@@ -22,7 +22,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, Task
 from memgate.errors import InputError
-from memgate.gates.explain.traces import Courses, courses, known_units
+from memgate.gates.explain.traces import Traces, known_units, traces
 from memgate.predictor import Predictor
 
 COLUMNS = ("prefix", "text", "verb_idx", "tags")
@@ -54,7 +54,7 @@ class AgreementModel(PythonModel):
             ``p_plural`` (in [0, 1]), with the index of the input; of a model of grammaticality
             ``judgment`` (grammatical or ungrammatical), ``probability`` and ``p_ungrammatical``.
             On demand ``gates``: what was read, and write and keep of the number units at each word
-            (`memgate.gates.explain.traces.Courses`).
+            (`memgate.gates.explain.traces.Traces`).
 
         Raises:
             MlflowException: A row can't be read, or gates are asked of a model without gates or
@@ -69,9 +69,9 @@ class AgreementModel(PythonModel):
             raise MlflowException.invalid_parameter_value(str(error)) from error
         return pd.DataFrame({**_answers(self._predictor.task, second), **gates}, index=frame.index)
 
-    def _gates(self, rows: Sequence[tuple[str, str | None]]) -> list[Courses]:
+    def _gates(self, rows: Sequence[tuple[str, str | None]]) -> list[Traces]:
         units = known_units(self._predictor, self._folder)
-        return courses(self._predictor, units, [r[0] for r in rows], [r[1] for r in rows])
+        return traces(self._predictor, units, [r[0] for r in rows], [r[1] for r in rows])
 
     def _read(self, row: int, record: dict[Any, Any]) -> tuple[str, str | None]:
         task = self._predictor.task

@@ -21,7 +21,7 @@ from memgate.data.items.tasks import Task, TaskName
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.registry import hub
-from memgate.tracking.registry.champion import CHAMPION, crown_first, known_models
+from memgate.tracking.registry.champion import CHAMPION, known_models, set_first_champion
 from memgate.tracking.registry.uris import is_uri
 from memgate.tracking.store import connect
 
@@ -139,7 +139,7 @@ def _finish(
         for key, value in scores.items()
     ]
     client.log_batch(str(version.run_id), metrics=metrics)
-    crown_first(client, str(version.name), str(version.version))
+    set_first_champion(client, str(version.name), str(version.version))
 
 
 def _labels(run_id: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ Pair = tuple[int, int]
 """Attractors, and intervening nouns with the subject's number."""
 
 
-class Plans:
+class Quotas:
     """Draws plans for items.
 
     The number of intervening words is drawn first, then one of the constructions that can have it,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources.grammar.lexicon import lexicon
-from memgate.data.sources.grammar.quotas import MAX_ATTRACTORS, MAX_INTERVENING, Plans
+from memgate.data.sources.grammar.quotas import MAX_ATTRACTORS, MAX_INTERVENING, Quotas
 from memgate.data.sources.grammar.templates import Plan, Random, Sketch, sketch
 from memgate.errors import InputError
 
@@ -115,7 +115,7 @@ class Grammar:
         if not 0 <= seed < 2**32:
             raise InputError(f"seed: expected 0 to {2**32 - 1}, got {seed}")
         self.seed = seed
-        plans = Plans(constructions, max_intervening, max_attractors)
+        plans = Quotas(constructions, max_intervening, max_attractors)
         short = plans
         if split == "length":
             if max_intervening <= TRAIN_INTERVENING:
@@ -123,7 +123,7 @@ class Grammar:
                     f"max_intervening: expected more than {TRAIN_INTERVENING} with split 'length', "
                     f"got {max_intervening}"
                 )
-            short = Plans(constructions, TRAIN_INTERVENING, max_attractors)
+            short = Quotas(constructions, TRAIN_INTERVENING, max_attractors)
         self.plans = {"train": short, "validation": short, "test": plans}
 
     def load(self) -> datasets.DatasetDict:
