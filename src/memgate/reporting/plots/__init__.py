@@ -15,10 +15,10 @@ from memgate.reporting.plots.suites import suite_figure
 
 __all__ = [
     "accuracy_figure",
-    "number_units_figure",
     "gate_figure",
     "gradient_figure",
     "intervention_figure",
+    "number_units_figure",
     "profile_figure",
     "save",
     "suite_figure",
