@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -24,9 +25,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import memgate
 from memgate.errors import InputError
-from memgate.tracking import monitor, runs
+from memgate.tracking import runs, system_metrics
 from memgate.tracking.delivery.spool import Spool
-from memgate.tracking.runs import RunLogger
+from memgate.tracking.runs import RunLogger, is_finished
 from memgate.tracking.store import connect, store_name, tracking_uri
 
 # Toys need no workers.
@@ -276,7 +277,7 @@ def test_other_ranks_log_nothing(project: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_end_does_not_wait_for_the_next_sample(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "SAMPLE_SECONDS", 60.0)
+    monkeypatch.setattr(system_metrics, "SAMPLE_SECONDS", 60.0)
     logger = RunLogger("synthetic", "toy")
     _ = logger.experiment
     started = time.monotonic()
@@ -337,3 +338,28 @@ def test_a_resumed_run_first_says_what_it_left(project: Path) -> None:
     history = connect().get_metric_history(run_id, "loss")
     assert [(point.step, point.value) for point in history] == [(0, 2.5), (1, 1.5)]
     assert read(again).info.status == "FINISHED"
+
+
+def test_only_a_run_that_ended_well_or_is_gone_is_finished(project: Path) -> None:
+    with RunLogger("synthetic", "toy") as logger:
+        run_id = str(logger.version)
+        assert not is_finished(run_id)
+    assert is_finished(run_id)
+    killed = connect().create_run("1").info.run_id
+    connect().set_terminated(killed, "KILLED")
+    assert not is_finished(killed)
+    connect().delete_run(killed)
+    assert is_finished(killed)
+    assert is_finished("f" * 32)
+
+
+def test_a_run_that_cannot_be_read_is_not_taken_for_finished(project: Path) -> None:
+    (run,) = connect().search_runs(["1"])
+    with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as connection, connection:
+        connection.execute("DROP TABLE tags")
+    with pytest.raises(InputError, match=f"^run {run.info.run_id}: can't be read: ") as caught:
+        is_finished(run.info.run_id)
+    assert "\n" not in str(caught.value)
+    Path("mlruns/mlflow.db").unlink()
+    with pytest.raises(InputError, match="found no file"):
+        is_finished(run.info.run_id)

@@ -22,8 +22,8 @@ from memgate.fitting.finalize import Fitted, accuracy_of, finalize, show
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.progress import FitProgress
 from memgate.reporting.accuracy import console, print_accuracy
-from memgate.tracking.runs import RunLogger
-from memgate.tracking.store import is_finished, storing
+from memgate.tracking.runs import RunLogger, is_finished
+from memgate.tracking.store import storing
 
 
 def fit(args: Sequence[str]) -> None:

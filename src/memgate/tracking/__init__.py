@@ -1,1 +1,1 @@
-"""The only folder that knows MLflow: runs, registry, the pyfunc model."""
+"""The only folder that knows MLflow: the store, runs, provenance, delivery, the registry."""

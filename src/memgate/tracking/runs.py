@@ -19,6 +19,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from memgate.errors import InputError
@@ -26,10 +27,10 @@ from memgate.tracking.delivery.deliver import FAILURES, deliver, deliver_waiting
 from memgate.tracking.delivery.outbox import Outbox
 from memgate.tracking.delivery.spool import FOLDER, NO_FILES, Spool
 from memgate.tracking.ending import Status, status_of
-from memgate.tracking.monitor import Monitor
 from memgate.tracking.provenance import code_tags, dataset_input, plain_params
 from memgate.tracking.store import connect, reason_of, store_name, storing
 from memgate.tracking.store import experiment as experiment_id
+from memgate.tracking.system_metrics import SystemMetrics, next_step
 
 if TYPE_CHECKING:
     import datasets
@@ -86,7 +87,7 @@ class RunLogger(Logger):
         self._tags = dict(tags or {})
         self._save_dir = save_dir
         self._client: mlflow.MlflowClient | None = None
-        self._monitor: Monitor | None = None
+        self._system_metrics: SystemMetrics | None = None
         self._outbox: Outbox | None = None
         self._ended = False
         self._sigterm: Any = None
@@ -131,8 +132,10 @@ class RunLogger(Logger):
         else:
             spool = self._go_on(client, self._run_id)
         self._outbox = Outbox(client, spool, resumed)
-        self._monitor = Monitor(self._run_id, self._outbox.keep, resumed)
-        self._monitor.start()  # type: ignore[no-untyped-call]
+        with storing():
+            first_step = next_step(client, self._run_id) if resumed else 0
+        self._system_metrics = SystemMetrics(self._outbox.keep, first_step)
+        self._system_metrics.start()
         return client
 
     def _spool(self, run_id: str) -> Spool:
@@ -263,10 +266,10 @@ class RunLogger(Logger):
     @rank_zero_only
     def end(self, status: Status) -> None:
         """Send what waits and end the run; of several calls the first counts."""
-        if self._monitor is None or self._outbox is None or self._ended:
+        if self._system_metrics is None or self._outbox is None or self._ended:
             return
         self._ended = True
-        self._monitor.finish()
+        self._system_metrics.finish()
         self._outbox.close(status, int(time.time() * 1000))
 
     def __enter__(self) -> Self:
@@ -290,3 +293,19 @@ class RunLogger(Logger):
         """Raise, unless Lightning is in charge: it puts its own handler before this one."""
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             raise SIGTERMException(128 + signum)
+
+
+def is_finished(run_id: str) -> bool:
+    """Return whether a run is finished; a run that is deleted, or isn't in the store, counts too.
+
+    Raises:
+        InputError: The store can't be read.
+    """
+    client = connect(create=False)
+    try:
+        run = client.get_run(run_id)
+    except FAILURES as error:
+        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return True
+        raise InputError(f"run {run_id}: can't be read: {reason_of(error)}") from error
+    return run.info.status == "FINISHED" or run.info.lifecycle_stage == "deleted"

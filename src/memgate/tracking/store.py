@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from socket import gaierror
 from textwrap import shorten
@@ -18,23 +17,28 @@ from mlflow.telemetry import get_telemetry_client, set_telemetry_client
 from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
+from memgate.tracking.sqlite_file import (
+    SQLITE,
+    check_file,
+    create_store,
+    set_artifact_location,
+)
 
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
-SQLITE = "sqlite:///"
 
 ENVIRONMENT = {
-    # No tool of ours phones home; MLflow would fetch https://config.mlflow-telemetry.io/… .
+    # memgate sends nothing anywhere; MLflow would fetch https://config.mlflow-telemetry.io/… .
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # A dead server is noticed after 2 × 10 s at most, not after MLflow's 8 × 120 s.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # The three files of a model are there before a bar can be drawn.
+    # A model has three small files; a progress bar for them is noise.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # A server's address and a runner, printed among a command's results at the end of every run.
+    # MLflow would print a link among a command's results at the end of every run.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""What `connect` sets where the user has set nothing."""
+"""Environment variables that `connect` sets unless the user has set them."""
 
 
 def tracking_uri() -> str:
@@ -43,7 +47,7 @@ def tracking_uri() -> str:
 
 
 def store_name() -> str:
-    """Return `tracking_uri` without a password: what may be written down.
+    """Return `tracking_uri` without a password, to be printed and written to files.
 
     ``postgresql://me:secret@db.example.org/mlflow`` is ``postgresql://me@db.example.org/mlflow``.
     """
@@ -58,27 +62,27 @@ def database() -> Path | None:
 
 
 def connect(create: bool = True) -> mlflow.MlflowClient:
-    """Open the store and make it MLflow's own, so that ``models:/…`` URIs are read from it.
+    """Open the store and set it as MLflow's tracking URI, so that ``models:/…`` are read from it.
 
-    A new sqlite store takes 1.2 to 1.7 s to make; an existing one 0.9 s the first time in a process
+    To create a sqlite store takes 1.2 to 1.7 s. To open one takes 0.9 s the first time in a process
     (MLflow's imports), then 4 ms. The working directory may change between calls: MLflow gets the
     absolute path of the file.
 
     Args:
-        create: Whether a missing sqlite store is made.
+        create: Whether a missing sqlite store is created.
 
     Raises:
-        InputError: The store is missing (and not to be made), unreadable, or doesn't answer.
+        InputError: The store is missing and `create` is false, is unreadable, or doesn't answer.
     """
     uri, path = tracking_uri(), database()
     if path is not None:
-        _check_sqlite(path, create)
+        check_file(path, create)
         uri = f"{SQLITE}{path}"
-    _quiet()
-    given = os.environ.get("MLFLOW_TRACKING_URI")
+    _configure_mlflow()
+    user_uri = os.environ.get("MLFLOW_TRACKING_URI")
     try:
         if path is not None and not path.exists():
-            _create(path)
+            create_store(path)
         mlflow.set_tracking_uri(uri)
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
@@ -89,44 +93,48 @@ def connect(create: bool = True) -> mlflow.MlflowClient:
             f"{uri}: expected a readable MLflow store, got: {reason_of(error)}"
         ) from error
     finally:
-        if (
-            given is None
-        ):  # set_tracking_uri writes it, and the next call would believe the user did
+        # set_tracking_uri writes the variable; the next call would take it for the user's.
+        if user_uri is None:
             os.environ.pop("MLFLOW_TRACKING_URI", None)
         else:
-            os.environ["MLFLOW_TRACKING_URI"] = given
+            os.environ["MLFLOW_TRACKING_URI"] = user_uri
     return client
 
 
 def experiment(name: str) -> str:
-    """Return the id of an experiment, made if need be.
+    """Return the id of an experiment, which is created if it is missing.
 
-    Artifacts of a sqlite store lie beside it, in ``artifacts``. MLflow would record their absolute
-    path; where the store lies below the working directory the relative one is put back into its
-    table, so that the folder can be moved and still be read from its new place.
+    Artifacts of a sqlite store lie in ``artifacts`` in the same folder. If that folder lies below
+    the working directory, its path is stored relative, so that the project can be moved.
 
     Raises:
         InputError: The store is unreadable, or the experiment was deleted.
     """
     client, path = connect(), database()
-    folder = None if path is None else path.parent / "artifacts"
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    artifacts = None if path is None else path.parent / "artifacts"
+    stored = client.get_experiment_by_name(name)
+    if stored is None:
         try:
-            client.create_experiment(name, None if folder is None else str(folder))
+            client.create_experiment(name, None if artifacts is None else str(artifacts))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise InputError(f"experiment {name!r}: {error.message}") from error
-        found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+        stored = client.get_experiment_by_name(name)
+    if stored is None or stored.lifecycle_stage != "active":
         raise InputError(f"experiment {name!r}: expected an active one, got a deleted one")
-    if path is not None and found.artifact_location == str(folder):
-        _make_relative(path, found.experiment_id)
-    return str(found.experiment_id)
+    if (
+        path is not None
+        and artifacts is not None
+        and stored.artifact_location == str(artifacts)
+        and artifacts.is_relative_to(Path.cwd())
+    ):
+        relative = artifacts.relative_to(Path.cwd()).as_posix()
+        set_artifact_location(path, stored.experiment_id, relative)
+    return str(stored.experiment_id)
 
 
 def _interrupted(error: BaseException | None) -> bool:
-    """Say whether a Ctrl-C is behind an error; SQLAlchemy makes errors of its own from one."""
+    """Return whether Ctrl-C caused an error; SQLAlchemy wraps the KeyboardInterrupt."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
@@ -134,10 +142,10 @@ def _interrupted(error: BaseException | None) -> bool:
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Say in one line that the store doesn't take what a run has to say.
+    """Turn what MLflow and the database raise when a write fails into an error of one line.
 
     Raises:
-        InputError: Instead of what MLflow and the database raise.
+        InputError: The store can't be written.
     """
     try:
         yield
@@ -146,7 +154,7 @@ def storing() -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Say in one line why the store failed: MLflow wraps a refused connection in 400 characters."""
+    """Return in one line why the store failed; MLflow's own message may have 400 characters."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, (ConnectionError, TimeoutError, gaierror)) and cause.args:
@@ -155,80 +163,16 @@ def reason_of(error: BaseException) -> str:
     return shorten(str(error) or type(error).__name__, 200)
 
 
-def _create(path: Path) -> None:
-    """Make a sqlite store whole or not at all.
-
-    MLflow makes one by 67 migrations that neither survive a Ctrl-C half-way ("duplicate column
-    name" for ever after) nor a second process at the same time; so it is made aside, then linked.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        mlflow.MlflowClient(f"{SQLITE}{aside}").search_experiments(max_results=1)
-        try:
-            path.hardlink_to(aside)
-        except OSError:
-            if not path.exists():  # a file system without hard links
-                aside.replace(path)  # else another process was faster: its store is as good
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _make_relative(path: Path, experiment_id: str) -> None:
-    if not path.is_relative_to(Path.cwd()):
-        return
-    location = (path.parent / "artifacts").relative_to(Path.cwd()).as_posix()
-    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
-        connection.execute(
-            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
-            (location, int(experiment_id)),
-        )
-
-
-def _check_sqlite(path: Path, create: bool) -> None:
-    """Refuse what MLflow would retry for minutes (a damaged file) or fill with its own tables."""
-    if not path.exists():
-        if not create:
-            raise InputError(
-                f"{path}: expected an MLflow store, found no file; nothing was trained?"
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{path.parent}: expected a folder for the store, got: {error}"
-            ) from error
-        if not os.access(path.parent, os.W_OK):
-            raise InputError(f"{path.parent}: expected a writable folder for the store")
-        return
-    try:
-        with closing(
-            sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)
-        ) as connection:
-            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.Error as error:
-        raise InputError(f"{path}: expected a readable MLflow store, got: {error}") from error
-    if names and not {"experiments", "alembic_version"} <= names:
-        raise InputError(
-            f"{path}: expected an MLflow store, got tables {', '.join(sorted(names)[:5])}"
-        )
-
-
-def _quiet() -> None:
-    """Keep MLflow's chatter and telemetry off, unless the user asks for the one or the other."""
+def _configure_mlflow() -> None:
+    """Set `ENVIRONMENT`; turn off MLflow's telemetry, and its log unless the user set a level."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if get_telemetry_client() is not None:
-        # MLflow made one when it was imported; now it reads MLFLOW_DISABLE_TELEMETRY again.
+        # MLflow made a client when it was imported; this reads MLFLOW_DISABLE_TELEMETRY again.
         set_telemetry_client()  # type: ignore[no-untyped-call]
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each retry
-
-
-def is_finished(run_id: str) -> bool:
-    """Say whether a run ended with its model registered, or isn't in the store any more."""
-    try:
-        return bool(connect(create=False).get_run(run_id).info.status == "FINISHED")
-    except MlflowException:
-        return True
+        logging.getLogger("urllib3.connectionpool").setLevel(
+            logging.ERROR
+        )  # it warns of each retry
