@@ -91,7 +91,7 @@ def printed(
     """Prints a table in a log of some width, and returns the lines; none is wider."""
 
     def lines_of(show: Callable[[object], None], table: object, width: int) -> list[str]:
-        monkeypatch.setattr("memgate.reporting.accuracy.WIDTH_OF_A_LOG", width)
+        monkeypatch.setattr("memgate.reporting.console.WIDTH_OF_A_LOG", width)
         show(table)
         lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
         assert max(map(len, lines)) <= width

@@ -21,7 +21,8 @@ from memgate.fitting.real_text import data_at_hand, make_corpus
 from memgate.models.classifier import Cell
 from memgate.models.hand_set import GatedCell
 from memgate.reporting import plots
-from memgate.reporting.accuracy import console, write_all
+from memgate.reporting.console import console
+from memgate.reporting.files import write_all
 from memgate.studies.jobs import JobProgress, alone, processes_of, run_jobs
 
 CELLS: tuple[Cell, ...] = get_args(Cell)

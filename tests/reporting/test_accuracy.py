@@ -9,9 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table
-from memgate.reporting.accuracy import markdown, print_accuracy, write_accuracy, write_all
+from memgate.reporting.accuracy import markdown, print_accuracy, write_accuracy
 
 RNN, GRU = "memgate-rnn-corpus@champion", "memgate-gru-corpus@champion"
 
@@ -124,25 +123,6 @@ def test_files_are_the_table(table: pd.DataFrame, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read, predicted)
     write_accuracy(table, tmp_path / "two")
     assert {path.name for path in (tmp_path / "two").iterdir()} == {"accuracy.csv", "accuracy.png"}
-
-
-def fail(path: Path) -> None:
-    raise OSError("no room")
-
-
-def test_all_files_or_none(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("old")
-    with pytest.raises(InputError, match="expected a folder to write to, got: no room"):
-        write_all(tmp_path, {"a": lambda path: path.write_text("new"), "b": fail})
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_text() == "old"
-
-
-def test_a_folder_in_the_way_of_a_file_leaves_the_others(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    with pytest.raises(InputError, match="b is a folder"):
-        write_all(tmp_path, {name: lambda path: path.write_text("new") for name in "ab"})
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def cells(line: str) -> list[str]:

@@ -10,9 +10,9 @@ from memgate.studies.shown import (
     accuracy_tables,
     difference_table,
     labelled,
-    markdown_table,
     paper_table,
     runs_shown,
+    titled_markdown,
 )
 
 
@@ -68,7 +68,7 @@ def test_differences_are_points_with_corrected_p_values() -> None:
     table = pd.DataFrame(rows)
     shown = difference_table(table, "x", ["overall"]).cells
     assert shown.to_numpy().tolist() == [
-        ["gru less lstm", "all", "1,200", "−1.23", "−2.00 to +0.10", "0.0030", "–"]
+        ["gru less lstm", "all", "1,200", "−1.23", "−2.00 to +0.10", "0.003", "–"]
     ]
     both = difference_table(table, "x", ["overall", "label"]).cells
     assert both["stratum"].to_list() == ["all", "label pl"]
@@ -97,10 +97,10 @@ def test_a_run_without_answers_or_sizes_has_dashes() -> None:
 
 def test_markdown_has_intervals_in_brackets_and_bars_escaped() -> None:
     cells = pd.DataFrame({"": ["a|b"], "all": ["93.1\n92.0–94.2"]})
-    assert markdown_table(ShownTable("title", cells)).splitlines() == [
+    assert titled_markdown(ShownTable("title", cells)).splitlines() == [
         "**title**",
         "",
-        "|  | all |",
-        "| --- | ---: |",
+        "|      |              all |",
+        "|:-----|-----------------:|",
         "| a\\|b | 93.1 (92.0–94.2) |",
     ]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from memgate.errors import InputError
-from memgate.reporting.accuracy import write_all
+from memgate.reporting.files import write_all
 from memgate.reporting.pairs import print_pairs
 from memgate.tracking.registry.challenge import paired_table
 from memgate.tracking.registry.pairs import paired

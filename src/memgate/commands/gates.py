@@ -22,7 +22,8 @@ from memgate.gates.timescales import timescale_summary
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
-from memgate.reporting.accuracy import console, write_all
+from memgate.reporting.console import console
+from memgate.reporting.files import write_all
 from memgate.reporting.number_units import print_units
 from memgate.tracking.registry.versions import model_folder
 

@@ -15,7 +15,8 @@ from rich.table import Table
 from memgate.data.items.roles import ROLES
 from memgate.errors import InputError
 from memgate.gates.drift import LEAST, PROFILE, profile_differences, profile_hash, read_profile
-from memgate.reporting.accuracy import console, write_all
+from memgate.reporting.console import console
+from memgate.reporting.files import write_all
 from memgate.tracking.registry.versions import model_folder
 
 FARTHEST = 8

@@ -24,7 +24,8 @@ from memgate.gates.units.unit import NUMBER_UNITS, Unit, check, saved
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.reporting import plots
-from memgate.reporting.accuracy import console, write_all
+from memgate.reporting.console import console
+from memgate.reporting.files import write_all
 from memgate.tracking.registry import versions
 
 NAMES = {

@@ -13,7 +13,8 @@ from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import data_at_hand, make_corpus
 from memgate.fitting.run import run_fit
 from memgate.models.classifier import RECURRENCE
-from memgate.reporting.accuracy import console, print_accuracy, write_accuracy
+from memgate.reporting.accuracy import print_accuracy, write_accuracy
+from memgate.reporting.console import console
 
 CELLS = tuple(RECURRENCE)
 

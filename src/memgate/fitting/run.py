@@ -21,7 +21,8 @@ from memgate.fitting.configuration import AgreementCLI
 from memgate.fitting.finalize import Fitted, accuracy_of, finalize, show
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.progress import FitProgress
-from memgate.reporting.accuracy import console, print_accuracy
+from memgate.reporting.accuracy import print_accuracy
+from memgate.reporting.console import console
 from memgate.tracking.runs import RunLogger, is_finished
 from memgate.tracking.store import storing
 

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from memgate.data.items.tasks import GRAMMATICALITY, Task
-from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, Baseline, baselines, best_baseline
 from memgate.reporting import plots
-
-WIDTH_OF_A_LOG = 130
-"""Columns where the output is no terminal: the widest table fits."""
+from memgate.reporting.console import console
+from memgate.reporting.files import write_all
 
 FIELDS = {"intervening": "subj_idx", "attractors": "n_attractors", "condition": "condition"}
 """The field that an item needs for a breakdown."""
 
 WIDE = 110
 """Columns from which on the names of model and data have room beside six figures."""
-
-
-def console() -> Console:
-    """Return a console that doesn't wrap tables at 80 columns in a log; only rank zero's speaks."""
-    quiet = getattr(rank_zero_only, "rank", 0) != 0
-    terminal = Console(highlight=False, quiet=quiet)
-    if terminal.is_terminal:
-        return terminal
-    return Console(highlight=False, quiet=quiet, width=WIDTH_OF_A_LOG)
 
 
 def print_accuracy(table: pd.DataFrame) -> None:
@@ -144,29 +130,6 @@ def write_accuracy(table: pd.DataFrame, out: Path, predicted: pd.DataFrame | Non
     if predicted is not None:
         files["predictions.parquet"] = partial(predicted.to_parquet, index=False)
     write_all(out, files)
-
-
-def write_all(out: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
-    """Write several files of a folder: all, or where something is wrong none.
-
-    Args:
-        out: Folder, made where it is missing.
-        files: For each name a function that writes to the path it gets.
-
-    Raises:
-        InputError: The folder can't be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".writing-") as name:
-            for file, write in files.items():
-                if (out / file).is_dir():
-                    raise IsADirectoryError(f"{file} is a folder")
-                write(Path(name, file))
-            for file in files:
-                Path(name, file).replace(out / file)
-    except OSError as error:
-        raise InputError(f"{out}: expected a folder to write to, got: {error}") from error
 
 
 def left_out_notes(data: str, counts: Mapping[str, int], n: int) -> list[str]:

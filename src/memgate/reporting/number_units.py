@@ -10,7 +10,7 @@ from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.probe import LAST
 from memgate.gates.units.sets import CHANCE, named
 from memgate.gates.units.unit import Unit
-from memgate.reporting.accuracy import console
+from memgate.reporting.console import console
 
 SHOWN = 8
 """Units of the table, at most; the figure and the file have all."""

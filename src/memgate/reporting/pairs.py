@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memgate.reporting.accuracy import console
+from memgate.reporting.console import console, format_p
 
 TITLES = {
     "label": "subject",
@@ -51,14 +49,3 @@ def print_pairs(table: pd.DataFrame) -> None:
         print("–: too few items differ for any p < 0.05 (Tarone 1990)")
     else:
         print("p: McNemar's exact test, Holm over the rows of a block")
-
-
-def format_p(p: float) -> str:
-    """Write a p-value.
-
-    >>> said_p(0.0312), said_p(1e-9), said_p(math.nan)
-    ('0.031', '<0.001', '–')
-    """
-    if math.isnan(p):
-        return "–"
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"

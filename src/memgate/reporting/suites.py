@@ -15,7 +15,9 @@ from rich.table import Table
 
 from memgate.metrics.systems import NAMES, NETWORK, Baseline, baselines, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.accuracy import bare, console, with_interval, write_all
+from memgate.reporting.accuracy import bare, with_interval
+from memgate.reporting.console import console
+from memgate.reporting.files import write_all
 
 CONDITION = 22
 """Letters that a condition has in a line at least; longer ones take two or three."""

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from memgate.data.items.tasks import NUMBER
 from memgate.fitting.configuration import EXPERIMENT
 from memgate.metrics.bootstrap import RESAMPLES
 from memgate.reporting import plots
-from memgate.reporting.accuracy import console, print_accuracy, write_all
+from memgate.reporting.accuracy import print_accuracy
+from memgate.reporting.console import console, print_table
+from memgate.reporting.files import write_all
 from memgate.reporting.plots.study import (
     cross_figure,
     curves_figure,
@@ -32,9 +31,9 @@ from memgate.studies.shown import (
     accuracy_tables,
     difference_table,
     labelled,
-    markdown_table,
     paper_table,
     runs_shown,
+    titled_markdown,
 )
 from memgate.studies.tables import COMPARED, EACH, accuracies, curves, runs_table
 from memgate.tracking.runs import TAG_LENGTH, RunLogger
@@ -247,7 +246,7 @@ def _markdown(title: str, sections: Sequence[Section]) -> str:
     parts = [f"# {title}\n"]
     for section in sections:
         parts += [f"## {section.title}\n", *(f"{line}\n" for line in section.lines)]
-        parts += [markdown_table(table) for table in section.tables]
+        parts += [titled_markdown(table) for table in section.tables]
     return "\n".join(parts)
 
 
@@ -270,13 +269,7 @@ def _print(found: Found) -> None:
     if found.beside is not None:
         shown += [paper_table(found.beside, str(name)) for name in found.beside["data"].unique()]
     for table in shown:
-        terminal.print(f"\n{escape(table.title)}")
-        grid = Table(box=SIMPLE_HEAD, show_edge=False)
-        for place, name in enumerate(table.cells):
-            grid.add_column(str(name), justify="left" if place < table.names else "right")
-        for row in table.cells.itertuples(index=False):
-            grid.add_row(*(escape(str(cell)) for cell in row))
-        terminal.print(grid)
+        print_table(table.cells, names=table.names, title=table.title)
     for each in found.answers:
         for line in each.notes:
             terminal.print(f"{each.data}, {each.task}: {line}", markup=False)

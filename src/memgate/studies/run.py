@@ -16,7 +16,7 @@ from memgate.fitting.configuration import EXPERIMENT, AgreementCLI
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import make_corpus
 from memgate.fitting.run import run_fit
-from memgate.reporting.accuracy import console
+from memgate.reporting.console import console
 from memgate.studies import search
 from memgate.studies.jobs import (
     JobProgress,

@@ -18,7 +18,7 @@ from memgate.fitting.checkpoints import best_checkpoint
 from memgate.fitting.configuration import AgreementCLI
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.run import log_setting, training_settings
-from memgate.reporting.accuracy import console
+from memgate.reporting.console import console
 from memgate.studies.jobs import JobProgress, run_jobs, unwarned
 from memgate.studies.plan import Group, Study, digest_of
 from memgate.studies.ray_jobs import run_on_ray

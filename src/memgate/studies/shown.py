@@ -12,6 +12,7 @@ from memgate.data.items.tasks import NUMBER
 from memgate.metrics.accuracy import STRATA
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, Baseline, baselines, best_baseline
+from memgate.reporting.console import format_p, markdown_table
 from memgate.reporting.study_page import ShownTable
 
 BREAKDOWNS = {
@@ -131,8 +132,8 @@ def difference_table(table: pd.DataFrame, data: str, by: Sequence[str]) -> Shown
             "items": f"{row['items']:,}",
             "points": _points(row["difference"]),
             "95% interval": f"{_points(row['low'])} to {_points(row['high'])}",
-            "p, other items": p_value(row["p_items_holm"]),
-            "p, other seeds": p_value(row["p_seeds_holm"]),
+            "p, other items": format_p(row["p_items_holm"]),
+            "p, other seeds": format_p(row["p_seeds_holm"]),
         }
         for row in own.to_dict("records")
     ]
@@ -141,17 +142,6 @@ def difference_table(table: pd.DataFrame, data: str, by: Sequence[str]) -> Shown
 
 def _points(share: float) -> str:
     return f"{100 * share:+.2f}".replace("-", "−")
-
-
-def p_value(p: float) -> str:
-    """Write a p-value; a dash where nothing was tested.
-
-    >>> p_value(0.0312), p_value(1e-9), p_value(float("nan"))
-    ('0.0312', '<0.0001', '–')
-    """
-    if np.isnan(p):
-        return "–"
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def paper_table(table: pd.DataFrame, data: str) -> ShownTable:
@@ -191,21 +181,6 @@ def _count(n: Any) -> str:
     return "–" if pd.isna(n) else f"{n:,}"
 
 
-def markdown_table(table: ShownTable) -> str:
-    """Write a table as Markdown; intervals stand in brackets."""
-    header = [str(name) for name in table.cells]
-    marks = ["---" if place < table.names else "---:" for place in range(len(header))]
-    lines = [f"**{table.title}**", "", _line(header), _line(marks)]
-    lines += [
-        _line([_one_line(str(c)) for c in row]) for row in table.cells.itertuples(index=False)
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _one_line(cell: str) -> str:
-    first, _, rest = cell.replace("|", "\\|").partition("\n")
-    return f"{first} ({rest})" if rest else first
+def titled_markdown(table: ShownTable) -> str:
+    """Write a table as Markdown below its title."""
+    return f"**{table.title}**\n\n{markdown_table(table.cells, table.names)}\n"
