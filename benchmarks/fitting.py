@@ -21,7 +21,7 @@ from benchmarks.table import Row, at_least
 from benchmarks.timing import now, ratio
 from memgate.data.batches import ExactLengthBatches
 from memgate.fitting.checkpoints import LastCheckpoint, best_checkpoint
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import Fit, configure
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.module import AgreementModule, fused_adam
 from memgate.fitting.progress import FitProgress
@@ -176,13 +176,13 @@ class BareLoop:
 def _compared(setting: Setting, network: Network) -> Iterator[Row]:
     source = setting.source()
     timed = Rivals(setting, network.share)
-    cli = _fit(setting, network, source.options(), timed)
-    items = len(cli.datamodule.prefixes["train"])
+    fit = _fit(setting, network, source.options(), timed)
+    items = len(fit.data.prefixes["train"])
     whole = sum(timed.bare_times) / sum(timed.ours)
     first = timed.bare_times[0] / timed.ours[0]
     what = f"memgate fit, {network.cell.upper()} {network.units}–{network.units}, batch {BATCH}"
     own = items / statistics.median(timed.ours)
-    floor = items / _floor(setting, network, cli)
+    floor = items / _floor(setting, network, fit)
     key = f"fit-{network.cell}-{network.units}"
     yield Row(
         f"{key}/bare",
@@ -211,7 +211,7 @@ def _compared(setting: Setting, network: Network) -> Iterator[Row]:
     )
 
 
-def _fit(setting: Setting, network: Network, source: list[str], timed: Rivals) -> AgreementCLI:
+def _fit(setting: Setting, network: Network, source: list[str], timed: Rivals) -> Fit:
     """Run the epochs of `memgate fit`, in a folder of its own."""
     sink = Console(file=io.StringIO(), force_terminal=True, width=100)
     epochs = setting.sizes.repeats
@@ -230,20 +230,20 @@ def _fit(setting: Setting, network: Network, source: list[str], timed: Rivals) -
     ]
     with contextlib.chdir(setting.folder), FitProgress(1, sink) as progress:
         callbacks = [progress, GateSeries(), best_checkpoint(), LastCheckpoint(), timed]
-        cli = AgreementCLI(args, callbacks)
-        progress.begin(cli.run_name)
-        cli.prepare()
-        logger = cli.trainer.logger
+        fit = configure(args, callbacks)
+        progress.begin(fit.name)
+        fit.prepare()
+        logger = fit.trainer.logger
         with logger if isinstance(logger, RunLogger) else contextlib.nullcontext():
-            cli.trainer.fit(cli.model, cli.datamodule, weights_only=True)
-    return cli
+            fit.trainer.fit(fit.module, fit.data, weights_only=True)
+    return fit
 
 
-def _floor(setting: Setting, network: Network, cli: AgreementCLI) -> float:
+def _floor(setting: Setting, network: Network, fit: Fit) -> float:
     """Return the seconds of an epoch's products, three for one of the forward pass, and Adam's."""
-    prefixes = cli.datamodule.prefixes["train"]
+    prefixes = fit.data.prefixes["train"]
     words = int(prefixes.lengths.sum())
-    weights = sum(weight.numel() for weight in cli.model.classifier.parameters())
+    weights = sum(weight.numel() for weight in fit.module.classifier.parameters())
     steps = len(ExactLengthBatches(prefixes, BATCH))
     forward = words * operations(network.cell, network.units, network.units)
     return setting.machine.floor(3 * forward, moved=steps * weights * ADAM)

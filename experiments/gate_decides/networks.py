@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from memgate.commands.oracle import hand_set_classifier
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.fitting.checkpoints import best_checkpoint
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import Fit, configure
 from memgate.models.classifier import Cell
 from memgate.models.hand_set import GatedCell
 from memgate.predictor import Predictor
@@ -191,32 +191,32 @@ def _trained(configs: Path, network: Network, data: AgreementData) -> Predictor:
     best = best_checkpoint()
     with tempfile.TemporaryDirectory(prefix="memgate-") as folder:
         args = [f"--trainer.default_root_dir={folder}", f"--seed_everything={network.seed}"]
-        cli = _cli(configs, network.cell, network.data, [*args, *_extra(network)], [best])
-        cli.datamodule = data  # encoded once a process
+        fit = _configure(configs, network.cell, network.data, [*args, *_extra(network)], [best])
+        fit = replace(fit, data=data)  # encoded once a process
         data.seed = network.seed
-        cli.prepare()
-        cli.trainer.fit(cli.model, cli.datamodule, weights_only=True)
+        fit.prepare()
+        fit.trainer.fit(fit.module, fit.data, weights_only=True)
         if not best.best_model_path:
             raise InputError(f"{network.name}: no epoch was validated; is max_epochs 0?")
         state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
-    cli.model.load_state_dict(state)
-    return cli.predictor()
+    fit.module.load_state_dict(state)
+    return fit.predictor()
 
 
 @functools.cache
 def _loaded(configs: Path, data: str) -> AgreementData:
     """Load and encode data, once a process: 2 s of the grammar's, 8 s of the corpus'."""
-    cli = _cli(configs, "rnn", data, [], [])
-    cli.datamodule.setup()
-    return cli.datamodule
+    loaded = _configure(configs, "rnn", data, [], []).data
+    loaded.setup()
+    return loaded
 
 
-def _cli(
+def _configure(
     configs: Path, cell: str, data: str, args: Sequence[str], callbacks: Sequence[Any]
-) -> AgreementCLI:
+) -> Fit:
     files = [f"--config={file}" for file in _files(configs, cell, data)]
     # On the CPU: so small a network is no faster on a GPU, which all processes would share.
-    return AgreementCLI([*files, "--track=false", "--trainer.accelerator=cpu", *args], callbacks)
+    return configure([*files, "--track=false", "--trainer.accelerator=cpu", *args], callbacks)
 
 
 def _files(configs: Path, cell: str, data: str) -> list[Path]:

@@ -64,7 +64,7 @@ def test_it_follows_the_rule_item_by_item(
     (version,) = client.search_model_versions(f"name='{name}'")
     run = client.get_run(str(version.run_id))
     assert run.info.status == "FINISHED"
-    assert run.data.tags["weights"] == version.tags["weights"] == "by hand"
+    assert run.data.tags["weights"] == version.tags["weights"] == "hand-set"
     assert (run.data.params["k"], run.data.params["hidden_size"]) == ("10.0", "2")
     assert "optimizer" not in run.data.params  # nothing was trained
     splits = Grammar(train=600, validation=100, test=200, max_intervening=6).load()

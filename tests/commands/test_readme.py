@@ -13,7 +13,7 @@ import pytest
 
 from memgate.arguments import parser
 from memgate.cli import main
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import configure
 from memgate.studies.plan import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_the_other_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> N
     for command in LONG:
         name, *arguments = shlex.split(command)[1:]
         if name == "fit":
-            assert AgreementCLI(arguments).run_name == "lstm-wikipedia-inflection-seed0"
+            assert configure(arguments).name == "lstm-wikipedia-inflection-seed0"
         else:
             assert parser().parse_args([name, *arguments]).out
 
@@ -108,8 +108,8 @@ def test_links_to_files_lead_somewhere() -> None:
 def test_the_studies_that_ship_can_be_run() -> None:
     for path in sorted((ROOT / "configs/study").glob("*.yaml")):
         runs = read_study(path, ROOT / "configs").runs()
-        cli = AgreementCLI([*runs[-1].arguments, "--track=false"], labels=runs[-1].tags)
-        assert cli.run_name == runs[-1].name
+        fit = configure([*runs[-1].arguments, "--track=false"], labels=runs[-1].tags)
+        assert fit.name == runs[-1].name
 
 
 @pytest.mark.parametrize("folder", ["configs/cell", "configs/data", "configs/trainer"])
@@ -122,5 +122,5 @@ def test_the_configurations_that_ship_are_valid(folder: str) -> None:
             path.parent.name: path.stem,
         }
         files = [ROOT / "configs" / kind / f"{name}.yaml" for kind, name in parts.items()]
-        cli = AgreementCLI([part for file in files for part in ("-c", str(file))])
-        assert cli.trainer.max_epochs
+        fit = configure([part for file in files for part in ("-c", str(file))])
+        assert fit.trainer.max_epochs

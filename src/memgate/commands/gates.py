@@ -15,9 +15,8 @@ from memgate.data import files
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation.runtime import one_quiet_thread
-from memgate.fitting.analysis import OF_UNITS, GateAnalysis, find, find_units, known
+from memgate.fitting.analysis import OF_NUMBER_UNITS, GateAnalysis, analyse
 from memgate.gates.profile import pooled
-from memgate.gates.reading import read_gates
 from memgate.gates.timescales import timescale_summary
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
@@ -63,7 +62,7 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
 
     The number units are those that were found for the model when it was registered; where it has
     none they are looked for by the same items. Files: those of
-    `memgate.fitting.analysis.GateAnalysis.files`, all, or where something is wrong none.
+    `memgate.fitting.analysis.GateAnalysis.artifacts`, all, or where something is wrong none.
 
     Args:
         model: An MLflow model URI or a folder.
@@ -77,36 +76,33 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
     predictor = Predictor.load(folder)
     table = jsonl.read(files.paths(data, jsonl.WHAT)).with_format("arrow")[:]
     saved = folder / NUMBER_UNITS
-    known_already = (NumberUnits.load(saved), "") if saved.is_file() else None
-    units, why = known_already or find_units(predictor, table)
-    which, probe = known(units)
-    tables = read_gates(predictor, table, which, probe=probe)
-    found = find(predictor, table, tables, units)
-    written = found.files()
+    known_units = NumberUnits.load(saved) if saved.is_file() else None
+    analysis = analyse(predictor, table, table, known_units=known_units)
+    written = {artifact.name: artifact.write for artifact in analysis.artifacts()}
     write_all(out, written)
-    for name in OF_UNITS.difference(written):  # of another model, read into the same folder before
+    for name in OF_NUMBER_UNITS.difference(written):  # of another model, in the same folder before
         (out / name).unlink(missing_ok=True)
-    print_profile(tables.profile)
-    if units is None:
-        console().print(f"\nno number units: {why}", markup=False)
+    print_profile(analysis.tables.profile)
+    if analysis.number_units is None:
+        console().print(f"\nno number units: {analysis.no_units_reason}", markup=False)
     else:
-        print_units(units)
-        if known_already:
+        print_units(analysis.number_units)
+        if known_units is not None:
             console().print("as found by the model's validation items when it was registered")
-    print_memory(found)
+    print_memory(analysis)
     print(f"wrote {', '.join(written)} to {out}")
 
 
-def print_memory(found: GateAnalysis) -> None:
+def print_memory(analysis: GateAnalysis) -> None:
     """Print how long memory lasts by the gates, and whether the gradient says so too."""
-    if found.memory.empty:
+    if analysis.memory.empty:
         return
     out = console()
     out.print("\nEffective timescale, −1 / ln(mean keep), of the units: words")
-    for row in timescale_summary(found.memory).to_dict("records"):
+    for row in timescale_summary(analysis.memory).to_dict("records"):
         values = ", ".join(f"{name} {row[name]:.1f}" for name in ("min", "median", "max"))
         out.print(f"layer {row['layer']}: {values}", highlight=False)
-    rho, low, high, n = found.predicted
+    rho, low, high, n = analysis.correlation
     if not math.isnan(rho):
         out.print(
             "rank correlation with the half-life of each unit's gradient: "

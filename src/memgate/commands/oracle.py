@@ -15,51 +15,12 @@ from memgate.data.items.tasks import NUMBER
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import configure
 from memgate.fitting.finalize import finalize, show
 from memgate.fitting.run import log_setting
 from memgate.models.classifier import Classifier
 from memgate.models.hand_set import CLASSES, UNITS, GatedCell, K, oracle
-from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
-
-
-class OracleCLI(AgreementCLI):
-    """Makes the network by hand, from the word classes of the training split."""
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """What tells this run from others, and that nothing was learned."""
-        return {**super().tags, "weights": "by hand"}
-
-    @property
-    def subject(self) -> str:
-        """What it is for, such as ``gru-synthetic-oracle``: no rival of what was learned."""
-        return f"{super().subject}-oracle"
-
-    @property
-    def run_name(self) -> str:
-        """Name of the run; no seed has a part in it."""
-        return self.subject
-
-    def prepare(self) -> None:
-        """Load the data and set the network.
-
-        Raises:
-            InputError: As `AgreementCLI.prepare` and `hand_set_classifier`; or the task is another
-                than number prediction.
-        """
-        self.datamodule.setup()
-        task = self.datamodule.task
-        if task != NUMBER:
-            raise InputError(
-                f"{self.datamodule.name}: expected the task {NUMBER.name!r}, which the weights "
-                f"are set for, got {task.name!r}"
-            )
-        self.model.classifier = hand_set_classifier(
-            self.config.model.cell, self.datamodule.vocabulary, self.datamodule.table("train")
-        )
-        super().prepare()
 
 
 def run_oracle(cell: GatedCell, data: str, configs: Path) -> None:
@@ -74,30 +35,38 @@ def run_oracle(cell: GatedCell, data: str, configs: Path) -> None:
         configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
 
     Raises:
-        InputError: A configuration, the data or the store can't be used.
+        InputError: A configuration, the data or the store can't be used, or the task is another
+            than number prediction.
     """
     files = ("trainer/default.yaml", f"cell/{cell}.yaml", f"data/{data}.yaml")
     sizes = {"embedding_size": len(CLASSES), "hidden_size": len(UNITS), "num_layers": 1}
-    cli = OracleCLI(
+    fit = configure(
         [
             *(f"--config={configs / file}" for file in files),
             *(f"--model.{name}={size}" for name, size in {**sizes, "dropout": 0.0}.items()),
             "--trainer.enable_checkpointing=false",
-        ]
+        ],
+        labels={"weights": "hand-set"},
+        variant="oracle",
     )
-    cli.prepare()
-    logger = cli.trainer.logger
-    run = logger if isinstance(logger, RunLogger) else None
-    with run or nullcontext():
-        if run is not None:
-            with storing():
-                log_setting(cli, run, {"weights": "by hand", "k": K})
-        cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
-        score = float(cli.trainer.callback_metrics["val/accuracy"])
-        cli.trainer.test(cli.model, cli.datamodule, verbose=False)
-        baselines = Baselines.fit(cli.datamodule.table("train"), nouns_only=None)
-        fitted = finalize(cli, run, baselines, score, lambda _: None)
-    show(fitted)
+    fit.data.setup()
+    if fit.data.task != NUMBER:
+        raise InputError(
+            f"{fit.data.name}: expected the task {NUMBER.name!r}, which the weights are set for, "
+            f"got {fit.data.task.name!r}"
+        )
+    train = fit.data.table("train")
+    fit.module.classifier = hand_set_classifier(cell, fit.data.vocabulary, train)
+    fit.prepare()
+    with fit.run or nullcontext():
+        with storing():
+            log_setting(fit, {"weights": "hand-set", "k": K})
+        fit.trainer.validate(fit.module, fit.data, verbose=False)
+        val_accuracy = float(fit.trainer.callback_metrics["val/accuracy"])
+        fit.trainer.test(fit.module, fit.data, verbose=False)
+        baselines = Baselines.fit(train, nouns_only=None)
+        result = finalize(fit, baselines, val_accuracy, lambda _: None)
+    show(result)
 
 
 def hand_set_classifier(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table) -> Classifier:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from memgate.errors import InputError
-from memgate.fitting.finalize import Fitted
+from memgate.fitting.finalize import FitResult
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import data_at_hand, make_corpus
 from memgate.fitting.run import run_fit
@@ -38,27 +38,27 @@ def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Pat
     for name in names:  # before the fits: in one terminal there can be one bar
         make_corpus(configs, name)
     jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
-    fitted: list[Fitted] = []
+    results: list[FitResult] = []
     try:
         with FitProgress(len(jobs), console()) as progress:
             for name, one in jobs:
                 files = ("trainer/default.yaml", f"cell/{one}.yaml", f"data/{name}.yaml")
                 args = [part for file in files for part in ("--config", str(configs / file))]
-                fitted.append(run_fit([*args, f"--seed_everything={seed}"], progress))
+                results.append(run_fit([*args, f"--seed_everything={seed}"], progress))
     finally:  # what is done is shown, even where a later fit fails
-        if fitted:
-            _show(fitted, out)
+        if results:
+            _show(results, out)
 
 
-def _show(fitted: Sequence[Fitted], out: Path) -> None:
-    table = pd.concat([one.table for one in fitted], ignore_index=True)
+def _show(results: Sequence[FitResult], out: Path) -> None:
+    table = pd.concat([result.table for result in results], ignore_index=True)
     print_accuracy(table)
-    for line in dict.fromkeys(line for one in fitted for line in one.left_out):
+    for line in dict.fromkeys(line for result in results for line in result.notes):
         print(line)
     write_accuracy(table, out)
-    registered = [one.model for one in fitted if one.model]
+    registered = [result.model for result in results if result.model]
     if registered:
         print("registered " + ", ".join(registered))
-    for line in filter(None, (one.champion_status for one in fitted)):
+    for line in filter(None, (result.champion_status for result in results)):
         print(line)
     print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")

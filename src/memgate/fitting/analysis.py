@@ -1,181 +1,198 @@
-"""What is found out about a model's gates: tables, figures and a page, of a run or of a command."""
+"""What a trained model's gates do: `analyse` reads them and returns tables, figures and a page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from lightning.pytorch.strategies import Strategy
 
+from memgate.data.batches import ExactLengthBatches
 from memgate.errors import InputError
 from memgate.fitting.example_sentences import explain_sentences
+from memgate.gates.drift import PROFILE
 from memgate.gates.explain.explanation import first_units
 from memgate.gates.gradients import gradients, untrained
 from memgate.gates.interventions.predictions import drawn
-from memgate.gates.reading import gate_tables
+from memgate.gates.reading import gate_tables, read_gates
 from memgate.gates.tables import GateTables
 from memgate.gates.timescales import Correlation, prediction, timescale_table, with_half_lives
 from memgate.gates.units.number_units import NumberUnits, number_units
-from memgate.gates.units.unit import NUMBER_UNITS, Unit
+from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
 from memgate.reporting import plots
 from memgate.reporting.explain_page import page
 
-if TYPE_CHECKING:
-    from memgate.fitting.configuration import AgreementCLI
-
-Numbers = npt.NDArray[np.float64]
-
-ITEMS = 2000
+GRADIENT_ITEMS = 2000
 """Items over which gradients are averaged, at most: 0.3 s forward and back (LSTM of 100 units)."""
 
+PAGE = "explain.html"
+"""The page of the example sentences."""
 
-OF_UNITS = frozenset(
+OF_NUMBER_UNITS = frozenset(
     {NUMBER_UNITS, "number_units.csv", "number_units.png", "lost_sets.csv", "probes.csv"}
 )
-"""Files that are only there where number units could be looked for."""
+"""Artifacts that exist only where number units could be looked for."""
+
+OF_MODEL = frozenset({PROFILE, NUMBER_UNITS})
+"""Artifacts that are also kept in the folder of the registered model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """One file of an analysis or a run.
+
+    Attributes:
+        name: Its file name, such as ``profile.png``.
+        write: Writes it to a path.
+    """
+
+    name: str
+    write: Callable[[Path], object]
+
+    @classmethod
+    def parquet(cls, name: str, table: pd.DataFrame) -> Artifact:
+        """Return a table as Parquet."""
+        return cls(name, partial(table.to_parquet, index=False))
+
+    @classmethod
+    def csv(cls, name: str, table: pd.DataFrame) -> Artifact:
+        """Return a table as CSV."""
+        return cls(name, partial(table.to_csv, index=False))
+
+    @classmethod
+    def text(cls, name: str, content: str) -> Artifact:
+        """Return a text in UTF-8."""
+        return cls(name, partial(Path.write_text, data=content, encoding="utf-8"))
 
 
 @dataclass(frozen=True, eq=False)
 class GateAnalysis:
-    """What a pass over items and a few experiments say of one model.
+    """What the gates of one model do, by one pass over items and a few experiments.
 
     Attributes:
         tables: Where the gates stand and what they do.
-        units: Which units carry the number; None where that can't be said.
+        number_units: The number units and the evidence; None where they can't be determined.
+        no_units_reason: Why they can't; "" where they can.
         memory: How long memory lasts by each unit's gate, and by the gradient: `with_half_lives`.
-        predicted: Whether the one predicts the other, by rank over units.
-        norms: The gradient of the answer by distance, of this network and of an untrained one of
-            its sizes: `memgate.gates.gradients.Gradients.norms`.
-        decay: … and how it falls unit by unit: `Gradients.units`.
+        correlation: Whether the one predicts the other, by rank over units.
+        norms: The gradient of the prediction by distance, of this network and of an untrained one
+            of its sizes: `memgate.gates.gradients.Gradients.norms`.
+        decay: How that gradient decays unit by unit: `Gradients.units`.
+        page: HTML that explains the example sentences; None where the model knows none of their
+            words.
     """
 
     tables: GateTables
-    units: NumberUnits | None
+    number_units: NumberUnits | None
+    no_units_reason: str
     memory: pd.DataFrame
-    predicted: Correlation
+    correlation: Correlation
     norms: pd.DataFrame
     decay: pd.DataFrame
+    page: str | None
 
-    def files(self) -> dict[str, Callable[[Path], object]]:
-        """Return for each file the function that writes it to a path."""
-        found = self.tables
-        parquet = {
-            "gate_statistics": found.statistics,
-            "gate_statistics_by_distance": found.distances,
-            "effects": found.state_updates,
-            "profile": found.profile,
-        }
-        csv = {"timescales": self.memory, "gradients": self.norms, "gradient_decay": self.decay}
+    def artifacts(self) -> list[Artifact]:
+        """Return the files of the analysis."""
+        return list(self._artifacts())
+
+    def _artifacts(self) -> Iterator[Artifact]:
+        tables = self.tables
+        yield Artifact.parquet("gate_statistics.parquet", tables.statistics)
+        yield Artifact.parquet("gate_statistics_by_distance.parquet", tables.distances)
+        yield Artifact.parquet("effects.parquet", tables.state_updates)
+        yield Artifact.parquet(PROFILE, tables.profile)
+        yield Artifact.csv("timescales.csv", self.memory)
+        yield Artifact.csv("gradients.csv", self.norms)
+        yield Artifact.csv("gradient_decay.csv", self.decay)
         figures = {
-            "profile": plots.profile_figure(found.profile),
-            "gates": plots.gate_figure(found.overall),
-            "timescales": plots.timescale_figure(self.memory),
-            "gradients": plots.gradient_figure(self.norms),
+            "profile.png": plots.profile_figure(tables.profile),
+            "gates.png": plots.gate_figure(tables.overall),
+            "timescales.png": plots.timescale_figure(self.memory),
+            "gradients.png": plots.gradient_figure(self.norms),
         }
-        written: dict[str, Callable[[Path], object]] = {}
-        if self.units is not None:
-            csv |= {"number_units": self.units.carriers, "lost_sets": self.units.sets}
-            csv |= {"probes": self.units.probe}
-            figures["number_units"] = plots.number_units_figure(
-                self.units.carriers, self.units.sets, self.units.probe
+        units = self.number_units
+        if units is not None:
+            figures["number_units.png"] = plots.number_units_figure(
+                units.carriers, units.sets, units.probe
             )
-            written[NUMBER_UNITS] = self.units.save
-        return {
-            **{
-                f"{name}.parquet": partial(t.to_parquet, index=False) for name, t in parquet.items()
-            },
-            **{f"{name}.csv": partial(t.to_csv, index=False) for name, t in csv.items()},
-            **{f"{name}.png": partial(plots.save, figure) for name, figure in figures.items()},
-            **written,
-        }
+            yield Artifact.csv("number_units.csv", units.carriers)
+            yield Artifact.csv("lost_sets.csv", units.sets)
+            yield Artifact.csv("probes.csv", units.probe)
+            yield Artifact(NUMBER_UNITS, units.save)
+        for name, figure in figures.items():
+            yield Artifact(name, partial(plots.save, figure))
+        if self.page is not None:
+            yield Artifact.text(PAGE, self.page)
 
 
-def known(units: NumberUnits | None) -> tuple[tuple[Unit, ...], Numbers | None]:
-    """Return the number units, and the probe's direction, as a pass takes them."""
-    return ((), None) if units is None else (units.units, units.probe_direction)
-
-
-def find_units(predictor: Predictor, table: pa.Table) -> tuple[NumberUnits | None, str]:
-    """Return the units that carry the number, or None and why that can't be said.
-
-    Args:
-        predictor: A model of any task.
-        table: Items that it wasn't trained on, with the columns of
-            `memgate.data.items.schema.FEATURES`.
-    """
-    try:
-        return number_units(predictor, table), ""
-    except InputError as error:  # too few items, or a task that reads no whole prefix
-        return None, str(error)
-
-
-def find(
-    predictor: Predictor, table: pa.Table, tables: GateTables, units: NumberUnits | None
+def analyse(
+    predictor: Predictor,
+    validation: pa.Table,
+    test: pa.Table,
+    *,
+    name: str = "",
+    known_units: NumberUnits | None = None,
+    batches: ExactLengthBatches | None = None,
+    strategy: Strategy | None = None,
+    report: Callable[[str], object] = lambda _: None,
 ) -> GateAnalysis:
-    """Put together what one pass gave with timescales and gradients.
+    """Find the number units of a model by validation items, and read its gates on test items.
 
     Args:
-        predictor: The model.
-        table: The items that the pass read, of which gradients take 2,000, drawn by lot.
-        tables: What the pass gave.
-        units: The number units, or None.
+        predictor: A model of any task; left on the device that it is on.
+        validation: Items with the columns of `memgate.data.items.schema.FEATURES`.
+        test: Likewise.
+        name: Name of the model on the page of example sentences; no page without.
+        known_units: The number units, if they were found before.
+        batches: This process's batches of the test items, where several processes share them; all
+            processes get the sums over all.
+        strategy: That of the Trainer, where there are several processes.
+        report: Takes what is being done, to show it.
+
+    Raises:
+        InputError: As `memgate.gates.reading.read_gates`.
     """
-    task_inputs = table.take(predictor.task.make_inputs(table, 0).rows)
-    prefixes = drawn(predictor, task_inputs, ITEMS)
-    own = gradients(predictor.classifier, prefixes)
+    units, reason = known_units, ""
+    # One process looks: sums over other units in other processes wouldn't belong together.
+    if units is None and (strategy is None or strategy.is_global_zero):
+        report("looking for the number units")
+        try:
+            units = number_units(predictor, validation)
+        except InputError as error:  # too few items, or a task that reads no whole prefix
+            reason = str(error)
+    if strategy is not None:
+        units, reason = strategy.broadcast((units, reason))
+    report("reading the gates")
+    chosen = () if units is None else units.units
+    probe = None if units is None else units.probe_direction
+    if batches is None:
+        tables = read_gates(predictor, test, chosen, probe=probe)
+    else:
+        tables = gate_tables(predictor.classifier, batches, chosen, probe)
+    task_items = test.take(predictor.task.make_inputs(test, 0).rows)
+    prefixes = drawn(predictor, task_items, GRADIENT_ITEMS)
+    trained = gradients(predictor.classifier, prefixes)
     fresh = gradients(untrained(predictor.classifier), prefixes, trained=False)
-    memory = with_half_lives(timescale_table(tables.overall), own.units)
+    memory = with_half_lives(timescale_table(tables.overall), trained.units)
     return GateAnalysis(
-        tables,
-        units,
-        memory,
-        prediction(memory),
-        pd.concat([own.norms, fresh.norms], ignore_index=True),
-        pd.concat([own.units, fresh.units], ignore_index=True),
+        tables=tables,
+        number_units=units,
+        no_units_reason=reason,
+        memory=memory,
+        correlation=prediction(memory),
+        norms=pd.concat([trained.norms, fresh.norms], ignore_index=True),
+        decay=pd.concat([trained.units, fresh.units], ignore_index=True),
+        page=_example_page(predictor, units, name) if name else None,
     )
 
 
-def analyse_run(cli: AgreementCLI, say: Callable[[str], object]) -> GateAnalysis:
-    """Find the number units by a run's validation split, and the rest by its test split.
-
-    Every process reads its share of the test split, and all get the sums; the rest each finds by
-    itself, to the same end.
-
-    Args:
-        cli: Its network was tested; left on the device that it was trained on.
-        say: Is told what is being done.
-    """
-    data, device = cli.datamodule, cli.trainer.strategy.root_device
-    # Apple's GPUs can't add up in double precision.
-    classifier = cli.model.classifier.to("cpu" if device.type == "mps" else device).eval()
-    predictor = Predictor(classifier, data.vocabulary, data.task)
-    say("looking for the number units")
-    # One process looks: were others to find other units, their sums wouldn't belong together.
-    units: NumberUnits | None = None
-    if cli.trainer.is_global_zero:
-        units, _ = find_units(predictor, data.table("validation"))
-    units = cli.trainer.strategy.broadcast(units)
-    say("reading the gates")
-    tables = gate_tables(classifier, data.test_dataloader(), *known(units))
-    return find(predictor, data.table("test"), tables, units)
-
-
-def example_page(predictor: Predictor, units: NumberUnits | None, model: str) -> str | None:
-    """Write the page of the six sentences; None where the model knows no word of any.
-
-    Args:
-        predictor: The model.
-        units: Its number units, or None.
-        model: How it is called.
-    """
-    named, probe = known(units)
-    shown, chosen = first_units(named)
-    found = explain_sentences(predictor, shown, model, chosen, probe)
-    return page(found) if found else None
+def _example_page(predictor: Predictor, units: NumberUnits | None, name: str) -> str | None:
+    chosen, how_chosen = first_units(() if units is None else units.units)
+    probe = None if units is None else units.probe_direction
+    explanations = explain_sentences(predictor, chosen, name, how_chosen, probe)
+    return page(explanations) if explanations else None

@@ -1,4 +1,4 @@
-"""The baselines of a fit, trained on its training split: what its result is held against."""
+"""Baselines that use no syntax, fitted on the training split of a fit."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from memgate.baselines.fitted import Baselines
 from memgate.data.datamodule import AgreementData
 from memgate.data.items.tasks import NOUNS
 from memgate.data.tagger import Tagger
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import Fit
 from memgate.fitting.module import AgreementModule
 from memgate.predictor import Predictor
 
-SAME = ("precision", "limit_train_batches", "limit_val_batches", "max_steps")
+SHARED_SETTINGS = ("precision", "limit_train_batches", "limit_val_batches", "max_steps")
 """Settings of the Trainer that the noun-only network shares."""
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A source of items that are there already."""
+class LoadedItems:
+    """A source whose items are in memory."""
 
     splits: datasets.DatasetDict
 
@@ -36,26 +36,28 @@ class Loaded:
         return self.splits
 
 
-def fit_baselines(cli: AgreementCLI, epochs: int) -> Baselines:
+def fit_baselines(fit: Fit, epochs: int) -> Baselines:
     """Fit every baseline of a prepared fit.
 
     Args:
-        cli: Knows the data, the architecture and the optimiser.
-        epochs: How long the network was trained; the one that reads only nouns gets as many.
+        fit: Its data are prepared.
+        epochs: Epochs that the network was trained; the one that reads only nouns gets as many.
     """
-    train = cli.datamodule.table("train")
+    train = fit.data.table("train")
     tagger = Tagger.fit(train)
-    splits = {name: tagger.fill(cli.datamodule.table(name)) for name in ("train", "validation")}
-    # Without tags in training, rules and network would know masked nouns alone, and none is asked.
+    splits = {name: tagger.fill(fit.data.table(name)) for name in ("train", "validation")}
+    # Without tags in training, rules and network would know masked nouns only: none is fitted.
     with_nouns = len(tagger) > 0 and all(len(NOUNS.make_inputs(t, 0).rows) for t in splits.values())
-    return Baselines.fit(train, _nouns_only(cli, splits, max(1, epochs)) if with_nouns else None)
+    return Baselines.fit(train, _nouns_only(fit, splits, max(1, epochs)) if with_nouns else None)
 
 
-def _nouns_only(cli: AgreementCLI, splits: Mapping[str, pa.Table], epochs: int) -> Predictor:
+def _nouns_only(fit: Fit, splits: Mapping[str, pa.Table], epochs: int) -> Predictor:
     """Train the same network on the common nouns alone, and take its best epoch as the fit does."""
-    data = cli.datamodule
+    data = fit.data
     nouns = AgreementData(
-        Loaded(datasets.DatasetDict({name: datasets.Dataset(t) for name, t in splits.items()})),
+        LoadedItems(
+            datasets.DatasetDict({name: datasets.Dataset(t) for name, t in splits.items()})
+        ),
         task=NOUNS.name,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
@@ -63,7 +65,7 @@ def _nouns_only(cli: AgreementCLI, splits: Mapping[str, pa.Table], epochs: int) 
         lowercase=data.lowercase,
         seed=data.seed,
     )
-    on_cpu = cli.trainer.strategy.root_device.type == "cpu"
+    on_cpu = fit.trainer.strategy.root_device.type == "cpu"
     with isolate_rng(), tempfile.TemporaryDirectory() as folder:
         pl.seed_everything(data.seed, verbose=False)
         best = ModelCheckpoint(folder, monitor="val/accuracy", mode="max", filename="best")
@@ -71,15 +73,17 @@ def _nouns_only(cli: AgreementCLI, splits: Mapping[str, pa.Table], epochs: int) 
             accelerator="cpu" if on_cpu else "auto",
             devices=1,
             max_epochs=epochs,
-            **{name: cli.config.trainer[name] for name in SAME},
+            **{name: fit.config["trainer"][name] for name in SHARED_SETTINGS},
             logger=False,
             callbacks=[best],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        own = cli.model
-        module = AgreementModule(own.optimizer, own.gradient_clip_val, **own.architecture)
+        network = fit.module
+        module = AgreementModule(
+            network.optimizer, network.gradient_clip_val, **network.architecture
+        )
         trainer.fit(module, nouns)
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])

@@ -217,7 +217,7 @@ def find(given: str | None, run_name: str) -> Checkpoint | None:
 
     Args:
         given: A path; ``last`` or ``best`` of the newest run of this name; or None.
-        run_name: Name of the run, ``<cell>-<data>-seed<seed>``, see `AgreementCLI.run_name`.
+        run_name: Name of the run, ``<cell>-<data>-seed<seed>``, see `Fit.name`.
 
     Raises:
         InputError: There is no such checkpoint, or it is damaged or another program's.

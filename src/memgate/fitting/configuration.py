@@ -1,4 +1,4 @@
-"""The LightningCLI: a configuration in, a module, its data and a Trainer out."""
+"""`configure` reads a command line and returns a `Fit`: a module, its data and a Trainer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ import datasets
 import jsonargparse
 import lightning.pytorch as pl
 import torch
+import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -46,20 +48,101 @@ class Unprofiled(PassThroughProfiler):
         return self._nothing
 
 
-class AgreementCLI(LightningCLI):
-    """Makes module, data and Trainer from a configuration; runs nothing by itself.
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One configured fit: plain values, made once from the command line by `configure`.
+
+    Attributes:
+        module: The LightningModule.
+        data: Its data.
+        trainer: With memgate's logger, unless the fit isn't tracked.
+        name: Name of the run, such as ``gru-synthetic-seed0``.
+        model_name: Name in the registry, such as ``memgate-gru-synthetic``.
+        tags: Tags of the run and of the registered version: cell, data, task, seed and labels.
+        config: The whole configuration, as the run keeps it in ``config.yaml``.
+        checkpoint: Where to resume or what to score, or None.
+        analyse_gates: Whether the gates are read when the fit ends.
+    """
+
+    module: AgreementModule
+    data: AgreementData
+    trainer: pl.Trainer
+    name: str
+    model_name: str
+    tags: Mapping[str, str]
+    config: Mapping[str, Any]
+    checkpoint: Checkpoint | None
+    analyse_gates: bool
+
+    @property
+    def run(self) -> RunLogger | None:
+        """The run in MLflow; None where the fit isn't tracked."""
+        logger = self.trainer.logger
+        return logger if isinstance(logger, RunLogger) else None
+
+    def prepare(self) -> None:
+        """Load the data and build the network, so that wrong input shows before a run begins.
+
+        Raises:
+            InputError: The data, the architecture, the optimiser or the devices are impossible.
+        """
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu and self.trainer.num_devices > (os.cpu_count() or 1):
+            raise InputError(
+                f"--trainer.devices: expected at most {os.cpu_count()}, the CPU's cores, "
+                f"got {self.trainer.num_devices}"
+            )
+        self.data.setup()
+        self.module.build(len(self.data.vocabulary))
+        try:
+            self.module.configure_optimizers()
+        except ValueError as error:
+            raise InputError(f"--model.optimizer: {_one_line(error)}") from error
+        if self.checkpoint is not None:
+            self.module.check(self.checkpoint.state, self.data.vocabulary.digest())
+
+    def predictor(self) -> Predictor:
+        """Return the network as it stands, on the CPU, with its vocabulary and task."""
+        classifier = self.module.classifier.cpu().eval()
+        return Predictor(classifier, self.data.vocabulary, self.data.task)
+
+
+def configure(
+    args: Sequence[str],
+    callbacks: Sequence[pl.Callback] = (),
+    labels: Mapping[str, str] = MappingProxyType({}),
+    variant: str = "",
+) -> Fit:
+    """Read a command line and make what a fit needs; no data are loaded yet.
 
     Args:
         args: Arguments of the command line.
-        callbacks: More callbacks of the Trainer.
-        labels: More tags of the run and the version; its ``study_run`` is the run's name.
-
-    Attributes:
-        checkpoint: What to go on from or to score, or None.
+        callbacks: Callbacks of the Trainer besides those of the configuration.
+        labels: More tags of the run and the version; ``study_run`` is the run's name.
+        variant: Sets a model apart from trained ones of the same cell and data, such as
+            ``oracle``; its name has no seed.
 
     Raises:
         InputError: An argument is wrong, or the accelerator or the checkpoint is missing.
     """
+    _quiet()
+    cli = _CommandLine(args, callbacks, labels, variant)
+    config = yaml.safe_load(cli.parser.dump(cli.config))
+    return Fit(
+        module=cli.model,
+        data=cli.datamodule,
+        trainer=cli.trainer,
+        name=cli.run_name,
+        model_name=f"memgate-{cli.subject}",
+        tags=cli.tags,
+        config=config,
+        checkpoint=cli.checkpoint,
+        analyse_gates=cli.config.analyse_gates,
+    )
+
+
+class _CommandLine(LightningCLI):
+    """Makes module, data and Trainer from a command line; `configure` reads them off it."""
 
     model: AgreementModule
     datamodule: AgreementData
@@ -68,11 +151,12 @@ class AgreementCLI(LightningCLI):
     def __init__(
         self,
         args: Sequence[str],
-        callbacks: Sequence[pl.Callback] = (),
-        labels: Mapping[str, str] = MappingProxyType({}),
+        callbacks: Sequence[pl.Callback],
+        labels: Mapping[str, str],
+        variant: str,
     ) -> None:
         self.labels = labels
-        _quiet()
+        self.variant = variant
         try:
             super().__init__(
                 AgreementModule,
@@ -102,29 +186,36 @@ class AgreementCLI(LightningCLI):
             raise InputError(_one_line(error)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what belongs to the run as a whole."""
+        """Add the arguments that belong to the run as a whole."""
         parser.add_argument(
             "--ckpt_path",
             type=str | None,
             default=None,
-            help="checkpoint to go on from or to score: a path, or `last` or `best` of the newest "
+            help="checkpoint to resume or to score: a path, or `last` or `best` of the newest "
             "run of the same cell, data, task and seed",
         )
-        # Small cells lose with two threads on busy cores: 7 s became 35 to 144 s (TRAPS, "Speed").
+        # On busy cores two threads slow small cells down: one fit took 7 s, with two 35 to 144 s.
         parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
         parser.add_argument("--track", type=bool, default=True, help="log and register the run")
+        parser.add_argument(
+            "--analyse_gates",
+            type=bool,
+            default=True,
+            help="when a tracked fit ends, read its gates on the test split: tables, figures, "
+            "number units, explain.html",
+        )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the given arguments; unlike Lightning's, without a word about ``sys.argv``."""
+        """Parse the arguments; Lightning's own method warns of ``sys.argv``."""
         self.config = parser.parse_args(args)  # type: ignore[arg-type]  # a list, see __init__
         seed = self.config.seed_everything
-        if isinstance(seed, bool):  # Lightning would draw one, and the run record another
+        if isinstance(seed, bool):  # Lightning would choose one, and the run record another
             raise InputError(f"--seed_everything: expected a number, got {seed}")
 
     @property
     def tags(self) -> dict[str, str]:
-        """What tells this run from others: cell, data, task and seed, and its labels."""
+        """Cell, data, task and seed, and the labels."""
         data = self.config.data
         named = {"data": data.name, "task": data.task, "seed": str(data.seed)}
         return {"cell": self.config.model.cell, **named, **self.labels}
@@ -134,11 +225,14 @@ class AgreementCLI(LightningCLI):
         """What is trained on what, such as ``gru-synthetic`` or ``gru-synthetic-inflection``."""
         tags = self.tags
         task = "" if tags["task"] == NUMBER.name else f"-{tags['task']}"
-        return f"{tags['cell']}-{tags['data']}{task}"
+        variant = f"-{self.variant}" if self.variant else ""
+        return f"{tags['cell']}-{tags['data']}{task}{variant}"
 
     @property
     def run_name(self) -> str:
         """Name of the run, such as ``gru-synthetic-seed0``."""
+        if self.variant:
+            return self.subject
         return self.labels.get("study_run") or f"{self.subject}-seed{self.tags['seed']}"
 
     def before_instantiate_classes(self) -> None:
@@ -161,7 +255,7 @@ class AgreementCLI(LightningCLI):
         self.checkpoint = checkpoints.find(self.config.ckpt_path, self.run_name)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Make the Trainer with memgate's logger; it goes on with the checkpoint's run."""
+        """Make the Trainer with memgate's logger, which resumes the checkpoint's run."""
         logger: RunLogger | bool = False
         if self.config.track:
             run_id = None if self.checkpoint is None else self.checkpoint.run_id
@@ -170,42 +264,6 @@ class AgreementCLI(LightningCLI):
         if self.config.trainer.profiler is None:
             kwargs["profiler"] = Unprofiled()
         return super().instantiate_trainer(logger=logger, **kwargs)
-
-    def prepare(self) -> None:
-        """Load the data and make the network: what is wrong shows before a run begins.
-
-        Raises:
-            InputError: The data, the architecture, the optimiser or the devices are impossible.
-        """
-        on_cpu = self.trainer.strategy.root_device.type == "cpu"
-        if on_cpu and self.trainer.num_devices > (os.cpu_count() or 1):
-            raise InputError(
-                f"--trainer.devices: expected at most {os.cpu_count()}, the CPU's cores, "
-                f"got {self.trainer.num_devices}"
-            )
-        self.datamodule.setup()
-        self.model.build(len(self.datamodule.vocabulary))
-        try:
-            self.model.configure_optimizers()
-        except ValueError as error:
-            raise InputError(f"--model.optimizer: {_one_line(error)}") from error
-        if self.checkpoint is not None:
-            self.model.check(self.checkpoint.state, self.datamodule.vocabulary.digest())
-
-    def predictor(self) -> Predictor:
-        """Return the network as it stands, on the CPU, with its vocabulary and task."""
-        classifier = self.model.classifier.cpu().eval()
-        return Predictor(classifier, self.datamodule.vocabulary, self.datamodule.task)
-
-    def require_checkpoint(self) -> Checkpoint:
-        """Return the checkpoint to score.
-
-        Raises:
-            InputError: None was named.
-        """
-        if self.checkpoint is None:
-            raise InputError("--ckpt_path: expected a checkpoint (a path, last or best), got none")
-        return self.checkpoint
 
 
 def _quiet() -> None:

@@ -1,26 +1,25 @@
-"""How a run ends: accuracy told, gates read, tables and figures kept, a version registered."""
+"""The end of a fit: tabulate accuracies, analyse gates, log artifacts, register a version."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from memgate.baselines.fitted import Baselines
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.evaluation import baseline_accuracy, predictions
-from memgate.fitting.analysis import GateAnalysis, analyse_run, example_page
-from memgate.fitting.configuration import AgreementCLI
-from memgate.gates.drift import PROFILE, profile_hash
-from memgate.gates.units.unit import NUMBER_UNITS
+from memgate.fitting.analysis import OF_MODEL, Artifact, GateAnalysis, analyse
+from memgate.fitting.configuration import Fit
+from memgate.gates.drift import profile_hash
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.predictor import BASELINES
+from memgate.predictor import BASELINES, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
 from memgate.tracking.registry.champion import champion_status
@@ -28,159 +27,172 @@ from memgate.tracking.registry.pairs import PREDICTIONS
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
 
-STAGES = {"val": "validation", "test": "test"}
-"""The split of each stage of Lightning's."""
+SPLIT_OF_STAGE = {"val": "validation", "test": "test"}
 
 FOLDERS = {".png": "figures/", ".html": ""}
-"""Where a run keeps files of a kind; tables is the rest."""
+"""Where a run keeps artifacts by their suffix; all others are below ``tables/``."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What came of a fit.
+class FitResult:
+    """The result of a fit.
 
     Attributes:
         table: Test accuracy of the model and its baselines: model, data, system, by, stratum, n,
             correct, accuracy, low, high.
-        left_out: What the table's breakdowns leave out, in lines.
-        model: Name and version in the registry; None where the fit wasn't tracked, or the store is
+        notes: Lines that belong to the table, such as how many items it omits.
+        model: Name and version in the registry; None where the fit isn't tracked, or the store is
             away and the model waits for `memgate sync`.
-        standing: Who is champion if it isn't, and what to type; else "".
+        champion_status: Which version is champion, and the command that promotes this one; "" if
+            this one is.
     """
 
     table: pd.DataFrame
-    left_out: list[str]
-    model: str | None
+    notes: list[str]
+    model: str | None = None
     champion_status: str = ""
 
 
 def finalize(
-    cli: AgreementCLI,
-    run: RunLogger | None,
-    baselines: Baselines,
-    val_accuracy: float,
-    say: Callable[[str], object],
-) -> Fitted:
-    """Tabulate what was tested and, in a tracked run, read the gates, store and register.
+    fit: Fit, baselines: Baselines, val_accuracy: float, report: Callable[[str], object]
+) -> FitResult:
+    """Tabulate a tested fit and, if it is tracked, analyse its gates, log and register it.
 
     Args:
-        cli: Its network was tested.
-        run: The run, or None where nothing is tracked.
-        baselines: Those of the training split.
+        fit: Its network was tested.
+        baselines: Fitted on its training split.
         val_accuracy: Of the epoch that was tested, in [0, 1].
-        say: Is told what is being done.
+        report: Takes what is being done, to show it.
 
     Raises:
         InputError: Nothing was tested, or the store can't be used.
     """
-    table, left_out = accuracy_of(cli, "test", baselines)
-    fitted = Fitted(table, left_out, None)
-    if run is None:
-        return fitted
-    findings = analyse_run(cli, say)
-    if cli.trainer.is_global_zero:
-        fitted = _store(cli, run, fitted, baselines, findings, val_accuracy)
-    return fitted
+    table, lines = accuracy_of(fit, "test", baselines)
+    if fit.run is None:
+        return FitResult(table, lines)
+    analysis = _analyse(fit, report) if fit.analyse_gates else None
+    if analysis is not None and analysis.no_units_reason:
+        lines.append(f"{fit.name}: no number units: {analysis.no_units_reason}")
+    result = FitResult(table, lines)
+    if not fit.trainer.is_global_zero:
+        return result
+    return _store(fit, fit.run, result, baselines, analysis, val_accuracy)
 
 
-def show(fitted: Fitted) -> None:
-    """Print the accuracy, what its tables leave out, and what was registered."""
-    print_accuracy(fitted.table)
-    for line in fitted.left_out:
+def show(result: FitResult) -> None:
+    """Print the accuracy, the notes to its tables, and what was registered."""
+    print_accuracy(result.table)
+    for line in result.notes:
         print(line)
-    if fitted.model:
-        print(f"registered {fitted.model}; `make ui` shows the run")
-    if fitted.champion_status:
-        print(fitted.champion_status)
+    if result.model:
+        print(f"registered {result.model}; `make ui` shows the run")
+    if result.champion_status:
+        print(result.champion_status)
 
 
-def accuracy_of(
-    cli: AgreementCLI, stage: str, baselines: Baselines
-) -> tuple[pd.DataFrame, list[str]]:
-    """Tabulate a stage's counts and the baselines', and say what the table leaves out.
+def accuracy_of(fit: Fit, stage: str, baselines: Baselines) -> tuple[pd.DataFrame, list[str]]:
+    """Tabulate the counts of a stage and the baselines, and list what the table omits.
 
     Args:
-        cli: Its network was scored.
+        fit: Its network was scored.
         stage: ``val`` or ``test``.
-        baselines: Those of the training split.
+        baselines: Fitted on the training split.
 
     Raises:
         InputError: Nothing was scored.
     """
-    if stage not in cli.model.results:
+    if stage not in fit.module.results:
         raise InputError(f"no item of the {stage} split was scored; is its limit of batches 0?")
-    counts = counts_frame(cli.model.results[stage])
-    data = f"{cli.datamodule.name} ({stage})"
-    split = STAGES[stage]
+    counts = counts_frame(fit.module.results[stage])
+    name = f"{fit.data.name} ({stage})"
+    split = SPLIT_OF_STAGE[stage]
     network = accuracy_table(counts)
     network.insert(0, "system", NETWORK)
-    items = cli.datamodule.table(split)
+    items = fit.data.table(split)
     table = pd.concat([network, baseline_accuracy(baselines, items)], ignore_index=True)
-    table.insert(0, "model", cli.run_name)
-    table.insert(1, "data", data)
+    table.insert(0, "model", fit.name)
+    table.insert(1, "data", name)
     n = int(counts["n"].sum())
-    lines = [
-        *_without_task(cli.datamodule, split, data),
-        *left_out_notes(data, left_out(counts), n),
-    ]
+    lines = [*_without_task(fit.data, split, name), *left_out_notes(name, left_out(counts), n)]
     if n < len(items):
-        lines.append(f"{data}: the network was asked {n} of {len(items)} items, the baselines all")
-    return table, [*lines, *notes(cli.datamodule.task)]
+        lines.append(
+            f"{name}: the network was evaluated on {n} of {len(items)} items, the baselines on all"
+        )
+    return table, [*lines, *notes(fit.data.task)]
 
 
-def _without_task(data: AgreementData, split: str, shown: str) -> list[str]:
-    count, n = data.left_out[split], data.left_out[split] + len(data.splits[split])
-    task = data.task
-    return [f"{shown}: {count} of {n} items left out, without {task.needs}"][: count > 0]
+def _without_task(data: AgreementData, split: str, name: str) -> list[str]:
+    omitted = data.left_out[split]
+    if omitted == 0:
+        return []
+    n = omitted + len(data.splits[split])
+    return [f"{name}: {omitted} of {n} items left out, without {data.task.needs}"]
+
+
+def _analyse(fit: Fit, report: Callable[[str], object]) -> GateAnalysis:
+    data, device = fit.data, fit.trainer.strategy.root_device
+    # Apple's GPUs can't add up in double precision.
+    device = torch.device("cpu") if device.type == "mps" else device
+    predictor = Predictor(fit.module.classifier.to(device).eval(), data.vocabulary, data.task)
+    return analyse(
+        predictor,
+        data.table("validation"),
+        data.table("test"),
+        name=fit.name,
+        batches=data.test_dataloader(),
+        strategy=fit.trainer.strategy,
+        report=report,
+    )
 
 
 def _store(
-    cli: AgreementCLI,
+    fit: Fit,
     run: RunLogger,
-    fitted: Fitted,
+    result: FitResult,
     baselines: Baselines,
-    findings: GateAnalysis,
+    analysis: GateAnalysis | None,
     val_accuracy: float,
-) -> Fitted:
-    """Log tables and figures and register the model; if that fails, the result is printed."""
-    name = f"memgate-{cli.subject}"
-    table, description = fitted.table, markdown(fitted.table, fitted.left_out)
-    scores = {"val_accuracy": val_accuracy, **_test_scores(table)}
-    predictor = cli.predictor()
-    found = findings.files()
-    files: dict[str, Callable[[Path], object]] = {
-        "accuracy.csv": partial(table.to_csv, index=False),
-        "accuracy.png": partial(plots.save, plots.accuracy_figure(table)),
-        **found,
+) -> FitResult:
+    """Log the artifacts and register the model; if that fails, the accuracies are printed."""
+    predictor = fit.predictor()
+    predicted = predictions(predictor, fit.data.splits["test"], baselines)
+    figure = plots.accuracy_figure(result.table)
+    artifacts = [
+        Artifact.csv("accuracy.csv", result.table),
+        Artifact("accuracy.png", lambda path: plots.save(figure, path)),
+        Artifact.parquet(PREDICTIONS, predicted),
+        *([] if analysis is None else analysis.artifacts()),
+    ]
+    in_model_folder = {
+        artifact.name: artifact.write
+        for artifact in [Artifact(BASELINES, baselines.save), *artifacts]
+        if artifact.name in {BASELINES, PREDICTIONS, *OF_MODEL}
     }
-    page = example_page(predictor, findings.units, cli.run_name)
-    if page is not None:
-        files["explain.html"] = partial(Path.write_text, data=page, encoding="utf-8")
-    answered = predictions(predictor, cli.datamodule.splits["test"], baselines)
-    keep: Callable[[Path], object] = partial(answered.to_parquet, index=False)
-    files[PREDICTIONS] = keep
-    beside = {BASELINES: baselines.save, PROFILE: found[PROFILE], PREDICTIONS: keep}
-    if NUMBER_UNITS in found:
-        beside[NUMBER_UNITS] = found[NUMBER_UNITS]
-    tags = {**cli.tags, "gate_profile": profile_hash(findings.tables.profile)}
+    tags = dict(fit.tags)
+    if analysis is not None:
+        tags["gate_profile"] = profile_hash(analysis.tables.profile)
+    description = markdown(result.table, result.notes)
+    scores = {"val_accuracy": val_accuracy, **_test_scores(result.table)}
     try:
         with storing():
-            run.log_files({_place(name): write for name, write in files.items()})
+            run.log_files({_path_in_run(each.name): each.write for each in artifacts})
             run.describe(description)
-            version = run.register(predictor, name, scores, tags, description, beside)
-            return fitted if version is None else _registered(fitted, name, version)
+            version = run.register(
+                predictor, fit.model_name, scores, tags, description, in_model_folder
+            )
+            return result if version is None else _registered(result, fit.model_name, version)
     except InputError:
-        print_accuracy(table)
+        print_accuracy(result.table)
         raise
 
 
-def _registered(fitted: Fitted, name: str, version: str) -> Fitted:
-    advice = champion_status(name, version)
-    champion = "" if advice else " (champion)"
-    return replace(fitted, model=f"{name} version {version}{champion}", champion_status=advice)
+def _registered(result: FitResult, name: str, version: str) -> FitResult:
+    status = champion_status(name, version)
+    champion = "" if status else " (champion)"
+    return replace(result, model=f"{name} version {version}{champion}", champion_status=status)
 
 
-def _place(file: str) -> str:
+def _path_in_run(file: str) -> str:
     return FOLDERS.get(Path(file).suffix, "tables/") + file
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from memgate.errors import InputError
 from memgate.fitting import checkpoints
-from memgate.fitting.configuration import EXPERIMENT, AgreementCLI
+from memgate.fitting.configuration import EXPERIMENT, configure
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import make_corpus
 from memgate.fitting.run import run_fit
@@ -185,7 +185,7 @@ def _check(runs: Sequence[StudyRun]) -> None:
         firsts.setdefault(run.digest, run)
     for run in firsts.values():
         try:
-            AgreementCLI([*run.arguments, "--track=false"])
+            configure([*run.arguments, "--track=false"])
         except InputError as error:
             raise InputError(f"{run.name}: {error}") from error
 

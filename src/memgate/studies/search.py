@@ -15,14 +15,13 @@ from rich.console import Console
 
 from memgate.errors import InputError
 from memgate.fitting.checkpoints import best_checkpoint
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import configure
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.run import log_setting, training_settings
 from memgate.reporting.console import console
 from memgate.studies.jobs import JobProgress, run_jobs, unwarned
 from memgate.studies.plan import Group, Study, digest_of
 from memgate.studies.ray_jobs import run_on_ray
-from memgate.tracking.runs import RunLogger
 
 METRIC = "val/accuracy"
 """What is searched for the largest of: that of the best epoch."""
@@ -255,15 +254,15 @@ def _fit(trial: Trial, asked: Any, settings: Mapping[str, Any]) -> float | None:
     with FitProgress(1, Console(file=io.StringIO())) as progress:
         pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(asked, METRIC)
         callbacks = [progress, pruning, best]
-        cli = AgreementCLI(trial.group.arguments(given), callbacks, labels)
-        cli.prepare()
-        run = cli.trainer.logger
-        if not isinstance(run, RunLogger):
+        fit = configure(trial.group.arguments(given), callbacks, labels)
+        fit.prepare()
+        run = fit.run
+        if run is None:
             raise InputError("search: expected tracked trials, got --track=false")
         with run:
-            log_setting(cli, run, training_settings(cli))
+            log_setting(fit, training_settings(fit))
             try:
-                cli.trainer.fit(cli.model, cli.datamodule)
+                fit.trainer.fit(fit.module, fit.data)
             except _optuna().TrialPruned:
                 run.log_hyperparams({"pruned": True})
                 return None

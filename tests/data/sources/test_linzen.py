@@ -18,7 +18,7 @@ import pytest
 from memgate.data.items.schema import FEATURES
 from memgate.data.sources.linzen import ELSEWHERE, Linzen, read
 from memgate.errors import InputError
-from memgate.fitting.configuration import AgreementCLI
+from memgate.fitting.configuration import configure
 
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
@@ -379,15 +379,15 @@ def test_a_configuration_may_give_a_share_or_files(put: Write) -> None:
     args = ["--track=false", "--data.source=memgate.data.sources.linzen.Linzen"]
     for validation in ("0.25", f"[{path}]"):
         given = [f"--data.source.train=[{path}]", f"--data.source.validation={validation}"]
-        cli = AgreementCLI([*args, *given, f"--data.source.test=[{path}]"])
-        validated = len(cli.datamodule.source.load()["validation"])
+        fit = configure([*args, *given, f"--data.source.test=[{path}]"])
+        validated = len(fit.data.source.load()["validation"])
         assert validated == 300 if validation.startswith("[") else 40 < validated < 110
 
 
 @needs_data
 def test_the_project_trains_on_val_and_tests_by_attractors() -> None:
     config = Path(__file__).parents[2] / "configs/data/linzen.yaml"
-    splits = AgreementCLI(["-c", str(config), "--track=false"]).datamodule.source.load()
+    splits = configure(["-c", str(config), "--track=false"]).data.source.load()
     assert len(splits["train"]) + len(splits["validation"]) == 15_497
     assert len(splits["validation"]) == 1_493
     assert set(splits["train"]["text"]).isdisjoint(splits["validation"]["text"])
