@@ -73,7 +73,7 @@ def _nouns_only(fit: Fit, splits: Mapping[str, pa.Table], epochs: int) -> Predic
             accelerator="cpu" if on_cpu else "auto",
             devices=1,
             max_epochs=epochs,
-            **{name: fit.config["trainer"][name] for name in SHARED_SETTINGS},
+            **{name: getattr(fit.trainer, name) for name in SHARED_SETTINGS},
             logger=False,
             callbacks=[best],
             enable_progress_bar=False,
