@@ -206,7 +206,13 @@ def test_damaged_models(project: Path, kind: str) -> None:
 def test_no_pickle_anywhere(project: Path) -> None:
     files = [path for path in (project / "mlruns" / "artifacts").rglob("*") if path.is_file()]
     names = {path.name for path in files}
-    assert names >= {"MLmodel", "model.safetensors", "config.json", "tokenizer.json", "pyfunc.py"}
+    assert names >= {
+        "MLmodel",
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "model_code.py",
+    }
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".bin"))]
     for path in files:
         assert not path.read_bytes().startswith(b"\x80"), path  # how pickles begin

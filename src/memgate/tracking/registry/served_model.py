@@ -1,35 +1,34 @@
-"""The MLflow model (models from code: MLflow runs this file on load): sentences in, answers out.
+"""The model that MLflow serves: sentences in, predictions out, and on request the gates.
 
-It reads the exchange format: ``prefix``, or ``text`` cut at ``verb_idx`` (whole where that is
-null), and ``tags`` where known. Models of other tasks than number prediction read prefix or text
-whole: the verb's singular form, or the whole sentence, stands there too. Nothing is pickled:
-weights are safetensors, the vocabulary JSON. With ``params={"gates": true}`` it also says what
-the gates of the units that carry the number did at each word.
+Input rows follow the exchange format: ``prefix``, or ``text`` that is cut at ``verb_idx``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, Task
 from memgate.errors import InputError
-from memgate.gates.explain.traces import Traces, known_units, traces
+from memgate.gates.explain.traces import known_units, traces
 from memgate.predictor import Predictor
 
-COLUMNS = ("prefix", "text", "verb_idx", "tags")
+
+class Sentence(NamedTuple):
+    """What the network reads of an input row: words joined by one space, and their PTB tags."""
+
+    text: str
+    tags: str | None
 
 
 class AgreementModel(PythonModel):
-    """Answers what its task asks, such as the number of the verb that follows a prefix."""
+    """Predicts what its task asks for, such as the number of the verb that follows a prefix."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the classifier and its vocabulary from the artifact ``model``."""
@@ -47,48 +46,39 @@ class AgreementModel(PythonModel):
         Args:
             context: Unused; `load_context` read what is needed.
             model_input: Columns ``prefix``, or ``text`` and ``verb_idx``, and optionally ``tags``.
-            params: ``gates``: whether there is a column of that name too.
+                A model of inflection or grammaticality reads ``prefix`` or ``text`` whole, so it
+                takes no ``verb_idx``.
+            params: ``gates``: whether the result has a column of that name too.
 
         Returns:
             ``number`` (singular or plural), ``probability`` (of that answer, in [0.5, 1]) and
-            ``p_plural`` (in [0, 1]), with the index of the input; of a model of grammaticality
+            ``p_plural`` (in [0, 1]), with the index of the input. A model of grammaticality returns
             ``judgment`` (grammatical or ungrammatical), ``probability`` and ``p_ungrammatical``.
-            On demand ``gates``: what was read, and write and keep of the number units at each word
-            (`memgate.gates.explain.traces.Traces`).
+            On request ``gates``: the words as the model read them, and write and keep of its number
+            units at each word (`memgate.gates.explain.traces.Traces`).
 
         Raises:
-            MlflowException: A row can't be read, or gates are asked of a model without gates or
-                known number units; the message is one line and names the row, from 0.
+            MlflowException: A row can't be read, or gates are requested from a model that has no
+                gates or no number units. The message is one line and names the row, from 0.
         """
         frame = _frame(model_input)
+        task = self._predictor.task
         try:
-            rows = [self._read(n, row) for n, row in enumerate(frame.to_dict(orient="records"))]
-            second = self._predictor.predict([r[0] for r in rows], [r[1] for r in rows])
-            gates = {"gates": self._gates(rows)} if (params or {}).get("gates") else {}
+            records = frame.to_dict(orient="records")
+            sentences = [_sentence(row, record, task) for row, record in enumerate(records)]
+            texts, tags = [s.text for s in sentences], [s.tags for s in sentences]
+            p_second = self._predictor.predict(texts, tags)
+            columns: dict[str, Any] = {
+                task.asks: np.where(p_second > 0.5, task.words[1], task.words[0]),
+                "probability": np.maximum(p_second, 1 - p_second),
+                f"p_{task.words[1]}": p_second,
+            }
+            if params and params.get("gates"):
+                units = known_units(self._predictor, self._folder)
+                columns["gates"] = traces(self._predictor, units, texts, tags)
         except InputError as error:  # a ValueError would reach users of the server as a traceback
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        return pd.DataFrame({**_answers(self._predictor.task, second), **gates}, index=frame.index)
-
-    def _gates(self, rows: Sequence[tuple[str, str | None]]) -> list[Traces]:
-        units = known_units(self._predictor, self._folder)
-        return traces(self._predictor, units, [r[0] for r in rows], [r[1] for r in rows])
-
-    def _read(self, row: int, record: dict[Any, Any]) -> tuple[str, str | None]:
-        task = self._predictor.task
-        if task in (INFLECTION, GRAMMATICALITY) and _known(record.get("verb_idx")) is not None:
-            raise InputError(
-                f"row {row}: verb_idx: a model of {task.name} reads {task.reads}; send that as "
-                "'text' or 'prefix', without verb_idx"
-            )
-        return _prefix(row, record)
-
-
-def _answers(task: Task, second: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
-    return {
-        task.asks: np.where(second > 0.5, task.words[1], task.words[0]),
-        "probability": np.maximum(second, 1 - second),
-        f"p_{task.words[1]}": second,
-    }
+        return pd.DataFrame(columns, index=frame.index)
 
 
 def _frame(data: Any) -> pd.DataFrame:
@@ -107,44 +97,55 @@ def _frame(data: Any) -> pd.DataFrame:
     return frame
 
 
-def _prefix(row: int, record: dict[Any, Any]) -> tuple[str, str | None]:
-    """Return the words before the verb and their tags."""
-    prefix, text, verb_idx, tags = (_known(record.get(name)) for name in COLUMNS)
-    field, sentence = ("prefix", prefix) if prefix is not None else ("text", text)
-    if not isinstance(sentence, str):
-        got = "neither" if sentence is None else f"{field} {sentence!r}"
+def _sentence(row: int, record: Mapping[Any, Any], task: Task) -> Sentence:
+    """Return what the network reads of a row.
+
+    Raises:
+        InputError: The row can't be read; the message names it.
+    """
+    values = {name: _plain(record.get(name)) for name in ("prefix", "text", "verb_idx", "tags")}
+    field = "text" if values["prefix"] is None else "prefix"
+    text, verb_idx = values[field], values["verb_idx"]
+    if verb_idx is not None and task in (INFLECTION, GRAMMATICALITY):
+        raise InputError(
+            f"row {row}: verb_idx: a model of {task.name} reads {task.reads}; send that as "
+            "'text' or 'prefix', without verb_idx"
+        )
+    if not isinstance(text, str):
+        got = "neither" if text is None else f"{field} {text!r}"
         raise InputError(f"row {row}: expected a string 'prefix' or 'text', got {got}")
-    words, symbols = sentence.split(), _symbols(row, tags)
+    words = text.split()
     if field == "text" and verb_idx is not None:
-        if isinstance(verb_idx, bool) or not isinstance(verb_idx, (int, float)) or verb_idx % 1:
-            raise InputError(f"row {row}: verb_idx: expected an integer, got {verb_idx!r}")
-        if not 1 <= verb_idx <= len(words):
-            raise InputError(
-                f"row {row}: verb_idx: expected 1 to {len(words)}, the words of the text, "
-                f"got {int(verb_idx)}"
-            )
-        words = words[: int(verb_idx)]
-    if symbols is None:
-        return " ".join(words), None
-    if len(symbols) < len(words):
-        raise InputError(f"row {row}: tags: expected {len(words)}, got {len(symbols)}")
-    return " ".join(words), " ".join(symbols[: len(words)])
+        words = words[: _index(row, verb_idx, len(words))]
+    return Sentence(" ".join(words), _tags(row, values["tags"], len(words)))
 
 
-def _symbols(row: int, tags: Any) -> list[str] | None:
+def _index(row: int, verb_idx: Any, n_words: int) -> int:
+    """Check the index of a verb in, or right after, a text of `n_words`."""
+    if isinstance(verb_idx, bool) or not isinstance(verb_idx, (int, float)) or verb_idx % 1:
+        raise InputError(f"row {row}: verb_idx: expected an integer, got {verb_idx!r}")
+    if not 1 <= verb_idx <= n_words:
+        raise InputError(
+            f"row {row}: verb_idx: expected 1 to {n_words}, the words of the text, "
+            f"got {int(verb_idx)}"
+        )
+    return int(verb_idx)
+
+
+def _tags(row: int, tags: Any, n_words: int) -> str | None:
+    """Return the tags of the first `n_words`, joined by one space."""
+    if tags is None:
+        return None
     symbols = tags.split() if isinstance(tags, str) else tags
-    if symbols is None or (
-        isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols)
-    ):
-        return symbols
-    raise InputError(f"row {row}: tags: expected a string or a list of strings, got {tags!r}")
+    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+        raise InputError(f"row {row}: tags: expected a string or a list of strings, got {tags!r}")
+    if len(symbols) < n_words:
+        raise InputError(f"row {row}: tags: expected {n_words}, got {len(symbols)}")
+    return " ".join(symbols[:n_words])
 
 
-def _known(value: Any) -> Any:
-    """Turn the nulls of pandas (NaN, NA, NaT) into None."""
+def _plain(value: Any) -> Any:
+    """Return NumPy's values as Python's, and the nulls of pandas (NaN, NA, NaT) as None."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     return None if not isinstance(value, list) and pd.isna(value) else value
-
-
-set_model(AgreementModel())

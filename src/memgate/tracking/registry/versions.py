@@ -223,7 +223,7 @@ def _log_model(
             flavor=mlflow.pyfunc,
             run_id=run_id,
             model_id=logged.model_id,
-            python_model=str(Path(__file__).with_name("served_model.py")),
+            python_model=str(Path(__file__).with_name("model_code.py")),
             artifacts={"model": str(Path(folder, "model"))},
             signature=ModelSignature(INPUTS, _outputs(predictor.task), PARAMS),
             input_example=pd.DataFrame({"prefix": [EXAMPLES[predictor.task.name]]}),
