@@ -1,114 +1,179 @@
-"""Whether two models, or two groups of networks, differ beyond chance on the same items."""
+"""Tests of two models, or of two groups of networks, on the same items, and Holm's correction."""
 
 from __future__ import annotations
 
-from math import comb
-from typing import Any
+import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, stats
+from scipy import optimize, signal, stats
 
-SMALLEST = 1e-10
-"""p-values are not told below this: sums of rounding errors are some 1e-12."""
+Z = float(stats.norm.ppf(0.975))
+"""Standard errors to either side in a 95% interval."""
+
+FAR = 1e9
+"""Standard errors, where a finite number has to stand for infinitely many."""
+
+SMALLEST_P = 1e-10
+"""Smallest p-value of `items_test`, whose sums of rounding errors are some 1e-12."""
 
 EXCHANGES = 20_000
-"""Exchanges of networks up to which all are made; of more as many are drawn."""
+"""Exchanges of networks up to which all are counted; of more, as many are sampled."""
 
 TIE = 1e-9
-"""Differences of mean accuracies, shares, that are less apart tie.
+"""Differences of mean accuracies that are closer than this count as equal.
 
-Rounding puts ties some 1e-16 apart, and `scipy.stats.permutation_test` lets tie what is within
-2e-14 of the observed difference times that difference: half of the ties were lost, and p too small
-(0.008 for 0.024 with five networks each). Unequal differences of S and T networks on N items are at
-least 1 / (N lcm(S, T)) apart: 5e-8 for 20 and 20 on a million.
+Rounding moves equal ones some 1e-16 apart, and `scipy.stats.permutation_test` counts as equal only
+what is within 2e-14 times the observed difference: it missed half of the ties, and its p was too
+small (0.008 for 0.024 with five networks each). Unequal differences of S and T networks on N items
+are at least 1 / (N lcm(S, T)) apart: 5e-8 for 20 and 20 on a million.
 """
 
 Numbers = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test (McNemar 1947).
+
+    If the models are equally good, an item that only one of them gets right is as likely to be the
+    first's as the second's.
+
+    Args:
+        only_a: Items that only the first model gets right.
+        only_b: Items that only the second model gets right.
+
+    >>> mcnemar(5, 0)  # 2 / 2^5
+    0.0625
+    """
+    discordant = only_a + only_b
+    return float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
+
+
+def mcnemar_worse(only_a: int, only_b: int) -> float:
+    """Return the one-sided exact p-value; it is small if the second model is worse.
+
+    Args:
+        only_a: Items that only the first model gets right.
+        only_b: Items that only the second model gets right.
+
+    >>> mcnemar_worse(5, 0), mcnemar_worse(0, 5)
+    (0.03125, 1.0)
+    """
+    return float(stats.binom.sf(only_a - 1, only_a + only_b, 0.5))
+
+
+def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+    """Return the 95% interval of the second model's accuracy less the first's.
+
+    It is Tango's (1998) score interval of a difference of paired proportions: all differences that
+    a score test doesn't reject. Unlike difference ± 1.96 standard errors it has a width where
+    both models get the same items right, and it keeps its level in small strata.
+
+    Args:
+        only_a: Items that only the first model gets right.
+        only_b: Items that only the second model gets right.
+        n: All items, at least 1.
+
+    Returns:
+        Its ends, in [-1, 1].
+
+    >>> [round(end, 4) for end in difference_interval(0, 0, 100)]  # z² / (n + z²) to either side
+    [-0.037, 0.037]
+    """
+    observed = (only_b - only_a) / n
+
+    def end(limit: float) -> float:
+        if observed == limit:
+            return limit
+        target = math.copysign(Z, -limit)
+        root = optimize.brentq(
+            lambda delta: _score(only_a, only_b, n, delta) - target, observed, limit
+        )
+        return float(root)
+
+    return end(-1.0), end(1.0)
+
+
+def _score(only_a: int, only_b: int, n: int, delta: float) -> float:
+    """Return Tango's statistic: how many standard errors `delta` lies below the difference.
+
+    The standard error is that of the likeliest table whose difference is `delta`. In that table q,
+    the probability of an item that only the first model gets right, is the root of
+    2n q² + (2nδ - (b - a)δ - (a + b)) q - aδ(1-δ) = 0.
+    """
+    linear = (2 * n - only_b + only_a) * delta - only_a - only_b
+    constant = -only_a * delta * (1 - delta)
+    root = math.sqrt(max(linear**2 - 8 * n * constant, 0.0))
+    q = (root - linear) / (4 * n)
+    variance = n * (2 * q + delta * (1 - delta))
+    excess = only_b - only_a - n * delta
+    if variance <= 0:  # every item of such a table is alike
+        return math.copysign(FAR, excess) if excess else 0.0
+    return excess / math.sqrt(variance)
+
+
 def items_test(a: Bools, b: Bools) -> float:
-    """Test two groups of networks for a difference beyond what other items would make.
+    """Test whether two groups of networks would also differ on other items.
 
-    The paired permutation test. Exchanged under the null: item by item, and independently of all
-    other items, the answers of all networks of `a` against those of all networks of `b`, taken
-    whole, so that answers to one item may depend on each other in any way. The statistic is the
-    mean over items of the difference between the groups' shares of networks that are right. So it
-    speaks of these networks on other items of the kind, and not of other seeds: `seeds_test` does.
+    It is the exact paired permutation test. Under the null hypothesis the two groups' predictions
+    of an item may be exchanged, independently of all other items; the predictions of one item may
+    depend on each other in any way. The statistic is the mean over items of the difference between
+    the groups' proportions of networks that are right. The test is about these networks; for other
+    seeds there is `seeds_test`. With one network a group it is McNemar's exact test.
 
-    All 2^N exchanges count, none is drawn: the statistic is a sum of ±|d| over items, |d| has few
-    values on a lattice, and the product of their characteristic functions cos(|d| t)^m is turned
-    into probabilities by a Fourier transform. With one network each it is McNemar's exact test.
+    Monte Carlo isn't needed: the statistic is a sum of ±|d| over items, |d| has few values, and the
+    sum over m items with one value is |d| (2 Binomial(m, ½) - m).
 
     Args:
         a: Whether each of S networks is right about each item, (S, N).
         b: The same of T networks, (T, N).
 
     Returns:
-        The two-sided p-value, exact to 1e-11 and at least `SMALLEST`.
+        The two-sided p-value, exact to 1e-11 and at least `SMALLEST_P`.
 
     >>> better = np.array([[True, True, True, True, True, False]])
     >>> round(items_test(better, np.zeros_like(better)), 6)  # 2 / 2^5
     0.0625
     """
-    networks = (len(a), len(b))
-    common = int(np.lcm(*networks))
-    steps = a.sum(axis=0) * (common // networks[0]) - b.sum(axis=0) * (common // networks[1])
-    seen, times = np.unique(np.abs(steps[steps != 0]), return_counts=True)
-    if not len(seen):
+    common = math.lcm(len(a), len(b))
+    steps = a.sum(axis=0) * (common // len(a)) - b.sum(axis=0) * (common // len(b))
+    observed = abs(int(steps.sum()))
+    if not observed:
         return 1.0
-    divisor = int(np.gcd.reduce(seen))
-    observed, seen = abs(int(steps.sum())) // divisor, seen // divisor
-    reach = int(seen @ times)
-    probabilities = _sums_of_signs(seen, times, reach)
-    beyond = 2 * probabilities[observed : reach + 1].sum() if observed else 1.0
-    return float(np.clip(beyond, SMALLEST, 1))
-
-
-def _sums_of_signs(
-    sizes: npt.NDArray[np.integer[Any]], times: npt.NDArray[np.integer[Any]], reach: int
-) -> Numbers:
-    """Return the probability of each sum from 0 to `reach` of sizes with random signs.
-
-    Args:
-        sizes: Whole numbers, at least 1.
-        times: How often each is there.
-        reach: Their sum.
-    """
-    length = fft.next_fast_len(2 * reach + 2, real=True)
-    length += length % 2
-    turns = np.arange(length // 2 + 1)
-    spectrum = np.ones(len(turns))
-    for size, count in zip(sizes.tolist(), times.tolist(), strict=True):
-        # size × turn as a whole number modulo the length keeps cos exact for long sums
-        spectrum *= np.cos(2 * np.pi / length * (size * turns % length)) ** count
-    return np.asarray(fft.irfft(spectrum, length))[: reach + 1]
+    probabilities = np.ones(1)  # of the sums -reach, -reach + 2, …, reach
+    sizes, counts = np.unique(np.abs(steps[steps != 0]), return_counts=True)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        of_size = np.zeros(size * count + 1)
+        of_size[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+        probabilities = signal.fftconvolve(probabilities, of_size)
+    reach = len(probabilities) - 1
+    p = 2 * probabilities[(observed + reach) // 2 :].sum()
+    return float(np.clip(p, SMALLEST_P, 1))
 
 
 def seeds_test(a: Numbers, b: Numbers, seed: int = 0) -> Numbers:
-    """Test two groups of networks for a difference beyond what other seeds would make.
+    """Test whether two groups of networks would also differ with other seeds.
 
-    Exchanged under the null: whole networks between the groups, each with all its answers. The
-    statistic is the difference between the mean accuracies; exchanges that give the same one count
-    as such (`TIE`). So it speaks of other networks trained the same way, tested on these items. Its
-    smallest p-value is 2 / C(S + T, S) where S = T: 0.1 with 3 seeds each, 0.008 with 5. Every
-    exchange counts up to `EXCHANGES`, beyond as many are drawn.
+    Under the null hypothesis whole networks may be exchanged between the groups. The statistic is
+    the difference between the mean accuracies. The test is about other networks that are trained
+    the same way and evaluated on these items. Its smallest p-value is 2 / C(S + T, S) where S = T:
+    0.1 with 3 seeds each, 0.008 with 5. All exchanges are counted up to `EXCHANGES`.
 
     Args:
-        a: Accuracies of S networks in K strata, (S, K); S at least 2. Shares of N items, N at most
-            a million.
+        a: Accuracies of S networks in K strata, (S, K); S at least 2. They are proportions of at
+            most a million items.
         b: The same of T networks, (T, K).
-        seed: Of exchanges that are drawn.
+        seed: Of the exchanges, where they are sampled.
 
     Returns:
-        Two-sided p-values, (K,): twice the smaller tail, at most 1; where exchanges are drawn the
-        measured one counts as one of them (Phipson & Smyth 2010).
+        Two-sided p-values, (K,): twice the smaller tail, at most 1. Where exchanges are sampled,
+        the observed one counts as one of them (Phipson & Smyth 2010).
 
     >>> seeds_test(np.array([[0.9], [0.8]]), np.array([[0.8], [0.7]])).round(4).tolist()  # 4 of 6
     [0.6667]
     """
-    found = stats.permutation_test(
+    test = stats.permutation_test(
         (a, b),
         lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),
         vectorized=True,
@@ -116,10 +181,11 @@ def seeds_test(a: Numbers, b: Numbers, seed: int = 0) -> Numbers:
         axis=0,
         rng=np.random.default_rng(seed),
     )
-    beyond = np.asarray(found.null_distribution - found.statistic, dtype=np.float64)
-    own = int(comb(len(a) + len(b), len(a)) > EXCHANGES)
-    tails = [(side * beyond > -TIE).sum(axis=0) + own for side in (1, -1)]
-    return np.asarray(np.minimum(1, 2 * np.minimum(*tails) / (len(beyond) + own)), np.float64)
+    beyond = np.asarray(test.null_distribution - test.statistic, dtype=np.float64)
+    observed = int(math.comb(len(a) + len(b), len(a)) > EXCHANGES)
+    tails = [(side * beyond > -TIE).sum(axis=0) + observed for side in (1, -1)]
+    p = 2 * np.minimum(*tails) / (len(beyond) + observed)
+    return np.asarray(np.minimum(1, p), np.float64)
 
 
 def holm(p: Numbers) -> Numbers:
@@ -132,8 +198,8 @@ def holm(p: Numbers) -> Numbers:
     [0.03, nan, 0.06, 0.06]
     """
     result = np.full_like(p, np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
     steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
     result[order] = steps.clip(max=1)
     return result

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from memgate.metrics.mcnemar import difference_interval, mcnemar
+from memgate.metrics.paired import difference_interval, mcnemar
 from memgate.tracking.registry.challenge import COLUMNS, LEVEL, judged, paired_table
 
 

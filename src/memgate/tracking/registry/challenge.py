@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from memgate.metrics.mcnemar import difference_interval, mcnemar, mcnemar_worse
-from memgate.metrics.paired import holm
+from memgate.metrics.paired import difference_interval, holm, mcnemar, mcnemar_worse
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN, Strata
 
 LEVEL = 0.05
