@@ -1,7 +1,8 @@
-"""Differences of profiles against scipy and statsmodels; hashes; and how often nothing differs."""
+"""Differences of profiles against scipy and statsmodels, drift by hand, and both by simulation."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.drift import (
     CELL,
-    COLUMNS,
-    LEAST,
+    DIFFERENCE_COLUMNS,
+    LEAST_ITEMS,
+    LEAST_SEEDS,
     NOISE,
+    SEED_DRIFT_COLUMNS,
     profile_differences,
     profile_hash,
     read_profile,
+    seed_drift,
 )
 from memgate.gates.profile import DTYPES
 from memgate.gates.reading import read_gates
@@ -63,7 +67,7 @@ def test_each_cell_is_welch_s_test() -> None:
         assert (row["low"], row["high"]) == pytest.approx(interval, abs=1e-7)
         assert (row["mean_a"], row["mean_b"]) == pytest.approx((np.mean(a), np.mean(b)))
         assert (row["items_a"], row["items_b"]) == (len(a), len(b))
-    assert found.dtypes.astype(str).to_dict() == COLUMNS
+    assert found.dtypes.astype(str).to_dict() == DIFFERENCE_COLUMNS
 
 
 @settings(max_examples=15)
@@ -136,9 +140,14 @@ def test_what_never_varies_differs_only_beyond_the_noise_of_floats() -> None:
 
 
 def test_cells_of_few_items_are_left_out() -> None:
-    one, other = drawn([LEAST, LEAST - 1, 500], 0), drawn([LEAST, 500, LEAST - 1], 1)
+    one, other = (
+        drawn([LEAST_ITEMS, LEAST_ITEMS - 1, 500], 0),
+        drawn([LEAST_ITEMS, 500, LEAST_ITEMS - 1], 1),
+    )
     assert profile_differences(profile(one), profile(other))["stratum"].tolist() == ["0"]
-    with pytest.raises(InputError, match=f"a cell with at least {LEAST} items in both, got 29"):
+    with pytest.raises(
+        InputError, match=f"a cell with at least {LEAST_ITEMS} items in both, got 29"
+    ):
         profile_differences(profile(one[1:]), profile(other[1:]))
 
 
@@ -242,3 +251,106 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="expected a gate profile as Parquet, got"):
         read_profile(tmp_path / "missing.parquet")
+
+
+ROLES = ("before", "subject", "attractor", "noun", "other")
+
+
+def role_profile(
+    means: Mapping[tuple[str, str], float], items: int = 100, layer: int = 0
+) -> pd.DataFrame:
+    """What readings do at roles, the same for both numbers and answers."""
+    rows = [
+        (layer, reading, units, by, stratum, number, answer, 2 * items, items, mean, 0.2)
+        for (reading, stratum), mean in means.items()
+        for units, by in (("all", "role"), ("number units", "role"), ("all", "to_verb"))
+        for number in ("sg", "pl")
+        for answer in ("right", "wrong")
+    ]
+    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+
+
+def sampled_seed(rng: np.random.Generator, shift: float = 0.0) -> pd.DataFrame:
+    """One seed: cells that move together and apart; `shift` in sd, of write at the subject."""
+    common = rng.normal(0, 0.02)
+    cells = {
+        (reading, role): 0.5 + common + rng.normal(0, 0.02)
+        for reading in ("keep", "write", "effect")
+        for role in ROLES
+    }
+    cells["write", "subject"] += shift * 0.02 * np.sqrt(2)
+    return role_profile(cells)
+
+
+def test_a_prediction_interval_worked_by_hand() -> None:
+    seeds = [role_profile({("write", "subject"): mean}) for mean in (0.4, 0.5, 0.6)]
+    table = seed_drift(role_profile({("write", "subject"): 0.9}), seeds)
+    assert list(table) == list(SEED_DRIFT_COLUMNS)
+    (row,) = table.to_dict("records")
+    # sd 0.1, of a prediction 0.1 · sqrt(4/3); t with 2 degrees of freedom: 4.3027
+    assert (row["mean_seeds"], row["sd_seeds"]) == pytest.approx((0.5, 0.1))
+    half = 4.3027 * 0.1 * np.sqrt(4 / 3)
+    assert (row["low"], row["high"]) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
+    t = 0.4 / (0.1 * np.sqrt(4 / 3))
+    # the distribution of t with 2 degrees of freedom has a closed form
+    assert row["p"] == row["p_holm"] == pytest.approx(1 - t / np.sqrt(2 + t**2), rel=1e-4)
+    assert not row["drifted"]
+    assert seed_drift(role_profile({("write", "subject"): 1.2}), seeds)["drifted"].all()
+
+
+def test_only_roles_of_all_units_that_all_have_are_held_side_by_side() -> None:
+    cells = {("write", "subject"): 0.5, ("write", "noun"): 0.5, ("evidence", "noun"): 3.0}
+    one = role_profile(cells)
+    few = role_profile({("write", "noun"): 0.5}, items=LEAST_ITEMS // 4 - 1)
+    table = seed_drift(one, [one, pd.concat([role_profile({("write", "subject"): 0.4}), few]), one])
+    assert list(zip(table["reading"], table["stratum"], strict=True)) == [("write", "subject")]
+    assert table["items"].tolist() == [400], "singular and plural, right and wrong"
+    assert seed_drift(one, [role_profile({("keep", "subject"): 0.4})]).empty
+    assert seed_drift(one, [role_profile(cells, layer=1)]).empty
+
+
+@pytest.mark.parametrize("n", range(1, LEAST_SEEDS))
+def test_without_a_spread_nothing_is_judged(n: int) -> None:
+    seeds = [role_profile({("write", "subject"): 0.2 + 0.1 * seed}) for seed in range(n)]
+    (row,) = seed_drift(role_profile({("write", "subject"): 0.9}), seeds).to_dict("records")
+    assert row["mean_seeds"] == pytest.approx(0.2 + 0.05 * (n - 1))
+    assert all(np.isnan(row[name]) for name in ("sd_seeds", "low", "high", "p", "p_holm"))
+    assert row["drifted"] is False
+
+
+def test_noise_of_equal_networks_is_no_drift() -> None:
+    same = [role_profile({("write", "subject"): 0.5}) for _ in range(5)]
+    assert not seed_drift(role_profile({("write", "subject"): 0.5 + 1e-6}), same)["drifted"].any()
+    assert seed_drift(role_profile({("write", "subject"): 0.501}), same)["drifted"].all()
+
+
+def test_other_items_show() -> None:
+    one = role_profile({("write", "subject"): 0.5})
+    other = role_profile({("write", "subject"): 0.5}, items=90)
+    (row,) = seed_drift(other, [one] * 3).to_dict("records")
+    assert (row["items"], row["items_seeds"]) == (360, 400)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_one_more_seed_is_seldom_drift(n: int) -> None:
+    rng = np.random.default_rng(n)
+    runs = 40
+    alarms = sum(
+        seed_drift(sampled_seed(rng), [sampled_seed(rng) for _ in range(n)])["drifted"].any()
+        for _ in range(runs)
+    )
+    # at most 5%; more than this in one of 1,000 such tests
+    assert alarms <= stats.binom.ppf(0.999, runs, 0.05)
+
+
+def test_a_large_shift_is_noticed_where_it_is() -> None:
+    rng = np.random.default_rng(0)
+    runs = 15
+    noticed = [
+        seed_drift(sampled_seed(rng, shift=12), [sampled_seed(rng) for _ in range(5)]).query(
+            "drifted"
+        )
+        for _ in range(runs)
+    ]
+    where = [set(zip(rows["reading"], rows["stratum"], strict=True)) for rows in noticed]
+    assert sum(("write", "subject") in cells for cells in where) > 0.8 * runs

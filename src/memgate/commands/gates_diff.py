@@ -14,7 +14,13 @@ from rich.table import Table
 
 from memgate.data.items.roles import ROLES
 from memgate.errors import InputError
-from memgate.gates.drift import LEAST, PROFILE, profile_differences, profile_hash, read_profile
+from memgate.gates.drift import (
+    LEAST_ITEMS,
+    PROFILE,
+    profile_differences,
+    profile_hash,
+    read_profile,
+)
 from memgate.reporting.console import console
 from memgate.reporting.files import write_all
 from memgate.tracking.registry.versions import model_folder
@@ -82,7 +88,7 @@ def _print_count(terminal: Console, found: pd.DataFrame) -> None:
         terminal.print(f"{count} of {len(found)} cells differ beyond sampling error")
     else:
         terminal.print(f"Nothing differs beyond sampling error in {len(found)} cells")
-    terminal.print(f"(5%, Holm; cells with at least {LEAST} items in both profiles)")
+    terminal.print(f"(5%, Holm; cells with at least {LEAST_ITEMS} items in both profiles)")
 
 
 def _print_roles(terminal: Console, found: pd.DataFrame) -> None:

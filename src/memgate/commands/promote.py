@@ -17,8 +17,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from memgate.errors import InputError
-from memgate.gates.drift import PROFILE, read_profile
-from memgate.gates.seed_drift import COLUMNS, seed_drift
+from memgate.gates.drift import PROFILE, SEED_DRIFT_COLUMNS, read_profile, seed_drift
 from memgate.reporting.pairs import print_pairs
 from memgate.tracking.registry.challenge import MARGIN, judged, paired_table
 from memgate.tracking.registry.champion import Change, How, champion_of, now, previous
@@ -160,7 +159,7 @@ def _decide(name: str, version: str, champion: str, margin: float, data: Sequenc
     seeds = [each for each in versions if profiles[each] is not None]
     known = [profile for each in seeds if (profile := profiles[each]) is not None]
     challenger = profiles[version]
-    drift = pd.DataFrame(columns=list(COLUMNS))
+    drift = pd.DataFrame(columns=list(SEED_DRIFT_COLUMNS))
     if challenger is not None and champion in seeds:
         drift = seed_drift(challenger, known)
     table = judged(paired_table(pairs.rows), margin)

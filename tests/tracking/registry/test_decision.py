@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 
-from memgate.gates.seed_drift import COLUMNS, seed_drift
+from memgate.gates.drift import SEED_DRIFT_COLUMNS, seed_drift
 from memgate.tracking.registry.challenge import judged, paired_table
 from memgate.tracking.registry.decision import LONGEST, MOST, Decision
 from tests.rivals import answers, profile
@@ -70,7 +70,7 @@ def test_each_reason_has_its_numbers() -> None:
 
 
 def test_without_profiles_the_answers_decide() -> None:
-    none = pd.DataFrame(columns=list(COLUMNS))
+    none = pd.DataFrame(columns=list(SEED_DRIFT_COLUMNS))
     bare = Decision("2", "1", "items", 0.01, pairs({}), none, [])
     assert bare.passed
     assert bare.gates == (

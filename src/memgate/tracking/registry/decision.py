@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from memgate.gates.seed_drift import LEAST_SEEDS
+from memgate.gates.drift import LEAST_SEEDS
 from memgate.tracking.registry.challenge import LEVEL
 
 MOST = 8
