@@ -9,39 +9,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from memgate.data.splits import cut, places
+from memgate.data.splits import split_by_hash, unit_hashes
 from memgate.errors import InputError
 
 
-def test_places_are_the_same_on_any_machine() -> None:
-    found = places(["the keys", "the cabinet", "café"])
+def test_hashes_are_the_same_on_any_machine() -> None:
+    found = unit_hashes(["the keys", "the cabinet", "café"])
     # printf "0 the keys" | b2sum -l 64 says c759c6875aff2338
     assert found[0] == (0xC759C6875AFF2338 >> 11) / 2**53
     assert found.tolist() == [0.7787136154611258, 0.014336305833299368, 0.856802028460988]
 
 
-def test_places_are_spread_evenly() -> None:
-    found = places([f"text {number}" for number in range(5000)])
+def test_hashes_are_spread_evenly() -> None:
+    found = unit_hashes([f"text {number}" for number in range(5000)])
     assert kstest(found, "uniform").pvalue > 0.01
-    other = places([f"text {number}" for number in range(5000)], seed=1)
+    other = unit_hashes([f"text {number}" for number in range(5000)], seed=1)
     assert abs(np.corrcoef(found, other)[0, 1]) < 0.05
 
 
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=30), st.integers(0, 9))
-def test_every_item_is_in_the_share_of_its_place(texts: list[str], seed: int) -> None:
-    many = [f"{number}" for number in range(60)]  # so that no share is empty
+def test_every_item_is_in_the_split_of_its_hash(texts: list[str], seed: int) -> None:
+    many = [f"{number}" for number in range(60)]  # so that no split is empty
     items = datasets.Dataset.from_dict({"text": many + texts, "row": range(60 + len(texts))})
-    splits = cut(items, {"a": 0.3, "b": 0.2, "c": 0.5}, seed)
+    splits = split_by_hash(items, {"a": 0.3, "b": 0.2, "c": 0.5}, seed)
     rows = [row for split in splits.values() for row in split["row"]]
     assert sorted(rows) == list(range(len(items)))
     edges = {"a": (0, 0.3), "b": (0.3, 0.5), "c": (0.5, 1)}
     for name, split in splits.items():
         low, high = edges[name]
-        assert all(low <= place < high for place in places(split["text"], seed))
+        assert all(low <= number < high for number in unit_hashes(split["text"], seed))
         assert split["row"][:] == sorted(split["row"])
 
 
-def test_an_empty_share_is_refused() -> None:
+def test_an_empty_split_is_refused() -> None:
     items = datasets.Dataset.from_dict({"text": ["the keys"] * 5})
-    with pytest.raises(InputError, match=r"^\w: expected items in a share of 0.5, got none of 5$"):
-        cut(items, {"a": 0.5, "b": 0.5})
+    with pytest.raises(
+        InputError, match=r"^\w: expected items in a proportion of 0.5, got none of 5$"
+    ):
+        split_by_hash(items, {"a": 0.5, "b": 0.5})

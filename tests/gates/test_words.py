@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
-from memgate.data.items.schema import FEATURES, item
+from memgate.data.items.schema import FEATURES, parse_item
 from memgate.data.items.tasks import TASKS, TaskName
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.words import CELLS, KINDS, STRATA, Words, unknown_words, words_of
@@ -24,7 +24,7 @@ ROW = {
 
 
 def read(row: dict[str, object], task: TaskName = "number") -> tuple[Prefixes, Batch]:
-    table = datasets.Dataset.from_list([dict(item(row))], FEATURES).with_format("arrow")[:]
+    table = datasets.Dataset.from_list([dict(parse_item(row))], FEATURES).with_format("arrow")[:]
     vocabulary = Vocabulary.from_words(["the"])
     prefixes = Prefixes.from_table(vocabulary, table, TASKS[task].make_inputs(table, 0))
     return prefixes, next(iter(ExactLengthBatches(prefixes)))
@@ -98,7 +98,7 @@ def test_distances_end_where_the_bins_of_intervening_words_do() -> None:
 def test_words_lie_first_words_first() -> None:
     rows = [ROW, {**ROW, "text": "then a dog of the towns in rain is wet", "label": "sg"}]
     rows[1] |= {"tags": "RB DT NN IN DT NNS IN NN VBZ JJ", "verb": "is", "verb_alt": "are"}
-    table = datasets.Dataset.from_list([dict(item(row)) for row in rows], FEATURES)
+    table = datasets.Dataset.from_list([dict(parse_item(row)) for row in rows], FEATURES)
     arrow = table.with_format("arrow")[:]
     prefixes = Prefixes.from_table(
         Vocabulary.from_words(["the"]), arrow, TASKS["number"].make_inputs(arrow, 0)

@@ -1,4 +1,4 @@
-"""Files and repositories that a user names: found, read by line, and faults said in one line."""
+"""Files and repositories that a user names: search, reading by line, errors of one line."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ PACKAGE = "package://"
 """Start of the path of a file in an installed package: ``package://gensim/test/…``."""
 
 HUB_TIMEOUT = 10.0
-"""Seconds; `load_dataset` itself retries for 23 s before it says that there is no network."""
+"""Seconds; `load_dataset` itself retries for 23 s before it reports that there is no network."""
 
 
 def is_url(path: str) -> bool:
-    """Say whether a path is an address on the web or of a file on the Hub."""
+    """Return whether a path is an address on the web or of a file on the Hub."""
     return path.startswith(("http://", "https://", "hf://"))
 
 
@@ -44,9 +44,9 @@ def paths(patterns: Iterable[str], what: str) -> list[str]:
     Raises:
         InputError: A file is missing or empty, or a variable in a path is not set.
     """
-    found = [path for pattern in patterns for path in _matches(pattern, what)]
-    names = {path if is_url(path) else str(Path(path).resolve()): path for path in found}
-    return list(names.values())
+    matches = [path for pattern in patterns for path in _matches(pattern, what)]
+    unique = {path if is_url(path) else str(Path(path).resolve()): path for path in matches}
+    return list(unique.values())
 
 
 def expanded(path: str) -> str:
@@ -82,23 +82,23 @@ def _matches(pattern: str, what: str) -> list[str]:
     if is_url(pattern):
         return [pattern]
     path = expanded(pattern)
-    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  Path.glob refuses "/a/*"
+    matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  Path.glob refuses "/a/*"
     if Path(path).exists():
-        found = [path]  # even if its name looks like a glob
-    if not found:
+        matches = [path]  # even if its name looks like a glob
+    if not matches:
         raise InputError(f"{path}: expected a file of {what}, found none")
-    for name in found:
+    for name in matches:
         if not Path(name).is_file():
             raise InputError(f"{name}: expected a file of {what}, got a folder")
         if Path(name).stat().st_size == 0:
             raise InputError(f"{name}: expected {what}, got an empty file")
-    return found
+    return matches
 
 
 def lines(path: str) -> datasets.Dataset:
-    """Return the lines of a UTF-8 file, here, on the web or the Hub, as a column ``text``.
+    """Return the lines of a UTF-8 file as a column ``text``.
 
-    It may be gzipped.
+    The file may be gzipped. It may be local, on the web or on the Hub.
 
     Raises:
         InputError: The file can't be read or fetched, or has no line.
@@ -109,7 +109,10 @@ def lines(path: str) -> datasets.Dataset:
 
 @contextlib.contextmanager
 def reported(where: str) -> Iterator[None]:
-    """Say in one line what went wrong in `datasets`, and where.
+    """Report what goes wrong in `datasets` in one line.
+
+    Args:
+        where: The file or repository, for the message.
 
     Raises:
         InputError: Instead of what `datasets` raises.
@@ -130,7 +133,7 @@ def reported(where: str) -> Iterator[None]:
 
 
 def require_hub(repository: str, revision: str | None = None) -> None:
-    """See that a dataset repository is there, before `datasets` retries for long.
+    """Check that a dataset repository exists, before `datasets` retries for long.
 
     Raises:
         InputError: The Hub doesn't know it or can't be reached.

@@ -1,4 +1,4 @@
-"""Small Parquet tables of known columns, as baselines are kept; faults in one line."""
+"""Small Parquet tables with a fixed schema, as baselines are stored in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memgate.errors import InputError
 
 
 def read(path: Path, schema: pa.Schema, what: str) -> pa.Table:
-    """Read a table with exactly these columns and no null.
+    """Read a table that has exactly these columns and no null.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Words and ids: a `tokenizers` WordLevel model, looked up for whole corpora at once by Arrow."""
+"""Words and ids: a `tokenizers` WordLevel model, and look-up of whole corpora at once by Arrow."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Index = npt.NDArray[np.int64]
 
 
 class Words(NamedTuple):
-    """What is read of N texts, flat: as `prefix_words` returns it."""
+    """The words of N prefixes, flat, from `prefix_words`."""
 
     words: pa.Array
-    """All words, one text behind another."""
+    """All words, text by text."""
     tags: pa.Array | None
     """The PTB tag of each, null where unknown; None if no text has any."""
     lengths: Index
@@ -65,7 +65,7 @@ def flat_words(texts: pa.Array) -> tuple[pa.Array, Index]:
 
 
 def prefix_words(texts: pa.Array, tags: pa.Array | None, lengths: Index | None = None) -> Words:
-    """Return the words of prefixes as one flat array, and beside each its tag.
+    """Return the words of prefixes and their tags as flat arrays.
 
     Args:
         texts: N sentences, tokens joined by one space.
@@ -73,35 +73,35 @@ def prefix_words(texts: pa.Array, tags: pa.Array | None, lengths: Index | None =
         lengths: Words of each text that belong to the prefix; all of them by default.
     """
     words, offsets = flat_words(texts)
-    whole = np.diff(offsets)
-    lengths = whole if lengths is None else lengths
-    read = np.arange(offsets[-1]) < np.repeat(offsets[:-1] + lengths, whole)
-    words = words.filter(pa.array(read))
+    text_lengths = np.diff(offsets)
+    lengths = text_lengths if lengths is None else lengths
+    in_prefix = np.arange(offsets[-1]) < np.repeat(offsets[:-1] + lengths, text_lengths)
+    words = words.filter(pa.array(in_prefix))
     if tags is None or tags.null_count == len(tags):
         return Words(words, None, lengths)
-    flat, _ = flat_words(tags.drop_null())
+    flat_tags, _ = flat_words(tags.drop_null())
     if tags.null_count == 0:
-        return Words(words, flat.filter(pa.array(read)), lengths)
-    tagged = np.repeat(tags.is_valid().to_numpy(zero_copy_only=False), whole)
-    tag_of = np.full(len(read), -1, dtype=np.int64)
-    tag_of[tagged] = np.arange(len(flat))
-    tag_of = tag_of[read]
-    return Words(words, flat.take(pa.array(tag_of, mask=tag_of < 0)), lengths)
+        return Words(words, flat_tags.filter(pa.array(in_prefix)), lengths)
+    tagged = np.repeat(tags.is_valid().to_numpy(zero_copy_only=False), text_lengths)
+    tag_index = np.full(len(in_prefix), -1, dtype=np.int64)
+    tag_index[tagged] = np.arange(len(flat_tags))
+    tag_index = tag_index[in_prefix]
+    return Words(words, flat_tags.take(pa.array(tag_index, mask=tag_index < 0)), lengths)
 
 
 def _distinct(words: pa.Array) -> tuple[pa.Array, Ids]:
-    """Return the distinct words in the order of their first place, and the number of each word.
+    """Return the distinct words in the order of first occurrence, and each word's index in them.
 
-    A corpus has dozens of words for each distinct one, so it is these that are looked up.
+    A corpus has dozens of words for each distinct one, so only the distinct ones are looked up.
     """
-    coded = words.dictionary_encode()
-    return coded.dictionary, coded.indices.to_numpy(zero_copy_only=False)
+    encoded = words.dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
 
 
-def _marked(distinct: pa.Array, among: Collection[str]) -> npt.NDArray[np.bool_]:
-    found = pc.is_in(distinct, value_set=pa.array(among, pa.string()))
-    marks: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
-    return marks
+def _is_among(words: pa.Array, entries: Collection[str]) -> npt.NDArray[np.bool_]:
+    is_in = pc.is_in(words, value_set=pa.array(entries, pa.string()))
+    mask: npt.NDArray[np.bool_] = is_in.to_numpy(zero_copy_only=False)
+    return mask
 
 
 class Vocabulary:
@@ -111,9 +111,9 @@ class Vocabulary:
     replaced by its part-of-speech tag. Symbols are written in capitals as in their files, so a
     token such as ``NNS`` that is no word itself is read as the symbol.
 
-    The `tokenizers.Tokenizer` holds words, symbols and lower-casing, and is what is saved; on words
-    it gives the same ids (only the symbols of tags it doesn't know of, since those need the tags;
-    and of all characters it lower-cases ``İ`` alone otherwise, to two characters).
+    The `tokenizers.Tokenizer` holds words, symbols and lower-casing, and is what is saved. It gives
+    words the same ids as `encode`, with two exceptions: it reads no tags, so it gives rare words
+    ``<unk>``; and it lower-cases ``İ`` to two characters.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -132,7 +132,7 @@ class Vocabulary:
     def from_words(
         cls, words: list[str], symbols: list[str] | None = None, lowercase: bool = True
     ) -> Vocabulary:
-        """Make a vocabulary of the given words and tag symbols, ids in their order after ``<unk>``.
+        """Make a vocabulary of words and tag symbols, with ids in their order after ``<unk>``.
 
         >>> Vocabulary.from_words(["the", "cat"], ["NNS"]).encode(pa.array(["The", "dogs", "NNS"]))
         array([1, 0, 3], dtype=int32)
@@ -165,24 +165,24 @@ class Vocabulary:
             raise InputError(f"vocabulary: expected a size of at least 1, got {size}")
         if len(words) == 0:
             raise InputError("vocabulary: expected words, got an empty training split")
-        distinct, number = _distinct(words)
+        distinct, index = _distinct(words)
         lower = pc.utf8_lower(distinct) if lowercase else distinct
-        masked = _marked(distinct, SYMBOLS)[number]
+        is_symbol = _is_among(distinct, SYMBOLS)[index]
         if tags is not None:  # a symbol stands for a word only where that has this tag, or none
-            places = np.flatnonzero(masked)
-            same = pc.equal(words.take(pa.array(places)), tags.take(pa.array(places)))
-            masked[places] = pc.fill_null(same, True).to_numpy(zero_copy_only=False)
-        symbols = distinct.take(pa.array(np.unique(number[masked]))).to_pylist()
+            positions = np.flatnonzero(is_symbol)
+            same = pc.equal(words.take(pa.array(positions)), tags.take(pa.array(positions)))
+            is_symbol[positions] = pc.fill_null(same, True).to_numpy(zero_copy_only=False)
+        symbols = distinct.take(pa.array(np.unique(index[is_symbol]))).to_pylist()
         counts = Counter[str]()
-        of_each = np.bincount(number[~masked], minlength=len(distinct)).tolist()
-        for word, count in zip(lower.to_pylist(), of_each, strict=True):
+        distinct_counts = np.bincount(index[~is_symbol], minlength=len(distinct)).tolist()
+        for word, count in zip(lower.to_pylist(), distinct_counts, strict=True):
             counts[word] += count  # "The" and "the" are two distinct words
         del counts[UNKNOWN]
-        kept = sorted(+counts, key=lambda word: (-counts[word], word))[:size]
+        frequent = sorted(+counts, key=lambda word: (-counts[word], word))[:size]
         if tags is not None:  # only symbols that training reads: the others would stay random
-            rare = ~_marked(lower, [UNKNOWN, *kept])[number] & ~masked
-            symbols += pc.unique(pc.drop_null(tags.filter(pa.array(rare)))).to_pylist()
-        return cls.from_words(kept, sorted(set(symbols)), lowercase)
+            is_rare = ~_is_among(lower, [UNKNOWN, *frequent])[index] & ~is_symbol
+            symbols += pc.unique(pc.drop_null(tags.filter(pa.array(is_rare)))).to_pylist()
+        return cls.from_words(frequent, sorted(set(symbols)), lowercase)
 
     def __len__(self) -> int:
         return int(self.tokenizer.get_vocab_size())
@@ -193,18 +193,18 @@ class Vocabulary:
         return pa.array(sorted(vocab, key=vocab.__getitem__), pa.string())
 
     def encode(self, words: pa.Array, tags: pa.Array | None = None) -> Ids:
-        """Return the id of each word, in [0, len(self)): the word's, else its tag's, else 0.
+        """Return the id of each word: the word's own, else that of its tag, else 0.
 
         Args:
             words: Words, flat, none null.
             tags: One PTB tag a word, null where unknown.
         """
         entries = self._entries
-        distinct, number = _distinct(words)
+        distinct, index = _distinct(words)
         lower = pc.utf8_lower(distinct) if self.lowercase else distinct
-        found = pc.index_in(lower, value_set=entries)
-        found = pc.fill_null(pc.coalesce(found, pc.index_in(distinct, value_set=entries)), -1)
-        ids: Ids = found.to_numpy(zero_copy_only=False).astype(np.int32)[number]
+        entry = pc.index_in(lower, value_set=entries)
+        entry = pc.fill_null(pc.coalesce(entry, pc.index_in(distinct, value_set=entries)), -1)
+        ids: Ids = entry.to_numpy(zero_copy_only=False).astype(np.int32)[index]
         missing = np.flatnonzero(ids < 0)
         ids[missing] = 0
         if len(missing) and tags is not None:
@@ -223,7 +223,7 @@ class Vocabulary:
 
     @classmethod
     def parse(cls, text: str) -> Vocabulary:
-        """Make the vocabulary that `text` is of."""
+        """Read a vocabulary from the JSON that `text` returns."""
         return cls(Tokenizer.from_str(text))
 
     def save(self, path: Path) -> None:

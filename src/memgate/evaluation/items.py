@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
-from memgate.data.items.keys import item_keys
 from memgate.data.items.numbers import LABELS
+from memgate.data.items.schema import item_keys
 from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
 from memgate.metrics.strata import UNKNOWN
 from memgate.metrics.systems import NAMES, NETWORK
@@ -36,7 +36,7 @@ def predictions(
 
     Returns:
         One row an item on which the task could be posed, in their order: item (its key, the same
-        in every model's table: `memgate.data.items.keys`), id, label (number of the
+        in every model's table: `memgate.data.items.schema`), id, label (number of the
         subject, ``sg``/``pl``), answer and predicted (of the task's answers), p_right (probability
         of the right answer, in [0, 1]), correct, known_word (whether any word is in the
         vocabulary), unknown (share of the words that are not, in [0, 1]), intervening and

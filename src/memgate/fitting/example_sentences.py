@@ -12,7 +12,7 @@ import pyarrow as pa
 from memgate.data.batches import Prefixes
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.roles import NO_ROLE, ROLES
-from memgate.data.items.schema import FEATURES, item
+from memgate.data.items.schema import FEATURES, parse_item
 from memgate.errors import InputError
 from memgate.gates.explain.explanation import Explanation, explain
 from memgate.gates.units.unit import Unit
@@ -97,6 +97,6 @@ def sentences() -> pa.Table:
         *_, verb = text.split()
         row = {"text": text, "verb_idx": len(text.split()) - 1, "subj_idx": SUBJECT, "tags": tags}
         number = "sg" if verb == "sleeps" else "pl"
-        made = item({**row, "label": number, "verb": verb, "verb_alt": other[verb]})
+        made = parse_item({**row, "label": number, "verb": verb, "verb_alt": other[verb]})
         rows.append({**made, "label": LABELS.index(number)})
     return pa.Table.from_pylist(rows, FEATURES.arrow_schema)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import importlib
 import importlib.util
 import re
 import sys
@@ -32,11 +31,6 @@ def dump(path: Path, *pages: str) -> str:
     head = '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/"><siteinfo/>'
     path.write_bytes(bz2.compress(f"{head}{''.join(pages)}</mediawiki>".encode()))
     return str(path)
-
-
-def cleaned(markup: str) -> str:
-    wikicorpus = importlib.import_module("gensim.corpora.wikicorpus")
-    return dumps.prose(wikicorpus.filter_wiki(dumps.without_blocks(markup)))
 
 
 def test_articles_are_rows_and_redirects_are_none(tmp_path: Path) -> None:
@@ -83,11 +77,14 @@ def test_a_changed_dump_is_read_again(tmp_path: Path) -> None:
         ("''Nature'''s '''keys''' are \"red\".", 'Nature\'s keys are "red".'),
         ("Keys without an end\nkeys are red.\nKeys are:", "Keys are:"),
         ("&quot;Keys&quot; are old.<br />They open.", '"Keys" are old.\nThey open.'),
+        ("They \"uphold[ing]\" it [all].", 'They "upholding" it all.'),
+        ("Keys are ''old.<ref>''Locks'', p. 2</ref>\n\nThey open.", "Keys are old.\nThey open."),
+        ("Keys are 35&amp;nbsp;mm [http://a.org long].", "Keys are 35\u00a0mm long."),
         ("", ""),
     ],
 )  # fmt: skip
 def test_what_is_left_of_markup(markup: str, text: str) -> None:
-    assert cleaned(markup) == text
+    assert dumps.prose(markup) == text
 
 
 def test_wikipedia_articles_are_prose() -> None:
@@ -134,8 +131,12 @@ def test_damaged_dumps(tmp_path: Path) -> None:
             texts.from_files([str(tmp_path / name)], "text")
 
 
-def test_without_gensim_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["gensim.corpora.wikicorpus", "mwparserfromhell"])
+def test_without_a_package_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str
+) -> None:
     path = dump(tmp_path / "wiki.bz2", page("The key is red."))
-    monkeypatch.setitem(sys.modules, "gensim.corpora.wikicorpus", None)
-    with pytest.raises(InputError, match=r"takes gensim, .* pip install 'memgate\[corpus\]'"):
+    monkeypatch.setitem(sys.modules, package, None)
+    name = package.split(".")[0]
+    with pytest.raises(InputError, match=rf"takes {name}, .* pip install 'memgate\[corpus\]'"):
         texts.from_files([path], "text")

@@ -17,7 +17,7 @@ import pytest
 
 from memgate.data import files
 from memgate.data.corpora import dumps, gold, parsing, shards, texts
-from memgate.data.items.dependencies import CLEAR, Sentence, agreements
+from memgate.data.items.dependencies import CLEAR, ParsedSentence, agreements
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")
@@ -27,7 +27,7 @@ pytest.importorskip("spacy", reason="spaCy is in the extra memgate[corpus]")
 Write = Callable[..., str]
 
 
-def parsed(*named: tuple[str, str]) -> list[Sentence]:
+def parsed(*named: tuple[str, str]) -> list[ParsedSentence]:
     return list(parsing.sentences(parsing.load(), named))
 
 

@@ -17,15 +17,15 @@ from memgate.data.items.dependencies import (
     MAX_TOKENS,
     UD,
     Agreement,
+    ParsedSentence,
     Scheme,
-    Sentence,
     Tree,
     agreements,
+    extract_items,
     inflections,
+    make_item,
 )
-from memgate.data.items.extraction import extract_items, item
-from memgate.data.items.schema import FEATURES
-from memgate.data.items.schema import item as checked
+from memgate.data.items.schema import FEATURES, parse_item
 
 DATA = os.environ.get("MEMGATE_DATA")
 
@@ -160,7 +160,7 @@ def test_items_have_every_field() -> None:
         "The/DT/2/det keys/NNS/9/nsubj of/IN/2/prep cars/NNS/3/pobj to/IN/2/prep Rome/NNP/7/nn "
         "house/NN/5/pobj often/RB/9/advmod Open/VBP/0/ROOT ././9/punct"
     )
-    (sentence,) = [Sentence("doc-1", tree(text))]
+    (sentence,) = [ParsedSentence("doc-1", tree(text))]
     found = extract_items([sentence], CLEAR)
     assert found[1:] == (["main"], {}, 1, 10)
     assert found.items[0] == {
@@ -186,11 +186,11 @@ TWO = (
 
 
 def test_linzen_keeps_no_auxiliaries_and_one_random_item_a_sentence() -> None:
-    sentences = [Sentence(f"{n}", tree(f"{TWO} {n}x/CD/2/dep")) for n in range(400)]
+    sentences = [ParsedSentence(f"{n}", tree(f"{TWO} {n}x/CD/2/dep")) for n in range(400)]
     every, found = extract_items(sentences, CLEAR), extract_items(sentences, CLEAR, linzen=True)
     assert Counter(every.targets) == {"main": 800, "aux": 400}
     assert (set(found.targets), len(found.items)) == ({"main"}, 400)
-    assert found.dropped == {"auxiliary": 400, "another of its sentence was drawn": 400}
+    assert found.dropped == {"auxiliary": 400, "another item of its sentence was sampled": 400}
     first = sum(row["verb_idx"] == 1 for row in found.items)
     assert 160 < first < 240  # ±4 standard deviations
     assert extract_items(sentences[::-1], CLEAR, linzen=True).items == found.items[::-1]
@@ -220,10 +220,10 @@ def test_every_subject_is_an_item_or_left_out(sentence: Tree, scheme: Scheme) ->
     subjects = [relation in scheme.subjects for relation in sentence.relations]
     assert len(found) + dropped.total() == sum(subjects)
     for agreement in found:
-        row = item(sentence, agreement, "x")
+        row = make_item(sentence, agreement, "x")
         assert set(row) == set(FEATURES)
-        assert checked(row) == row  # label and tags agree, places are within the text, ...
-        assert checked({**row, "n_attractors": None}) == row
+        assert parse_item(row) == row  # label and tags agree, places are within the text, ...
+        assert parse_item({**row, "n_attractors": None}) == row
         assert subjects[agreement.subj_idx]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from memgate.data.items.numbers import Label
 from memgate.data.items.roles import roles
-from memgate.data.items.schema import FEATURES, Item, item
+from memgate.data.items.schema import FEATURES, Item, parse_item
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")
@@ -44,17 +44,17 @@ def without(row: dict[str, Any], *fields: str) -> dict[str, Any]:
 
 
 def test_a_complete_row_stays_as_it_is() -> None:
-    assert item(FULL) == FULL
-    assert list(item(FULL)) == list(FEATURES)
+    assert parse_item(FULL) == FULL
+    assert list(parse_item(FULL)) == list(FEATURES)
 
 
 def test_fields_that_the_format_does_not_name_are_left_out() -> None:
-    assert item({**FULL, "distance": 4, "verbs": [["is", "are"]]}) == FULL
+    assert parse_item({**FULL, "distance": 4, "verbs": [["is", "are"]]}) == FULL
 
 
 def test_of_a_prefix_alone_the_rest_is_null() -> None:
     expected = {**NOTHING, "text": PREFIX["prefix"], "verb_idx": 6, "label": "pl"}
-    assert item(PREFIX) == expected
+    assert parse_item(PREFIX) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,32 +67,32 @@ def test_of_a_prefix_alone_the_rest_is_null() -> None:
     ],
 )
 def test_the_prefix_is_read_where_text_or_verb_idx_is_unknown(more: dict[str, Any]) -> None:
-    assert item({**PREFIX, **more}) == item(PREFIX)
+    assert parse_item({**PREFIX, **more}) == parse_item(PREFIX)
 
 
 def test_text_with_verb_idx_goes_before_prefix() -> None:
-    assert item({**FULL, "prefix": "something else"}) == FULL
+    assert parse_item({**FULL, "prefix": "something else"}) == FULL
 
 
 def test_a_prefix_may_have_tags_and_a_subject() -> None:
-    known = item({**PREFIX, "tags": "DT NNS TO DT JJ NN", "subj_idx": 1})
+    known = parse_item({**PREFIX, "tags": "DT NNS TO DT JJ NN", "subj_idx": 1})
     assert (known["subj_idx"], known["n_attractors"]) == (1, 1)
 
 
 def test_a_text_may_end_before_the_verb() -> None:
     cut = {"text": PREFIX["prefix"], "verb_idx": 6, "subj_idx": 5, "label": "sg"}
-    assert item({**cut, "tags": "DT NNS TO DT JJ NN"})["verb_idx"] == 6
+    assert parse_item({**cut, "tags": "DT NNS TO DT JJ NN"})["verb_idx"] == 6
 
 
 def test_pandas_writes_integers_beside_nulls_as_floats() -> None:
-    row = item({**FULL, "verb_idx": 6.0, "subj_idx": 1.0, "n_attractors": 1.0})
+    row = parse_item({**FULL, "verb_idx": 6.0, "subj_idx": 1.0, "n_attractors": 1.0})
     assert row == FULL
     assert all(type(row[name]) is int for name in ("verb_idx", "subj_idx", "n_attractors"))
 
 
 @pytest.mark.parametrize("tags", [FULL["tags"], str(FULL["tags"]).split(" ")])
 def test_tags_may_be_a_string_or_a_list(tags: Any) -> None:
-    assert item({**FULL, "tags": tags}) == FULL
+    assert parse_item({**FULL, "tags": tags}) == FULL
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_tags_may_be_a_string_or_a_list(tags: Any) -> None:
 def test_attractors_are_counted_from_the_tags_where_a_row_does_not_say(
     row: dict[str, Any], n_attractors: int | None
 ) -> None:
-    assert item(row)["n_attractors"] == n_attractors
+    assert parse_item(row)["n_attractors"] == n_attractors
 
 
 SPACES = r"other white space \(two spaces, one at an end, a tab, …\)"
@@ -181,7 +181,7 @@ SPACES = r"other white space \(two spaces, one at an end, a tab, …\)"
 )
 def test_a_wrong_row_is_refused_in_one_line(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=rf"^{message}$"):
-        item({**FULL, **change})
+        parse_item({**FULL, **change})
 
 
 @pytest.mark.parametrize(
@@ -199,17 +199,17 @@ def test_a_wrong_row_is_refused_in_one_line(change: dict[str, Any], message: str
 )
 def test_a_wrong_prefix_is_refused_in_one_line(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=rf"^{message}$"):
-        item({**PREFIX, **change})
+        parse_item({**PREFIX, **change})
 
 
 def test_an_empty_row_is_refused() -> None:
     with pytest.raises(InputError, match=r"^label: expected 'sg' or 'pl', got None$"):
-        item({})
+        parse_item({})
 
 
 @pytest.mark.parametrize("tag", ["VBD", "MD", "VB", "VBG"])
 def test_a_verb_whose_tag_has_no_number_contradicts_nothing(tag: str) -> None:
-    assert item({**FULL, "tags": f"DT NNS TO DT JJ NN {tag} RB"})["label"] == "pl"
+    assert parse_item({**FULL, "tags": f"DT NNS TO DT JJ NN {tag} RB"})["label"] == "pl"
 
 
 @st.composite
@@ -271,9 +271,9 @@ def test_an_item_is_a_row_that_gives_itself(
         "label": label,
         "tags": " ".join(tags) if tagged else None,
     }
-    once: Item = item(row)
-    assert item(once) == once
-    assert item(json.loads(json.dumps(once))) == once
+    once: Item = parse_item(row)
+    assert parse_item(once) == once
+    assert parse_item(json.loads(json.dumps(once))) == once
 
 
 @pytest.mark.skipif(DATA is None, reason="set MEMGATE_DATA to the folder of the corpora")
@@ -283,7 +283,7 @@ def test_every_real_row_is_accepted_and_its_attractors_are_those_of_the_file() -
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 row = json.loads(line)
-                found = item(without(row, "n_attractors"))
+                found = parse_item(without(row, "n_attractors"))
                 if found["n_attractors"] is not None:
                     counted += 1
                     assert found["n_attractors"] == row["n_attractors"], f"{path}, line {number}"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memgate.data.items.numbers import LABELS
-from memgate.data.items.schema import FEATURES, SPLITS, item
+from memgate.data.items.schema import FEATURES, SPLITS, parse_item
 from memgate.data.sources.jsonl import JsonLines, read
 from memgate.errors import InputError
 
@@ -65,7 +65,7 @@ def test_rows_come_with_every_field(write: Write) -> None:
     }
     items = read([write("a.jsonl", full, row())])
     assert items[0] == {**full, "label": 1}
-    assert items[1] == {**item(row()), "label": 1}
+    assert items[1] == {**parse_item(row()), "label": 1}
 
 
 def test_plain_and_gzipped_files_and_globs_in_their_order(write: Write, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_what_is_written_is_read(given: list[dict[str, Any]], escape: bool, zipp
         path = Path(folder) / "items.jsonl"
         path.write_bytes(gzip.compress(lines.encode()) if zipped else lines.encode())
         found = read([str(path)]).to_list()
-    assert found == [{**item(row), "label": LABELS.index(row["label"])} for row in given]
+    assert found == [{**parse_item(row), "label": LABELS.index(row["label"])} for row in given]
 
 
 @pytest.mark.skipif(DATA is None, reason="set MEMGATE_DATA to the folder of the corpora")

@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import pytest
 
-from memgate.data.items.schema import FEATURES, item
+from memgate.data.items.schema import FEATURES, parse_item
 from memgate.data.sources.jsonl import JsonLines, OnError, read
 from memgate.errors import InputError
 
@@ -82,7 +82,7 @@ def test_bad_rows_may_be_skipped_and_are_counted_and_listed(
     with caplog.at_level(logging.WARNING, "memgate"):
         items = read([first, second, only_bad], on_error="skip")
     assert texts(items) == ["a", "b", "c"]
-    assert items.to_list() == [{**item(row(text)), "label": 1} for text in "abc"]
+    assert items.to_list() == [{**parse_item(row(text)), "label": 1} for text in "abc"]
     messages = [record.getMessage() for record in caplog.records]
     expected = "left out: {}, line {}: label: expected 'sg' or 'pl', got {!r}"
     assert messages[0] == expected.format(first, 2, "x")

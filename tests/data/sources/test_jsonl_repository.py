@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pytest
 
-from memgate.data.items.schema import FEATURES, SPLITS, item
+from memgate.data.items.schema import FEATURES, SPLITS, parse_item
 from memgate.data.sources.jsonl import JsonLines
 from memgate.errors import InputError
 
@@ -39,7 +39,7 @@ def test_a_folder_gives_its_own_splits(repository: str) -> None:
     assert {s: texts(rows) for s, rows in splits.items()} == {
         split: [f"the keys of {split} are"] * 2 for split in SPLITS
     }
-    assert splits["test"][0] == {**item(row("the keys of test")), "label": 1} | {
+    assert splits["test"][0] == {**parse_item(row("the keys of test")), "label": 1} | {
         "text": "the keys of test are",
         "verb_idx": 4,
     }

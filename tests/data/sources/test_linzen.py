@@ -163,11 +163,11 @@ def test_long_sentences_are_left_out_as_by_the_authors(put: Write) -> None:
         ({"verb_pos": "VBD"}, "verb_pos: expected VBZ or VBP, got 'VBD'"),
         (
             {"verb_pos": "VBZ"},
-            "verb_index: expected the place of a VBZ in pos_sentence, from 1; got 6, a VBP",
+            "verb_index: expected the index of a VBZ in pos_sentence, from 1; got 6, a VBP",
         ),
         (
             {"verb_index": "5"},  # counted from 0
-            "verb_index: expected the place of a VBP in pos_sentence, from 1; got 5, a NN",
+            "verb_index: expected the index of a VBP in pos_sentence, from 1; got 5, a NN",
         ),
         ({"verb_index": "9"}, "verb_index: expected 1 to 8, got '9'"),
         ({"subj_index": "0"}, "subj_index: expected 1 to 8, got '0'"),
@@ -322,7 +322,7 @@ def simple(count: int, start: int = 0) -> str:
     return "".join(f"VBZ\tthe cat no{number}\n" for number in range(start, start + count))
 
 
-def test_shares_of_one_file_are_its_three_splits(put: Write) -> None:
+def test_proportions_of_one_file_are_its_three_splits(put: Write) -> None:
     path = put("all.tsv", simple(2000) * 2)
     splits = Linzen([path]).load()
     assert list(splits) == ["train", "validation", "test"]
@@ -345,7 +345,7 @@ def test_more_files_move_no_item(put: Write) -> None:
         assert set(rows["text"]) <= set(two[name]["text"])
 
 
-def test_a_share_of_the_training_files_beside_test_files(put: Write) -> None:
+def test_a_proportion_of_the_training_files_alongside_test_files(put: Write) -> None:
     train, test = put("numpred.val.tsv", simple(500)), put("numpred.test.1.tsv", simple(9))
     splits = Linzen([train], validation=0.1, test=[test]).load()
     assert len(splits["train"]) + len(splits["validation"]) == 500
@@ -358,23 +358,26 @@ def test_a_share_of_the_training_files_beside_test_files(put: Write) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": 0}, r"^validation: expected files, or a share between 0 and 1; got 0$"),
-        ({"test": 1.0}, r"^test: expected files, or a share between 0 and 1; got 1.0$"),
-        ({"test": -0.1}, r"^test: expected files, or a share between 0 and 1; got -0.1$"),
-        ({"validation": 0.1}, r"^validation \+ test: expected shares below 1, got "),
+        (
+            {"validation": 0},
+            r"^validation: expected files, or a proportion between 0 and 1; got 0$",
+        ),
+        ({"test": 1.0}, r"^test: expected files, or a proportion between 0 and 1; got 1.0$"),
+        ({"test": -0.1}, r"^test: expected files, or a proportion between 0 and 1; got -0.1$"),
+        ({"validation": 0.1}, r"^validation \+ test: expected proportions below 1, got "),
         (
             {"validation": 0.001, "test": 0.5},
-            r"^validation: expected items in a share of 0.001, got none of 3$",
+            r"^validation: expected items in a proportion of 0.001, got none of 3$",
         ),
     ],
 )
-def test_wrong_shares(put: Write, options: dict[str, Any], message: str) -> None:
+def test_wrong_proportions(put: Write, options: dict[str, Any], message: str) -> None:
     path = put("three.tsv", simple(3))
     with pytest.raises(InputError, match=message):
         Linzen([path], **options).load()
 
 
-def test_a_configuration_may_give_a_share_or_files(put: Write) -> None:
+def test_a_configuration_may_give_a_proportion_or_files(put: Write) -> None:
     path = put("all.tsv", simple(300))
     args = ["--track=false", "--data.source=memgate.data.sources.linzen.Linzen"]
     for validation in ("0.25", f"[{path}]"):
@@ -386,7 +389,7 @@ def test_a_configuration_may_give_a_share_or_files(put: Write) -> None:
 
 @needs_data
 def test_the_project_trains_on_val_and_tests_by_attractors() -> None:
-    config = Path(__file__).parents[2] / "configs/data/linzen.yaml"
+    config = Path(__file__).parents[3] / "configs/data/linzen.yaml"
     splits = configure(["-c", str(config), "--track=false"]).data.source.load()
     assert len(splits["train"]) + len(splits["validation"]) == 15_497
     assert len(splits["validation"]) == 1_493

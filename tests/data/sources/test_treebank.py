@@ -138,9 +138,14 @@ def test_what_cannot_be_read(write: Write, tmp_path: Path) -> None:
 
 def test_no_items_are_an_error(write: Write) -> None:
     other = [(*row[:2], "_", *row[3:]) for row in ROWS]  # a treebank without PTB tags
-    for lines in (sentence(rows=other), ["# text = nothing", ""]):
+    for lines, reason in (
+        (sentence(rows=other), r"got 1 sentences .* left out: subject is no common noun 1$"),
+        (["# text = nothing", ""], r"got 0 sentences, none with a subject \(nsubj\)$"),
+    ):
         path = write("a.conllu", *lines)
-        with pytest.raises(InputError, match=rf"^{path}: expected sentences with agreement"):
+        with pytest.raises(
+            InputError, match=rf"^{path}: expected sentences with agreement .*{reason}"
+        ):
             read([path])
 
 

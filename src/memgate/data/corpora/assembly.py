@@ -17,7 +17,7 @@ from memgate.data.corpora import shards
 from memgate.data.corpora.card import card, count
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import SPLITS
-from memgate.data.splits import places
+from memgate.data.splits import unit_hashes
 from memgate.errors import InputError
 
 FIRST_WORDS = 5
@@ -65,7 +65,7 @@ def _splits(sentences: Sequence[str], made_from: Mapping[str, Any]) -> np.ndarra
     keys = (" ".join(text.lower().split(" ")[:FIRST_WORDS]) for text in sentences)
     held_out = made_from["validation"] + made_from["test"]
     edges = [1 - held_out, 1 - made_from["test"]]
-    return np.searchsorted(edges, places(keys, made_from["seed"]), side="right")
+    return np.searchsorted(edges, unit_hashes(keys, made_from["seed"]), side="right")
 
 
 class Writer:

@@ -18,7 +18,7 @@ from memgate.data.corpora import dumps, parsing, shards, texts
 from memgate.data.corpora.assembly import assemble
 from memgate.data.corpora.progress import ExtractionProgress
 from memgate.data.corpora.texts import Texts
-from memgate.data.items import dependencies, extraction
+from memgate.data.items import dependencies
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.errors import InputError
 
@@ -169,7 +169,7 @@ class Corpus:
             "source": source.source,
             "revision": source.revision,
             "parser": parser,
-            "rules": files.digest(dependencies, dumps, extraction, parsing, texts),
+            "rules": files.digest(dependencies, dumps, parsing, texts),
             "texts": len(source.rows),
             "shard_size": self.shard_size,
             "version": importlib.metadata.version("memgate"),

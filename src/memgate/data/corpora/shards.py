@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 from memgate.data.corpora import parsing
 from memgate.data.corpora.processes import submit, workers
 from memgate.data.corpora.texts import paragraphs
-from memgate.data.items.dependencies import CLEAR
-from memgate.data.items.extraction import Extraction, extract_items
+from memgate.data.items.dependencies import CLEAR, Extraction, extract_items
 from memgate.data.items.schema import FEATURES
 from memgate.errors import InputError
 

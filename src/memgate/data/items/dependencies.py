@@ -1,14 +1,17 @@
-"""Agreement items of a parsed sentence: one definition for both schemes of dependency labels."""
+"""Agreement items of parsed sentences: one definition for two schemes of dependency labels."""
 
 from __future__ import annotations
 
 import functools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from memgate.data.items.numbers import NOUN_NUMBER, VERB_NUMBER, Label
+from memgate.data.items.roles import roles
+from memgate.data.items.schema import Item
+from memgate.data.splits import unit_hashes
 
 Target = Literal["main", "cop", "aux"]
 """What agrees: a main verb, a copula or an auxiliary."""
@@ -28,12 +31,12 @@ Reason = Literal[
     "unknown inflection",
     "present equals past",
     "auxiliary",
-    "another of its sentence was drawn",
+    "another item of its sentence was sampled",
 ]
-"""Why a subject gives no item: the first that holds. `extract_items` adds the last two."""
+"""Why a subject gives no item: the first reason that holds. `extract_items` adds the last two."""
 
 ROOT = -1
-"""The head of a sentence's root; spaCy gives the root's own place, which does as well."""
+"""The head of a sentence's root; spaCy gives the index of the root itself, which works too."""
 
 MAX_TOKENS = 50
 """A sentence has fewer tokens than this."""
@@ -44,16 +47,16 @@ FINITE = {"MD", "VBD", "VBZ", "VBP"}
 BE = {"am", "are", "is"}
 
 WORD = re.compile(r"[^\W\d_]+(?:['’.-]+[^\W\d_]*)*")
-"""Letters, with hyphens, apostrophes and full stops among them: no "83N", "S&S", "#"."""
+"""Letters, with hyphens, apostrophes and full stops among them; not "83N", "S&S" or "#"."""
 
 
 class Scheme(NamedTuple):
-    """The labels by which a scheme of dependencies names what agreement needs.
+    """The dependency labels of a scheme, as far as agreement needs them.
 
     Attributes:
         subjects: From a clause's head to its subject.
         auxiliaries: From a clause's head to its auxiliaries.
-        copulas: From a predicate to its copula; none where the copula itself is the head.
+        copulas: From a predicate to its copula; empty where the copula itself is the head.
         conjunct: From the first conjunct to another.
     """
 
@@ -79,12 +82,12 @@ UD = Scheme(
 
 
 class Tree(NamedTuple):
-    """A parsed sentence; the four sequences have one entry a token.
+    """The dependency tree of a sentence; the four sequences have one entry a token.
 
     Attributes:
         words: The tokens as written.
         tags: PTB tags.
-        heads: Place of each token's head, from 0; at the root `ROOT` or its own place.
+        heads: Index of each token's head; at the root `ROOT` or its own index.
         relations: Label of the arc from the head.
     """
 
@@ -94,8 +97,8 @@ class Tree(NamedTuple):
     relations: Sequence[str]
 
 
-class Sentence(NamedTuple):
-    """A parsed sentence and its id."""
+class ParsedSentence(NamedTuple):
+    """A sentence's id and tree."""
 
     name: str
     tree: Tree
@@ -105,8 +108,8 @@ class Agreement(NamedTuple):
     """A subject and the word that agrees with it.
 
     Attributes:
-        subj_idx: Place of the head of the subject.
-        verb_idx: Place of the agreeing word, right of the subject.
+        subj_idx: Index of the head of the subject.
+        verb_idx: Index of the agreeing word, right of the subject.
         label: Their number.
         target: What the agreeing word is.
         verb_alt: Its form of the other number, in lower case.
@@ -120,15 +123,15 @@ class Agreement(NamedTuple):
 
 
 def agreements(tree: Tree, scheme: Scheme) -> tuple[list[Agreement], Counter[Reason]]:
-    """Find the agreeing subjects of a sentence, and say why its other subjects are left out.
+    """Find the agreeing subjects of a sentence, and why its other subjects are left out.
 
-    A subject is a common noun (NN, NNS: no pronouns, proper nouns, relativizers) left of its verb
+    A subject is a common noun (NN or NNS; no pronoun, proper noun or relativizer) left of its verb
     and not coordinated before it. The agreeing word is the leftmost finite auxiliary of the clause,
-    a copula too, or else the clause's head; it must be a present tense (VBZ, VBP) of the subject's
-    number, spelt with letters alone (no "'s", "'re") and unlike its past (no plural "put", "read",
-    which taggers confuse; "puts" shows its tense). Differing numbers are parsing errors and
-    notional agreement ("a number of people are"). After Linzen et al. (2016), section 2, who take
-    main verbs and copulas only.
+    a copula included, or else the clause's head. It is in the present tense (VBZ or VBP), has the
+    subject's number, is written in letters alone (no "'s" or "'re") and differs from its past: a
+    plural "put" or "read" confuses taggers, "puts" shows its tense. Where the numbers differ, the
+    parser is wrong or the agreement is notional ("a number of people are"). The rules follow
+    Linzen et al. (2016), section 2, who take main verbs and copulas only.
 
     Args:
         tree: The sentence.
@@ -143,38 +146,38 @@ def agreements(tree: Tree, scheme: Scheme) -> tuple[list[Agreement], Counter[Rea
     >>> agreements(keys, CLEAR)[0]
     [Agreement(subj_idx=1, verb_idx=4, label='pl', target='cop', verb_alt='is')]
     """
-    found: list[Agreement] = []
+    agreeing: list[Agreement] = []
     dropped: Counter[Reason] = Counter()
-    for place, relation in enumerate(tree.relations):
+    for index, relation in enumerate(tree.relations):
         if relation in scheme.subjects:
-            result = _agreement(tree, scheme, place)
+            result = _agreement(tree, scheme, index)
             if isinstance(result, Agreement):
-                found.append(result)
+                agreeing.append(result)
             else:
                 dropped[result] += 1
-    return found, dropped
+    return agreeing, dropped
 
 
 def _agreement(tree: Tree, scheme: Scheme, subj_idx: int) -> Agreement | Reason:
     reason = _bad_subject(tree, subj_idx)
     if reason is not None:
         return reason
-    verb_idx, target = _finite(tree, scheme, tree.heads[subj_idx])
+    verb_idx, target = _finite_verb(tree, scheme, tree.heads[subj_idx])
     reason = _bad_pair(tree, scheme, subj_idx, verb_idx)
     if reason is not None:
         return reason
     forms = inflections(tree.words[verb_idx].lower(), tree.tags[verb_idx])
     if forms is None:
         return "unknown inflection"
-    alternative, is_past = forms
+    verb_alt, is_past = forms
     if is_past:
         return "present equals past"
     label = NOUN_NUMBER[tree.tags[subj_idx]]
-    return Agreement(subj_idx, verb_idx, label, target, alternative)
+    return Agreement(subj_idx, verb_idx, label, target, verb_alt)
 
 
 def _bad_subject(tree: Tree, subj_idx: int) -> Reason | None:
-    """Say why a subject makes no item, whatever its verb is."""
+    """Return why a subject makes no item, whatever its verb is."""
     if tree.tags[subj_idx] not in NOUN_NUMBER:
         return "subject is no common noun"
     if not WORD.fullmatch(tree.words[subj_idx]):
@@ -186,20 +189,20 @@ def _bad_subject(tree: Tree, subj_idx: int) -> Reason | None:
     return "no finite verb" if tree.heads[subj_idx] in (ROOT, subj_idx) else None
 
 
-def _finite(tree: Tree, scheme: Scheme, head: int) -> tuple[int, Target]:
+def _finite_verb(tree: Tree, scheme: Scheme, head: int) -> tuple[int, Target]:
     """Return the leftmost finite auxiliary or copula of a clause, or else its head."""
-    for place, parent in enumerate(tree.heads):
-        if parent == head and tree.tags[place] in FINITE:
-            if tree.relations[place] in scheme.auxiliaries:
-                return place, "aux"
-            if tree.relations[place] in scheme.copulas:
-                return place, "cop"
+    for index, parent in enumerate(tree.heads):
+        if parent == head and tree.tags[index] in FINITE:
+            if tree.relations[index] in scheme.auxiliaries:
+                return index, "aux"
+            if tree.relations[index] in scheme.copulas:
+                return index, "cop"
     is_copula = not scheme.copulas and tree.words[head].lower() in BE
     return head, "cop" if is_copula else "main"
 
 
 def _bad_pair(tree: Tree, scheme: Scheme, subj_idx: int, verb_idx: int) -> Reason | None:
-    """Say why a subject and the finite word of its clause make no item."""
+    """Return why a subject and the finite verb of its clause make no item."""
     tag = tree.tags[verb_idx]
     if tag not in FINITE:
         return "no finite verb"
@@ -238,6 +241,85 @@ def inflections(verb: str, tag: str) -> tuple[str, bool] | None:
             for kind in ("VBZ", "VBP", "VBD")
         )
         if singular and plural and verb in (singular if tag == "VBZ" else plural):
-            # of "be" lemminflect lists "am" before "are"
+            # lemminflect lists "am" before "are"
             return (plural[-1] if tag == "VBZ" else singular[0]), verb in past
     return None
+
+
+class Extraction(NamedTuple):
+    """The items of many sentences, and what was left out.
+
+    Attributes:
+        items: Rows of `memgate.data.items.schema.FEATURES`; an item's id is its sentence's name, a
+            colon and the index of the verb.
+        targets: What agrees in each item.
+        dropped: How many subjects were left out, by reason.
+        sentences: Number of sentences.
+        tokens: Number of their tokens.
+    """
+
+    items: list[Item]
+    targets: list[Target]
+    dropped: Counter[Reason]
+    sentences: int
+    tokens: int
+
+
+def extract_items(
+    sentences: Iterable[ParsedSentence], scheme: Scheme, linzen: bool = False, seed: int = 0
+) -> Extraction:
+    """Collect the items of sentences, in their order.
+
+    Args:
+        sentences: The sentences.
+        scheme: The scheme of their labels.
+        linzen: Whether to keep main verbs and copulas only, and one random item a sentence, as
+            Linzen et al. (2016), section 2, do.
+        seed: Seed of that choice, which depends on it and on the sentence's text alone.
+    """
+    items: list[Item] = []
+    targets: list[Target] = []
+    dropped: Counter[Reason] = Counter()
+    sentence_count = token_count = 0
+    for name, tree in sentences:
+        agreeing, reasons = agreements(tree, scheme)
+        dropped.update(reasons)
+        if linzen and agreeing:
+            agreeing = _sample_one(tree, agreeing, seed, dropped)
+        items += [make_item(tree, pair, f"{name}:{pair.verb_idx}") for pair in agreeing]
+        targets += [pair.target for pair in agreeing]
+        sentence_count += 1
+        token_count += len(tree.words)
+    return Extraction(items, targets, dropped, sentence_count, token_count)
+
+
+def _sample_one(
+    tree: Tree, agreeing: Sequence[Agreement], seed: int, dropped: Counter[Reason]
+) -> list[Agreement]:
+    """Keep one agreement that is not an auxiliary's, at random; count the others in `dropped`."""
+    kept = [pair for pair in agreeing if pair.target != "aux"]
+    if len(kept) < len(agreeing):
+        dropped["auxiliary"] += len(agreeing) - len(kept)
+    if len(kept) > 1:
+        dropped["another item of its sentence was sampled"] += len(kept) - 1
+        kept = [kept[int(unit_hashes([" ".join(tree.words)], seed)[0] * len(kept))]]
+    return kept
+
+
+def make_item(tree: Tree, agreement: Agreement, item_id: str) -> Item:
+    """Return the row of `memgate.data.items.schema.FEATURES` for an agreement."""
+    subj_idx, verb_idx, label = agreement.subj_idx, agreement.verb_idx, agreement.label
+    return Item(
+        id=item_id,
+        text=" ".join(tree.words),
+        verb_idx=verb_idx,
+        subj_idx=subj_idx,
+        label=label,
+        tags=" ".join(tree.tags),
+        n_attractors=roles(tree.tags, subj_idx, verb_idx, label).count("attractor"),
+        verb=tree.words[verb_idx],
+        verb_alt=agreement.verb_alt,
+        condition=None,
+        good=None,
+        bad=None,
+    )

@@ -1,4 +1,4 @@
-"""Singular and plural: the labels, and the PTB tags that show them. Imports nothing heavy."""
+"""Singular and plural: the labels, and the PTB tags that show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles: what each word is for the dependency between subject and verb. Imports nothing heavy."""
+"""Roles: what each word is for the dependency between subject and verb."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ ROLES: tuple[Role, ...] = get_args(Role)
 and verb a common noun of the other number, one of the same number, another word; the verb."""
 
 NO_ROLE = -1
-"""The code of a word whose role is not known, or that stands behind the verb."""
+"""The code of a word whose role is unknown, or that follows the verb."""
 
 
 def roles(tags: Sequence[str], subj_idx: int, verb_idx: int, label: Label) -> list[Role]:
-    """Say what each word of a prefix is for the dependency.
+    """Return the role of each word of a prefix.
 
     Args:
         tags: PTB tags, at least `verb_idx` of them.
-        subj_idx: Place of the head of the subject.
-        verb_idx: Place of the agreeing verb; the prefix has this many words.
+        subj_idx: Index of the head of the subject.
+        verb_idx: Index of the agreeing verb; the prefix has this many words.
         label: Number of the subject.
 
     Returns:
@@ -39,35 +39,35 @@ def roles(tags: Sequence[str], subj_idx: int, verb_idx: int, label: Label) -> li
     ['before', 'subject', 'other', 'other', 'attractor']
     """
 
-    def role(place: int) -> Role:
-        if place <= subj_idx:
-            return "subject" if place == subj_idx else "before"
-        number = NOUN_NUMBER.get(tags[place])
+    def role(index: int) -> Role:
+        if index <= subj_idx:
+            return "subject" if index == subj_idx else "before"
+        number = NOUN_NUMBER.get(tags[index])
         if number is None:
             return "other"
         return "noun" if number == label else "attractor"
 
-    return [role(place) for place in range(verb_idx)]
+    return [role(index) for index in range(verb_idx)]
 
 
 def role_codes(
     tags: pa.Array | None, lengths: Index, subj_idx: Index, verb_idx: Index, labels: Index
 ) -> npt.NDArray[np.int8]:
-    """Say what each of many items' words is, as `roles` does of one; places in `ROLES`.
+    """Return the role of each word of many items, as `roles` does for one, as an index in `ROLES`.
 
     Args:
         tags: PTB tags of all words that are read, flat, null where unknown; or None.
         lengths: Words of each of the N items.
-        subj_idx: Place of the head of each subject, -1 where unknown.
-        verb_idx: Place of each verb; words from there on may be read too.
+        subj_idx: Index of the head of each subject, -1 where unknown.
+        verb_idx: Index of each verb; words from there on may be read too.
         labels: Number of each subject, 0 or 1.
 
     Returns:
-        A code a word, flat; `NO_ROLE` for all words of an item without a known subject, for an
-        intervening word without a tag, and behind the verb.
+        A code a word, flat; `NO_ROLE` for all words of an item whose subject is unknown, for an
+        intervening word without a tag, and after the verb.
     """
-    starts, place = np.cumsum(lengths) - lengths, np.arange(lengths.sum())
-    numbers = np.full(len(place), len(LABELS) + 1)
+    starts, index = np.cumsum(lengths) - lengths, np.arange(lengths.sum())
+    numbers = np.full(len(index), len(LABELS) + 1)
     if tags is not None:
         numbers = _noun_numbers(tags)
     # By label (the last row: unknown) and number of the word: singular, plural, no noun, no tag.
@@ -75,23 +75,23 @@ def role_codes(
     between = [[noun, attractor], [attractor, noun], [attractor, attractor]]
     table = np.array([[*nouns, other, NO_ROLE] for nouns in between], dtype=np.int8)
     codes: npt.NDArray[np.int8] = table[np.repeat(labels, lengths), numbers]
-    behind_verb = place - np.repeat(starts + verb_idx, lengths)
-    codes[behind_verb >= 0] = NO_ROLE
-    codes[behind_verb == 0] = ROLES.index("verb")
-    behind_subject = place - np.repeat(starts + subj_idx, lengths)
-    codes[behind_subject == 0] = ROLES.index("subject")
-    codes[behind_subject < 0] = ROLES.index("before")
+    after_verb = index - np.repeat(starts + verb_idx, lengths)
+    codes[after_verb >= 0] = NO_ROLE
+    codes[after_verb == 0] = ROLES.index("verb")
+    after_subject = index - np.repeat(starts + subj_idx, lengths)
+    codes[after_subject == 0] = ROLES.index("subject")
+    codes[after_subject < 0] = ROLES.index("before")
     codes[np.repeat(subj_idx < 0, lengths)] = NO_ROLE
     return codes
 
 
 def _noun_numbers(tags: pa.Array) -> Index:
-    """Return of each tag the place of its noun's number in `LABELS`; 2 for no noun, 3 for null."""
+    """Return the number of each tag as an index in `LABELS`; 2 if it is no noun's, 3 for null."""
     coded = tags.dictionary_encode()
     of_tag = [
         LABELS.index(NOUN_NUMBER[tag]) if tag in NOUN_NUMBER else len(LABELS)
         for tag in coded.dictionary.to_pylist()
     ]
-    of_tag.append(len(LABELS) + 1)  # the last, which -1 finds
+    of_tag.append(len(LABELS) + 1)  # the last entry, at index -1
     numbers: Index = np.array(of_tag)[pc.fill_null(coded.indices, -1).to_numpy()]
     return numbers

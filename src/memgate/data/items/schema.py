@@ -1,11 +1,15 @@
-"""One agreement item: its schema and its checks; and what a source is."""
+"""Agreement items: their schema, their checks and keys, and what a source of them is."""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypedDict
 
 import datasets
+import pandas as pd
+import pyarrow as pa
 
 from memgate.data.items.numbers import LABELS, SUBJECT_NUMBER, VERB_NUMBER, Label
 from memgate.data.items.roles import roles
@@ -67,11 +71,11 @@ class Source(Protocol):
         ...
 
 
-def item(row: Mapping[str, Any]) -> Item:
+def parse_item(row: Mapping[str, Any]) -> Item:
     """Check one row of agreement JSONL and bring it into the form of `FEATURES`.
 
-    `n_attractors` is counted from the tags where a row has none. Fields that the format doesn't
-    name are left out.
+    `n_attractors` is counted from the tags where a row has none. Fields that are not in `FEATURES`
+    are ignored, but for ``prefix``.
 
     Raises:
         InputError: What was expected and what came; the caller adds file and line.
@@ -79,7 +83,7 @@ def item(row: Mapping[str, Any]) -> Item:
     label = row.get("label")
     if label not in LABELS:
         raise InputError(f"label: expected 'sg' or 'pl', got {label!r}")
-    tokens, verb_idx = _sentence(row)
+    tokens, verb_idx = _tokens_and_verb(row)
     subj_idx = None
     if row.get("subj_idx") is not None:
         subj_idx = _index(row, "subj_idx", below=verb_idx)
@@ -107,8 +111,8 @@ def item(row: Mapping[str, Any]) -> Item:
     )
 
 
-def _sentence(row: Mapping[str, Any]) -> tuple[list[str], int]:
-    """Return the words that a row has, and how many of them are the prefix."""
+def _tokens_and_verb(row: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Return the tokens of a row, and how many of them are the prefix."""
     if row.get("text") is not None and row.get("verb_idx") is not None:
         tokens = _tokens(row, "text")
         verb_idx = _index(row, "verb_idx", below=len(tokens) + 1)
@@ -132,19 +136,17 @@ def _tokens(row: Mapping[str, Any], field: str) -> list[str]:
         raise InputError(f"{field}: expected a string, got {text!r}")
     tokens = text.split()
     if " ".join(tokens) != text or not tokens:
-        what = (
-            "other white space (two spaces, one at an end, a tab, …)"
-            if tokens
-            else "an empty string"
-        )
-        raise InputError(f"{field}: expected tokens joined by one space, got {what}")
+        got = "other white space (two spaces, one at an end, a tab, …)"
+        if not tokens:
+            got = "an empty string"
+        raise InputError(f"{field}: expected tokens joined by one space, got {got}")
     return tokens
 
 
 def _index(row: Mapping[str, Any], field: str, below: int) -> int:
     value = row[field]
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # pandas writes integers beside nulls as 3.0
+        value = int(value)  # pandas writes 3.0 for 3 in a column with nulls
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
         raise InputError(f"{field}: expected an integer from 0 to {below - 1}, got {value!r}")
     return value
@@ -178,3 +180,28 @@ def _check_tags(tags: Sequence[str], subj_idx: int | None, verb_idx: int, label:
     subject = SUBJECT_NUMBER.get(tags[subj_idx]) if subj_idx is not None else None
     if subject not in (None, label):
         raise InputError(f"label: {label!r} contradicts the subject's tag {tags[subj_idx or 0]!r}")
+
+
+def item_keys(table: pa.Table) -> pd.Series[str]:
+    """Return a key for each item that is the same in every file and table.
+
+    Args:
+        table: N items with the columns of `FEATURES`.
+
+    Returns:
+        N different keys: 16 hexadecimal digits of a hash of the sentence and the verb's index. A
+        repeated item has ``-2`` after its key the second time, and so on.
+
+    >>> table = pa.table({"text": ["a b", "a b", "a c"], "verb_idx": [1, 1, 1]})
+    >>> first, second, other = item_keys(table)
+    >>> second == first + "-2", len(first), other == first
+    (True, 16, False)
+    """
+    counts: Counter[str] = Counter()
+    keys = []
+    pairs = zip(table["text"].to_pylist(), table["verb_idx"].to_pylist(), strict=True)
+    for text, verb_idx in pairs:
+        key = hashlib.blake2b(f"{verb_idx} {text}".encode(), digest_size=8).hexdigest()
+        counts[key] += 1
+        keys.append(key if counts[key] == 1 else f"{key}-{counts[key]}")
+    return pd.Series(keys, dtype="string")

@@ -1,4 +1,4 @@
-"""Tasks: what is read of an agreement item, and what is asked. Imports no `datasets`."""
+"""Tasks: what a classifier reads of an agreement item, and what it predicts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ OTHER_TAG: Mapping[str, str] = MappingProxyType({"VBZ": "VBP", "VBP": "VBZ"})
 
 
 class TaskInputs(NamedTuple):
-    """Items that a task was posed on: N of them.
+    """What a task reads of agreement items, and the right answers: N of them.
 
     Attributes:
-        rows: Their places in the table, rising; the others lack what the task needs.
-        texts: What is read: the first `lengths` tokens of each, joined by one space.
+        rows: Indices of the items in their table, rising; the others lack what the task needs.
+        texts: The text of each; the task reads its first `lengths` tokens.
         tags: PTB tags of the texts in the same form, null where unknown.
-        lengths: Tokens that are read, at least 1.
+        lengths: Number of tokens that are read, at least 1.
         targets: The right answer, 0 or 1.
-        aligned: Whether word t of a text is in the place of word t of its item.
+        aligned: Whether token t of a text is token t of its item.
     """
 
     rows: Index
@@ -47,34 +47,39 @@ class TaskInputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """What a classifier reads, and what it is asked.
+    """What a classifier reads of an item, and what it predicts.
 
     Attributes:
         name: Its name in configurations.
         reads: What is read, in words.
-        asks: What is asked, in a word: names the answer of a served model.
+        predicts: What is predicted, in a word: the column of a served model's predictions.
         answers: What the targets 0 and 1 mean, as files write it.
         words: The same in full.
         needs: What an item must have for it, in words.
-        pose: From N agreement items (a table with the columns of
-        `memgate.data.items.schema.FEATURES`)
-            and the seed of what is drawn to what is read and asked.
+        make_inputs: Makes the inputs of a table with the columns of
+            `memgate.data.items.schema.FEATURES`, from it and the seed of what is random.
     """
 
     name: TaskName
     reads: str
-    asks: str
+    predicts: str
     answers: tuple[str, str]
     words: tuple[str, str]
     needs: str
     make_inputs: Callable[[pa.Table, int], TaskInputs]
 
+    @property
+    def asks(self) -> str:
+        """`predicts`, by the name that is in the code of models stored before it had this one."""
+        return self.predicts
 
-class _Row(NamedTuple):
-    """An item, as far as tasks need it; `forms` are the verb and its form of the other number.
 
-    They are None unless both are known and differ: else some verbs would come with one label only.
-    Of 4,899 items in Linzen et al.'s files 11 have a word such as "lie" as both.
+class _TaskItem(NamedTuple):
+    """An item, as far as tasks need it.
+
+    `forms` are the verb and its form of the other number, or None unless both are known and differ:
+    else some verbs would come with one label only. Of 4,899 items in Linzen et al.'s files 11 have
+    a word such as "lie" as both.
     """
 
     words: list[str]
@@ -84,17 +89,18 @@ class _Row(NamedTuple):
     forms: tuple[str, str] | None
 
 
-def _rows(table: pa.Table) -> Iterator[_Row]:
+def _task_items(table: pa.Table) -> Iterator[_TaskItem]:
     names = ("text", "tags", "verb_idx", "label", "verb", "good", "verb_alt", "bad")
     columns = (table[name].to_pylist() for name in names)
-    for text, tags, verb_idx, label, verb, good, alternative, bad in zip(*columns, strict=True):
-        forms = verb or good, alternative or bad
-        yield _Row(
+    for text, tags, verb_idx, label, verb, good, verb_alt, bad in zip(*columns, strict=True):
+        forms = verb or good, verb_alt or bad
+        differ = all(map(_is_token, forms)) and forms[0].lower() != forms[1].lower()
+        yield _TaskItem(
             text.split(" "),
             None if tags is None else tags.split(" "),
             verb_idx,
             LABELS[label],
-            forms if all(map(_is_token, forms)) and forms[0].lower() != forms[1].lower() else None,
+            forms if differ else None,
         )
 
 
@@ -102,7 +108,7 @@ def _is_token(form: str | None) -> bool:
     return form is not None and len(form.split()) == 1
 
 
-def _number(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001  nothing is drawn
+def _number(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001  nothing is random
     return TaskInputs(
         np.arange(len(table)),
         table["text"].combine_chunks(),
@@ -113,87 +119,92 @@ def _number(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001  nothing 
 
 
 def _inflection(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001
-    """Append the verb's singular form, always in lower case and tagged VBZ, whatever is asked."""
-    made = []
-    for place, row in enumerate(_rows(table)):
-        if row.forms is not None:
-            target = LABELS.index(row.label)
-            words = [*row.words[: row.verb_idx], row.forms[target].lower()]
-            tags = None if row.tags is None else [*row.tags[: row.verb_idx], "VBZ"]
-            made.append(_Made.of(place, words, tags, target))
-    return _task_inputs(made)
+    """Append the verb's singular form, always in lower case and tagged VBZ, whatever the label."""
+    inputs = []
+    for row, item in enumerate(_task_items(table)):
+        if item.forms is not None:
+            target = LABELS.index(item.label)
+            words = [*item.words[: item.verb_idx], item.forms[target].lower()]
+            tags = None if item.tags is None else [*item.tags[: item.verb_idx], "VBZ"]
+            inputs.append(_Input.join(row, words, tags, target))
+    return _task_inputs(inputs)
 
 
 def _grammaticality(table: pa.Table, seed: int) -> TaskInputs:
-    """Flip the verb of half of the sentences: which ones depends on seed and sentence alone."""
-    made = []
-    for place, row in enumerate(_rows(table)):
-        if row.forms is None:
+    """Flip the verb of half of the sentences, chosen by seed and sentence alone."""
+    inputs = []
+    for row, item in enumerate(_task_items(table)):
+        if item.forms is None:
             continue
-        verb, other = row.forms
-        words = row.words if row.verb_idx < len(row.words) else [*row.words, verb]
-        tags = row.tags
+        verb, other_form = item.forms
+        words, tags = item.words, item.tags
+        if item.verb_idx == len(words):
+            words = [*words, verb]
         if tags is not None and len(tags) < len(words):
-            tags = [*tags, "VBZ" if row.label == "sg" else "VBP"]
-        flipped = _sampled(" ".join(words), row.verb_idx, seed)
+            tags = [*tags, "VBZ" if item.label == "sg" else "VBP"]
+        flipped = _is_flipped(" ".join(words), item.verb_idx, seed)
         if flipped:
-            words, tags = _flip(words, tags, row.verb_idx, other)
-        made.append(_Made.of(place, words, tags, int(flipped)))
-    return _task_inputs(made)
+            words, tags = _flip(words, tags, item.verb_idx, other_form)
+        inputs.append(_Input.join(row, words, tags, int(flipped)))
+    return _task_inputs(inputs)
 
 
-def _sampled(sentence: str, verb_idx: int, seed: int) -> bool:
+def _is_flipped(sentence: str, verb_idx: int, seed: int) -> bool:
     digest = hashlib.blake2b(f"{seed} {verb_idx} {sentence}".encode(), digest_size=1).digest()
     return bool(digest[0] & 1)
 
 
 def _flip(
-    words: list[str], tags: list[str] | None, place: int, other: str
+    words: list[str], tags: list[str] | None, verb_idx: int, other_form: str
 ) -> tuple[list[str], list[str] | None]:
     """Put a verb into the other number: the form (in the same case), and its tag."""
-    verb = words[place]
+    verb = words[verb_idx]
     if verb in OTHER_TAG:
-        other = OTHER_TAG[verb]
+        other_form = OTHER_TAG[verb]
     elif verb[:1].isupper():
-        other = other.upper() if verb.isupper() and len(verb) > 1 else other.capitalize()
-    words = [*words[:place], other, *words[place + 1 :]]
+        is_capitals = verb.isupper() and len(verb) > 1
+        other_form = other_form.upper() if is_capitals else other_form.capitalize()
+    words = [*words[:verb_idx], other_form, *words[verb_idx + 1 :]]
     if tags is not None:
-        tags = [*tags[:place], OTHER_TAG.get(tags[place], tags[place]), *tags[place + 1 :]]
+        tag = tags[verb_idx]
+        tags = [*tags[:verb_idx], OTHER_TAG.get(tag, tag), *tags[verb_idx + 1 :]]
     return words, tags
 
 
 def _nouns(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001
-    made = []
-    for place, row in enumerate(_rows(table)):
-        if row.tags is None:
+    inputs = []
+    for row, item in enumerate(_task_items(table)):
+        if item.tags is None:
             continue
-        before = zip(row.words[: row.verb_idx], row.tags, strict=False)
-        nouns = [(word, tag) for word, tag in before if tag in NOUN_NUMBER]
+        prefix = zip(item.words[: item.verb_idx], item.tags, strict=False)
+        nouns = [(word, tag) for word, tag in prefix if tag in NOUN_NUMBER]
         if nouns:
             words, tags = (list(part) for part in zip(*nouns, strict=True))
-            made.append(_Made.of(place, words, tags, LABELS.index(row.label)))
-    return _task_inputs(made)._replace(aligned=False)
+            inputs.append(_Input.join(row, words, tags, LABELS.index(item.label)))
+    return _task_inputs(inputs)._replace(aligned=False)
 
 
-class _Made(NamedTuple):
-    """One posed item; its words joined, for 200,000 lists of them would take 0.8 GB."""
+class _Input(NamedTuple):
+    """What is read of one item; its words joined, for 200,000 lists of them would take 0.8 GB."""
 
-    place: int
+    row: int
     text: str
     tags: str | None
     length: int
     target: int
 
     @classmethod
-    def of(cls, place: int, words: Sequence[str], tags: Sequence[str] | None, target: int) -> _Made:
-        symbols = None if tags is None else " ".join(tags)
-        return cls(place, " ".join(words), symbols, len(words), target)
+    def join(
+        cls, row: int, words: Sequence[str], tags: Sequence[str] | None, target: int
+    ) -> _Input:
+        joined_tags = None if tags is None else " ".join(tags)
+        return cls(row, " ".join(words), joined_tags, len(words), target)
 
 
-def _task_inputs(made: Sequence[_Made]) -> TaskInputs:
-    places, texts, tags, lengths, targets = zip(*made, strict=True) if made else ((),) * 5
+def _task_inputs(inputs: Sequence[_Input]) -> TaskInputs:
+    rows, texts, tags, lengths, targets = zip(*inputs, strict=True) if inputs else ((),) * 5
     return TaskInputs(
-        np.array(places, dtype=np.int64),
+        np.array(rows, dtype=np.int64),
         pa.array(texts, pa.string()),
         pa.array(tags, pa.string()),
         np.array(lengths, dtype=np.int64),
@@ -202,18 +213,18 @@ def _task_inputs(made: Sequence[_Made]) -> TaskInputs:
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    numbers: npt.NDArray[np.int64] = column.to_numpy().astype(np.int64)
-    return numbers
+    integers: npt.NDArray[np.int64] = column.to_numpy().astype(np.int64)
+    return integers
 
 
-WORDS = ("singular", "plural")
+NUMBER_WORDS = ("singular", "plural")
 
 NUMBER = Task(
     name="number",
     reads="the words before the verb",
-    asks="number",
+    predicts="number",
     answers=LABELS,
-    words=WORDS,
+    words=NUMBER_WORDS,
     needs="a prefix",
     make_inputs=_number,
 )
@@ -222,18 +233,18 @@ NUMBER = Task(
 INFLECTION = Task(
     name="inflection",
     reads="the words before the verb and the verb's singular form",
-    asks="number",
+    predicts="number",
     answers=LABELS,
-    words=WORDS,
+    words=NUMBER_WORDS,
     needs="both forms of their verb",
     make_inputs=_inflection,
 )
-"""Verb inflection (Linzen et al. 2016, section 5): the verb is known, and its number is asked."""
+"""Verb inflection (Linzen et al. 2016, section 5): the verb is known, its number is predicted."""
 
 GRAMMATICALITY = Task(
     name="grammaticality",
     reads="the whole sentence",
-    asks="judgment",
+    predicts="judgment",
     answers=("grammatical", "ungrammatical"),
     words=("grammatical", "ungrammatical"),
     needs="both forms of their verb",
@@ -244,9 +255,9 @@ GRAMMATICALITY = Task(
 NOUNS = Task(
     name="nouns",
     reads="the common nouns before the verb",
-    asks="number",
+    predicts="number",
     answers=LABELS,
-    words=WORDS,
+    words=NUMBER_WORDS,
     needs="tags and a noun",
     make_inputs=_nouns,
 )

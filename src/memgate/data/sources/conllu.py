@@ -1,4 +1,4 @@
-"""CoNLL-U files in, parsed sentences out; what is malformed is named with its line."""
+"""CoNLL-U files in, parsed sentences out; errors name the line."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from conllu.parser import (
     parse_line,
 )
 
-from memgate.data.items.dependencies import ROOT, Sentence, Tree
+from memgate.data.items.dependencies import ROOT, ParsedSentence, Tree
 from memgate.errors import InputError
 
 GZIP = b"\x1f\x8b"
 
 FIELDS = DEFAULT_FIELDS[:8]
-"""ID to DEPREL; DEPS and MISC are not needed, and with FEATS take half of the time to parse."""
+"""ID to DEPREL. DEPS and MISC are not needed; with FEATS they take half of the time to parse."""
 
 PARSERS = {field: DEFAULT_FIELD_PARSERS[field] for field in ("id", "head")}
 
 
-class Word(NamedTuple):
+class ConlluWord(NamedTuple):
     """A syntactic word: no multiword token, no empty node.
 
     Attributes:
@@ -46,17 +46,17 @@ class Word(NamedTuple):
     relation: str
 
 
-def read(path: str) -> Iterator[Sentence]:
+def read(path: str) -> Iterator[ParsedSentence]:
     """Yield the sentences of a CoNLL-U file, gzipped or not.
 
-    Multiword tokens (ID ``1-2``) and empty nodes (``8.1``) are passed over. The tags are those of
-    XPOS, in English treebanks PTB's. A sentence without ``sent_id`` is named by the file
-    and the line of its first word.
+    Multiword tokens (ID ``1-2``) and empty nodes (``8.1``) are skipped. The tags are those of XPOS,
+    in English treebanks PTB's. A sentence without ``sent_id`` gets the name of the file and the
+    line of its first word.
 
     Raises:
         InputError: The file is not UTF-8 or malformed, with the line; or it can't be read.
     """
-    words: list[Word] = []
+    words: list[ConlluWord] = []
     name: str | None = None
     for number, line in _lines(path):
         if line.startswith("#"):
@@ -94,7 +94,7 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: can't be read after line {number}: {error}") from error
 
 
-def _word(line: str, path: str, number: int, expected: int) -> Word | None:
+def _word(line: str, path: str, number: int, expected: int) -> ConlluWord | None:
     """Parse a line; None if it is a multiword token or an empty node."""
     where, columns = f"{path}, line {number}", line.split("\t")
     if len(columns) != len(DEFAULT_FIELDS):
@@ -111,10 +111,10 @@ def _word(line: str, path: str, number: int, expected: int) -> Word | None:
         raise InputError(f"{where}: expected the ID {expected}, got {columns[0]!r}")
     if token["head"] is None:
         raise InputError(f"{where}: expected a HEAD, got {columns[6]!r}")
-    return Word(number, token["form"], token["xpos"], token["head"], token["deprel"])
+    return ConlluWord(number, token["form"], token["xpos"], token["head"], token["deprel"])
 
 
-def _sentence(words: Sequence[Word], name: str | None, path: str) -> Sentence:
+def _sentence(words: Sequence[ConlluWord], name: str | None, path: str) -> ParsedSentence:
     for word in words:
         if not 0 <= word.head <= len(words):
             raise InputError(
@@ -127,4 +127,4 @@ def _sentence(words: Sequence[Word], name: str | None, path: str) -> Sentence:
         heads=[word.head - 1 if word.head else ROOT for word in words],
         relations=[word.relation for word in words],
     )
-    return Sentence(name or f"{Path(path).name}:{words[0].line}", tree)
+    return ParsedSentence(name or f"{Path(path).name}:{words[0].line}", tree)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from memgate.data.items.schema import SPLITS, Source
 from memgate.errors import InputError
 
-SAME = 6
-"""Words from which on two equal prefixes are taken for one sentence.
+MIN_WORDS = 6
+"""Two equal prefixes of at least so many words are taken for one sentence.
 
 Of the prefixes in ``numpred.val`` with fewer words 22% are also in a held-out file ("it", "there"),
 of those with 6 or more 0.2%: 15 of 6,738.
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 class Joined:
     """The items of several sources, split by split, in their order.
 
-    A training item with a prefix of at least 6 words that a held-out item of any of the sources has
-    too, written alike but for its case, is left out. So it isn't where one file has a rare word's
-    tag and another the word ("he was VBN in 1987 for", "he was lambasted in 1987 for"). In
+    A training item is left out if its prefix has at least 6 words and is, but for its case, the
+    prefix of a held-out item of any of the sources. This misses pairs where one file has a rare
+    word's tag and another the word ("he was VBN in 1987 for", "he was lambasted in 1987 for"). In
     ``configs/data/linzen2016.yaml`` 42 prefixes of the training files (0.1%) equal one of the test
-    files at all places where neither has a tag, and at 6 such places or more: 33 in
-    ``numpred.test``, 6 in ``linzen_testset_attr0`` (of 1,970), 3 in ``linzen_wiki_test``; with 4
-    places or more 145, of which most are chance ("the NNS in the silent hill series").
+    files at all positions where neither has a tag, and at 6 such positions or more: 33 in
+    ``numpred.test``, 6 in ``linzen_testset_attr0`` (of 1,970), 3 in ``linzen_wiki_test``. With 4
+    positions or more there are 145, most of them by chance ("the NNS in the silent hill series").
 
     Args:
-        sources: What is joined; each has all three splits.
+        sources: The sources; each has all three splits.
         max_words: Words of the longest prefix that is kept; None for any. Linzen et al. (2016)
             leave out sentences of 50 words and more.
 
@@ -54,11 +54,12 @@ class Joined:
         """Return the splits ``train``, ``validation`` and ``test``.
 
         Raises:
-            InputError: As the sources; or nothing is left of a split.
+            InputError: As the sources; or a split has no items that are kept.
         """
         loaded = [source.load() for source in self.sources]
         joined = {
-            split: datasets.concatenate_datasets([one[split] for one in loaded]) for split in SPLITS
+            split: datasets.concatenate_datasets([splits[split] for splits in loaded])
+            for split in SPLITS
         }
         prefixes = {split: _prefixes(items) for split, items in joined.items()}
         kept = {split: self._short(prefixes[split]) for split in SPLITS}
@@ -66,28 +67,27 @@ class Joined:
             prefix
             for split in SPLITS[1:]
             for prefix in prefixes[split]
-            if prefix.count(" ") + 1 >= SAME
+            if prefix.count(" ") + 1 >= MIN_WORDS
         }
-        again = np.array([prefix in held_out for prefix in prefixes["train"]])
-        if again.any():
+        repeated = np.array([prefix in held_out for prefix in prefixes["train"]])
+        if repeated.any():
             log.warning(
-                "left out %d training items whose prefix is in validation or test", again.sum()
+                "left out %d training items whose prefix is in validation or test", repeated.sum()
             )
-        kept["train"] &= ~again
+        kept["train"] &= ~repeated
         return datasets.DatasetDict(
-            {split: self._rest(split, items, kept[split]) for split, items in joined.items()}
+            {split: _select(split, items, kept[split]) for split, items in joined.items()}
         )
 
     def _short(self, prefixes: list[str]) -> npt.NDArray[np.bool_]:
         words = np.array([prefix.count(" ") + 1 for prefix in prefixes])
         return words <= (self.max_words or words.max(initial=0))
 
-    def _rest(
-        self, split: str, items: datasets.Dataset, kept: npt.NDArray[np.bool_]
-    ) -> datasets.Dataset:
-        if not kept.any():
-            raise InputError(f"{split}: expected items that are kept, got none of {len(items)}")
-        return items if kept.all() else items.select(np.flatnonzero(kept)).flatten_indices()
+
+def _select(split: str, items: datasets.Dataset, kept: npt.NDArray[np.bool_]) -> datasets.Dataset:
+    if not kept.any():
+        raise InputError(f"{split}: expected items that are kept, got none of {len(items)}")
+    return items if kept.all() else items.select(np.flatnonzero(kept)).flatten_indices()
 
 
 def _prefixes(items: datasets.Dataset) -> list[str]:

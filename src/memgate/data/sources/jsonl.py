@@ -18,20 +18,19 @@ import pyarrow.compute as pc
 
 from memgate.data import files
 from memgate.data.items import numbers, schema
-from memgate.data.items.schema import FEATURES, item
+from memgate.data.items.schema import FEATURES, SPLITS, parse_item
 from memgate.errors import InputError
 
 OnError = Literal["stop", "skip"]
 
-WHAT = "agreement JSONL"
-
-CHECKED = datasets.Features(
+CHECKED_FEATURES = datasets.Features(
     {
         **FEATURES,
         "line": datasets.Value("int64"),
         "problem": datasets.Value("string"),
     }
 )
+"""An item, or the line number and the problem of a bad row."""
 
 log = logging.getLogger(__name__)
 
@@ -73,31 +72,31 @@ class JsonLines:
         """
         if self.repository and not Path(self.repository).is_dir():
             files.require_hub(self.repository, self.revision)
-        return _apart({split: self._split(split) for split in self.patterns})
+        return _without_held_out({split: self._split(split) for split in SPLITS})
 
     def _split(self, split: str) -> datasets.Dataset:
-        patterns = self.patterns[split]
-        if self.repository is None:
+        patterns, repository = self.patterns[split], self.repository
+        if repository is None:
             if not patterns:
                 raise InputError(f"{split}: expected files or a repository, got neither")
             return read(patterns, self.on_error)
         if not patterns:
-            return _checked(self._own_split(self.repository, split), self.on_error)
-        if Path(self.repository).is_dir():
-            return read([str(Path(self.repository) / p) for p in patterns], self.on_error)
-        root = f"hf://datasets/{self.repository}" + (f"@{self.revision}" if self.revision else "")
-        found = [path for pattern in patterns for path in _hub_matches(f"{root}/{pattern}")]
-        return _checked(_lines(list(dict.fromkeys(found))), self.on_error)
+            return _good_rows(self._repository_split(repository, split), self.on_error)
+        if Path(repository).is_dir():
+            return read([str(Path(repository) / pattern) for pattern in patterns], self.on_error)
+        root = f"hf://datasets/{repository}" + (f"@{self.revision}" if self.revision else "")
+        paths = [path for pattern in patterns for path in _hub_paths(f"{root}/{pattern}")]
+        return _good_rows(_checked_files(list(dict.fromkeys(paths))), self.on_error)
 
-    def _own_split(self, repository: str, split: str) -> dict[str, datasets.Dataset]:
+    def _repository_split(self, repository: str, split: str) -> dict[str, datasets.Dataset]:
         with files.reported(repository):
-            # A local folder's splits are cached under its name, whatever they hold by now.
-            local = Path(repository).is_dir()
+            # `datasets` caches a local folder's splits by its name, whatever its files hold now.
+            is_local = Path(repository).is_dir()
             loaded = datasets.load_dataset(
                 repository,
                 revision=self.revision,
-                download_mode="force_redownload" if local else None,
-                verification_mode="no_checks" if local else None,
+                download_mode="force_redownload" if is_local else None,
+                verification_mode="no_checks" if is_local else None,
             )
         if split not in loaded:
             raise InputError(
@@ -107,11 +106,11 @@ class JsonLines:
         rows = loaded[split]
         label = rows.features.get("label")
         names = label.names if isinstance(label, datasets.ClassLabel) else None
-        return {f"{repository} ({split})": _map(rows, _check_rows, names=names)}
+        return {f"{repository} ({split})": _map(rows, _check_rows, label_names=names)}
 
 
-def _apart(splits: dict[str, datasets.Dataset]) -> datasets.DatasetDict:
-    """Leave the sentences of validation and test out of training."""
+def _without_held_out(splits: dict[str, datasets.Dataset]) -> datasets.DatasetDict:
+    """Remove the items from training whose sentences are in validation or test."""
     train = splits["train"]
     held_out = pa.concat_arrays([_texts(splits[split]) for split in ("validation", "test")])
     shared = pc.is_in(_texts(train), value_set=held_out).to_numpy(zero_copy_only=False)
@@ -141,24 +140,24 @@ def read(patterns: Iterable[str], on_error: OnError = "stop") -> datasets.Datase
     Raises:
         InputError: A file is missing, empty or not UTF-8, or a row is bad; with file and line.
     """
-    return _checked(_lines(files.paths(patterns, WHAT)), on_error)
+    return _good_rows(_checked_files(files.paths(patterns, "agreement JSONL")), on_error)
 
 
-def _hub_matches(pattern: str) -> list[str]:
+def _hub_paths(pattern: str) -> list[str]:
     with files.reported(pattern):
-        found = huggingface_hub.HfFileSystem().glob(pattern)
-    if not found:
+        paths = huggingface_hub.HfFileSystem().glob(pattern)
+    if not paths:
         raise InputError(f"{pattern}: expected a file of agreement JSONL, found none")
-    return [f"hf://{path}" for path in sorted(found)]
+    return [f"hf://{path}" for path in sorted(paths)]
 
 
-def _lines(found: Sequence[str]) -> dict[str, datasets.Dataset]:
-    return {path: _map(files.lines(path), _check_lines) for path in found}
+def _checked_files(paths: Sequence[str]) -> dict[str, datasets.Dataset]:
+    return {path: _map(files.lines(path), _check_lines) for path in paths}
 
 
 @functools.cache
 def _rules() -> str:
-    """Return a digest of the checks, so that `datasets` doesn't answer from an outdated cache."""
+    """Return a digest of the checks, so that `datasets` doesn't use an outdated cache."""
     return files.digest(schema, numbers, sys.modules[__name__])
 
 
@@ -168,31 +167,31 @@ def _map(dataset: datasets.Dataset, check: Any, **options: Any) -> datasets.Data
         batched=True,
         with_indices=True,
         remove_columns=dataset.column_names,
-        features=CHECKED,
+        features=CHECKED_FEATURES,
         fn_kwargs={"rules": _rules(), **options},
     )
 
 
 def _check_lines(
     batch: Mapping[str, list[str]],
-    places: Sequence[int],
+    indices: Sequence[int],
     rules: str,  # noqa: ARG001  part of the cache's key
 ) -> dict[str, list[Any]]:
-    lines = zip(batch["text"], places, strict=True)
-    return _columns([_check_line(line, place + 1) for line, place in lines if line.strip()])
+    lines = zip(batch["text"], indices, strict=True)
+    return _columns([_check_line(line, index + 1) for line, index in lines if line.strip()])
 
 
 def _check_rows(
     batch: Mapping[str, list[Any]],
-    places: Sequence[int],
+    indices: Sequence[int],
     rules: str,  # noqa: ARG001  part of the cache's key
-    names: Sequence[str] | None,
+    label_names: Sequence[str] | None,
 ) -> dict[str, list[Any]]:
-    if names is not None:  # a ClassLabel, whose order is the repository's own; null is None or -1
-        name_of = dict(enumerate(names))
+    if label_names is not None:  # a ClassLabel in the repository's own order; null is None or -1
+        name_of = dict(enumerate(label_names))
         batch = {**batch, "label": [name_of.get(label) for label in batch["label"]]}
     rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-    return _columns([_check(row, place + 1) for row, place in zip(rows, places, strict=True)])
+    return _columns([_check_row(row, index + 1) for row, index in zip(rows, indices, strict=True)])
 
 
 def _check_line(line: str, number: int) -> dict[str, Any]:
@@ -201,54 +200,59 @@ def _check_line(line: str, number: int) -> dict[str, Any]:
         if r"\ud" in line.lower():  # half of a surrogate pair is no text and can't be stored
             json.dumps(row, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        why = (
-            f"{error.msg} at column {error.colno}" if isinstance(error, JSONDecodeError) else error
-        )
-        return {"line": number, "problem": f"expected JSON, got {_short(line)} ({why})"}
+        reason: object = error
+        if isinstance(error, JSONDecodeError):
+            reason = f"{error.msg} at column {error.colno}"
+        return {"line": number, "problem": f"expected JSON, got {_short(line)} ({reason})"}
     if not isinstance(row, dict):
         return {"line": number, "problem": f"expected a JSON object, got {_short(line)}"}
-    return _check(row, number)
+    return _check_row(row, number)
 
 
 def _short(line: str) -> str:
     return repr(line if len(line) <= 40 else line[:39] + "…")
 
 
-def _check(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _check_row(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     try:
-        return {**item(row), "line": number}
+        return {**parse_item(row), "line": number}
     except InputError as error:
         return {"line": number, "problem": str(error)}
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row.get(name) for row in rows] for name in CHECKED}
+    return {name: [row.get(name) for row in rows] for name in CHECKED_FEATURES}
 
 
-def _checked(parts: Mapping[str, datasets.Dataset], on_error: OnError) -> datasets.Dataset:
-    """Join the parts without their bad rows; each part's key says where it comes from."""
-    kept, problems = [], []
-    for where, part in parts.items():
-        if len(part) == 0:
+def _good_rows(tables: Mapping[str, datasets.Dataset], on_error: OnError) -> datasets.Dataset:
+    """Join checked tables without their bad rows.
+
+    Args:
+        tables: By the file or repository that each comes from, for messages.
+        on_error: See `read`.
+    """
+    parts, problems = [], []
+    for where, table in tables.items():
+        if len(table) == 0:
             raise InputError(f"{where}: expected agreement items, found none")
-        column = part.with_format("arrow")[:]["problem"]
-        good = column.is_null().to_numpy()
+        part = table
+        good = table.with_format("arrow")[:]["problem"].is_null().to_numpy()
         if not good.all():
-            bad = part.select((~good).nonzero()[0])
+            bad = table.select((~good).nonzero()[0])
             problems += [
                 f"{where}, line {row['line']}: {row['problem']}"
                 for row in bad.select_columns(["line", "problem"])
             ]
-            part = part.select(good.nonzero()[0]).flatten_indices()  # noqa: PLW2901
-        kept.append(part.remove_columns(["line", "problem"]))
+            part = table.select(good.nonzero()[0]).flatten_indices()
+        parts.append(part.remove_columns(["line", "problem"]))
     if problems and on_error == "stop":
         more = f" (and {len(problems) - 1} more bad rows)" if len(problems) > 1 else ""
         raise InputError(problems[0] + more)
     for problem in problems:
         log.warning("left out: %s", problem)
-    joined = datasets.concatenate_datasets(kept)
+    joined = datasets.concatenate_datasets(parts)
     if problems:
         log.warning("left out %d bad rows, kept %d", len(problems), len(joined))
     if len(joined) == 0:
-        raise InputError(f"{', '.join(parts)}: expected agreement items, found none")
+        raise InputError(f"{', '.join(tables)}: expected agreement items, found none")
     return joined

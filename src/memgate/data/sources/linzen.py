@@ -16,8 +16,8 @@ from memgate.data import files
 from memgate.data.items import dependencies, numbers, schema
 from memgate.data.items.dependencies import inflections
 from memgate.data.items.numbers import VERB_NUMBER
-from memgate.data.items.schema import FEATURES, SPLITS, Item, item
-from memgate.data.splits import cut
+from memgate.data.items.schema import FEATURES, SPLITS, Item, parse_item
+from memgate.data.splits import split_by_hash
 from memgate.errors import InputError
 
 ELSEWHERE = (
@@ -25,7 +25,7 @@ ELSEWHERE = (
     "local copy"
 )
 
-COLUMNS = (
+TSV_COLUMNS = (
     *("sentence", "orig_sentence", "pos_sentence", "verb", "subj_pos", "verb_pos"),
     *("subj_index", "verb_index", "n_diff_intervening"),
 )
@@ -40,28 +40,27 @@ class Linzen:
 
     **The full TSV**, ``agr_50_mostcommon_10K.tsv`` (1.6 million sentences; the authors' repository
     TalLinzen/rnn_agreement links to it): sentence, tags, subject, verb and attractors of each item.
-    **The simple files**, ``numpred.*``: the verb's tag, a tab, the prefix; nothing is known of the
-    subject. In ``numpred.test.k`` every item has k attractors and no other intervening noun. In
-    both, words outside the 10,000 commonest are their PTB tag in capitals, and the rest is lower
-    case.
+    **The simple files**, ``numpred.*``: the verb's tag, a tab, the prefix; the subject is unknown.
+    In ``numpred.test.k`` every item has k attractors and no other intervening noun. In both,
+    words outside the 10,000 most frequent ones are written as their PTB tag in capitals, and the
+    rest is lower case.
 
-    **Shares.** Where `validation` or `test` is a number, that share of the items in the files of
-    `train` goes there: an item's place in [0, 1) is a hash of the seed and of its text (the
-    sentence, or the prefix where only that is known), and from the bottom come training, validation
-    and test. So equal texts stay together, and neither the order of the files nor further files
-    move an item. The defaults are the authors' sizes: 90% test, 1% validation, 9% training (their
-    rnn_model.py shuffles and trains on a tenth, of which Keras holds out a tenth).
+    **Proportions.** Where `validation` or `test` is a number, that proportion of the items in the
+    files of `train` goes there, by a hash of the text (see `memgate.data.splits`). The text is the
+    sentence, or the prefix where only that is known. The defaults are the authors' sizes: 90% test,
+    1% validation, 9% training (their rnn_model.py shuffles and trains on a tenth, of which Keras
+    holds out a tenth).
 
     Args:
         train: Files, gzipped or not: paths or globs (``$NAME`` and ``~`` are replaced) or URLs.
-        validation: Files of the validation split, or its share of the files of `train`.
-        test: Files of the test split, or its share.
+        validation: Files of the validation split, or its proportion of the files of `train`.
+        test: Files of the test split, or its proportion.
         masked: Whether rare words of the full TSV are read as their tag, or else as they were
             (``orig_sentence``, lower case). The simple files are masked.
-        seed: Seed of the shares.
+        seed: Seed of the split into proportions.
 
     Raises:
-        InputError: A share is out of its range.
+        InputError: A proportion is out of its range.
     """
 
     def __init__(
@@ -73,16 +72,20 @@ class Linzen:
         seed: int = 0,
     ) -> None:
         self.files: dict[str, Sequence[str]] = {"train": train}
-        self.shares: dict[str, float] = {}
-        for name, given in (("validation", validation), ("test", test)):
-            if not isinstance(given, int | float):
-                self.files[name] = given
-            elif 0 < given < 1:
-                self.shares[name] = given
+        self.proportions: dict[str, float] = {}
+        for name, value in (("validation", validation), ("test", test)):
+            if not isinstance(value, int | float):
+                self.files[name] = value
+            elif 0 < value < 1:
+                self.proportions[name] = value
             else:
-                raise InputError(f"{name}: expected files, or a share between 0 and 1; got {given}")
-        if sum(self.shares.values()) >= 1:
-            raise InputError(f"validation + test: expected shares below 1, got {self.shares}")
+                raise InputError(
+                    f"{name}: expected files, or a proportion between 0 and 1; got {value}"
+                )
+        if sum(self.proportions.values()) >= 1:
+            raise InputError(
+                f"validation + test: expected proportions below 1, got {self.proportions}"
+            )
         self.masked = masked
         self.seed = seed
 
@@ -91,12 +94,12 @@ class Linzen:
 
         Raises:
             InputError: A file is missing, empty or can't be fetched; a row is malformed, or its
-                label contradicts the verb's tag, with file and line; or a share is empty.
+                label contradicts the verb's tag, with file and line; or a split is empty.
         """
         splits = {name: read(patterns, self.masked) for name, patterns in self.files.items()}
-        if self.shares:
-            shares = {"train": 1 - sum(self.shares.values()), **self.shares}
-            splits |= cut(splits["train"], shares, self.seed)
+        if self.proportions:
+            proportions = {"train": 1 - sum(self.proportions.values()), **self.proportions}
+            splits |= split_by_hash(splits["train"], proportions, self.seed)
         return datasets.DatasetDict({name: splits[name] for name in SPLITS})
 
 
@@ -112,26 +115,26 @@ def read(patterns: Iterable[str], masked: bool = True) -> datasets.Dataset:
     """
     if isinstance(patterns, str):
         raise InputError(f"expected a list of files, got one string: {patterns!r}")
-    found = files.paths(patterns, "Linzen et al.'s items")
-    if not found:
+    paths = files.paths(patterns, "Linzen et al.'s items")
+    if not paths:
         raise InputError("expected files of Linzen et al.'s items, got none")
-    return datasets.concatenate_datasets([_read_one(path, masked) for path in found])
+    return datasets.concatenate_datasets([_read_file(path, masked) for path in paths])
 
 
-def _read_one(path: str, masked: bool) -> datasets.Dataset:
+def _read_file(path: str, masked: bool) -> datasets.Dataset:
     try:
         lines = files.lines(path)
+        first = lines[0]["text"].split("\t")
         options: dict[str, Any] = {
             "path": path,
             "rules": files.digest(dependencies, schema, numbers, sys.modules[__name__]),
         }
-        check: Any = _simple_rows
-        first = lines[0]["text"].split("\t")
+        parse: Any = _parse_simple_batch
         if "verb_pos" in first:
-            check = _full_rows
-            options |= {"header": _header(first, path), "masked": masked}
+            parse = _parse_full_batch
+            options |= {"header": _check_header(first, path), "masked": masked}
         items = lines.map(
-            check,
+            parse,
             batched=True,
             with_indices=True,
             remove_columns=["text"],
@@ -145,35 +148,36 @@ def _read_one(path: str, masked: bool) -> datasets.Dataset:
     return items
 
 
-def _header(header: list[str], path: str) -> list[str]:
-    missing = [column for column in COLUMNS if column not in header]
+def _check_header(header: list[str], path: str) -> list[str]:
+    missing = [column for column in TSV_COLUMNS if column not in header]
     if missing:
         raise InputError(f"{path}, line 1: expected also the columns {', '.join(missing)}")
     return header
 
 
-def _simple_rows(
+def _parse_simple_batch(
     batch: Mapping[str, list[str]],
-    places: Sequence[int],
+    indices: Sequence[int],
     path: str,
     rules: str,  # noqa: ARG001  part of the cache's key
 ) -> dict[str, list[Any]]:
     attractors = re.search(r"numpred\.test\.(\d+)", _name(path))
-    known = {"n_attractors": int(attractors[1])} if attractors else {}
-    rows = []
-    for line, place in zip(batch["text"], places, strict=True):
+    of_file = {"n_attractors": int(attractors[1])} if attractors else {}
+    items = []
+    for line, index in zip(batch["text"], indices, strict=True):
         if not line.strip():
             continue
         try:
-            label, prefix = _simple(line)
-            rows.append(item({**known, "id": _id(path, place), "prefix": prefix, "label": label}))
+            label, prefix = _parse_simple(line)
+            row = {**of_file, "id": _id(path, index), "prefix": prefix, "label": label}
+            items.append(parse_item(row))
         except InputError as error:
-            raise InputError(f"{path}, line {place + 1}: {error}") from error
-    return _columns(rows)
+            raise InputError(f"{path}, line {index + 1}: {error}") from error
+    return _columns(items)
 
 
-def _simple(line: str) -> tuple[str, str]:
-    """Return label and prefix. No CSV reader: that would take a word such as "null" for nothing."""
+def _parse_simple(line: str) -> tuple[str, str]:
+    """Return label and prefix. A CSV reader would take a word such as "null" for a missing one."""
     tag, tab, prefix = line.partition("\t")
     if tag not in VERB_NUMBER or not tab:
         raise InputError(
@@ -183,29 +187,29 @@ def _simple(line: str) -> tuple[str, str]:
     return VERB_NUMBER[tag], prefix
 
 
-def _full_rows(
+def _parse_full_batch(
     batch: Mapping[str, list[str]],
-    places: Sequence[int],
+    indices: Sequence[int],
     path: str,
     rules: str,  # noqa: ARG001  part of the cache's key
     header: Sequence[str],
     masked: bool,
 ) -> dict[str, list[Any]]:
-    rows = []
-    for line, place in zip(batch["text"], places, strict=True):
-        if place == 0 or not line.strip():
+    items = []
+    for line, index in zip(batch["text"], indices, strict=True):
+        if index == 0 or not line.strip():
             continue
         try:
-            row = _full(_fields(line, header), masked)
+            item = _parse_full(_fields(line, header), masked)
         except InputError as error:
-            raise InputError(f"{path}, line {place + 1}: {error}") from error
-        if row["text"].count(" ") < MAX_WORDS:
-            rows.append({**row, "id": _id(path, place)})
-    return _columns(rows)
+            raise InputError(f"{path}, line {index + 1}: {error}") from error
+        if item["text"].count(" ") < MAX_WORDS:
+            items.append({**item, "id": _id(path, index)})
+    return _columns(items)
 
 
 def _fields(line: str, header: Sequence[str]) -> dict[str, str]:
-    """Split a line as the authors' csv module wrote it: a field that has a " stands in quotes."""
+    """Split a line as the authors' csv module wrote it: a field that has a " is in quotes."""
     try:
         (values,) = csv.reader([line], delimiter="\t", strict=True)
     except csv.Error as error:
@@ -215,52 +219,60 @@ def _fields(line: str, header: Sequence[str]) -> dict[str, str]:
     return dict(zip(header, values, strict=True))
 
 
-def _full(row: Mapping[str, str], masked: bool) -> Item:
-    """Make an item of a row whose columns agree with each other; its indices count from 1."""
+def _parse_full(row: Mapping[str, str], masked: bool) -> Item:
+    """Return the item of a row, whose columns must agree; its indices count from 1."""
     label = VERB_NUMBER.get(row["verb_pos"])
     if label is None:
         raise InputError(f"verb_pos: expected VBZ or VBP, got {row['verb_pos']!r}")
     tags = row["pos_sentence"].split(" ")
-    subj_idx = _place(row, "subj_index", "subj_pos", tags)
-    verb_idx = _place(row, "verb_index", "verb_pos", tags)
+    subj_idx = _index(row, "subj_index", "subj_pos", tags)
+    verb_idx = _index(row, "verb_index", "verb_pos", tags)
     if subj_idx >= verb_idx:
         raise InputError(f"subj_index: expected below verb_index, got {subj_idx + 1}")
     # Their Python 2 split at ASCII spaces only: a token may hold others, such as U+00A0 in "10 km".
     text = re.sub(r"[^\S ]", "_", row["sentence" if masked else "orig_sentence"])
-    known = {"tags": tags, "subj_idx": subj_idx, "verb_idx": verb_idx, "verb": row["verb"]}
     forms = inflections(row["verb"].lower(), row["verb_pos"])
-    if forms is not None:  # the file has no form of the other number
-        known["verb_alt"] = forms[0]
-    made = item({**known, "text": text, "label": label})
-    if str(made["n_attractors"]) != row["n_diff_intervening"]:
+    item = parse_item(
+        {
+            "text": text,
+            "label": label,
+            "tags": tags,
+            "subj_idx": subj_idx,
+            "verb_idx": verb_idx,
+            "verb": row["verb"],
+            "verb_alt": None if forms is None else forms[0],  # the file doesn't have it
+        }
+    )
+    if str(item["n_attractors"]) != row["n_diff_intervening"]:
         raise InputError(
-            f"n_diff_intervening: expected {made['n_attractors']}, as in pos_sentence, "
+            f"n_diff_intervening: expected {item['n_attractors']}, as in pos_sentence, "
             f"got {row['n_diff_intervening']!r}"
         )
-    return made
+    return item
 
 
-def _place(row: Mapping[str, str], index: str, tag: str, tags: Sequence[str]) -> int:
-    """Return an index from 0 on, after a look at the tag that should be there."""
-    if not row[index].isdecimal() or not 1 <= int(row[index]) <= len(tags):
-        raise InputError(f"{index}: expected 1 to {len(tags)}, got {row[index]!r}")
-    place = int(row[index]) - 1
-    if tags[place] != row[tag]:
+def _index(row: Mapping[str, str], column: str, tag_column: str, tags: Sequence[str]) -> int:
+    """Return an index, counted from 0, after a check of the tag at that index."""
+    value, tag = row[column], row[tag_column]
+    if not value.isdecimal() or not 1 <= int(value) <= len(tags):
+        raise InputError(f"{column}: expected 1 to {len(tags)}, got {value!r}")
+    index = int(value) - 1
+    if tags[index] != tag:
         raise InputError(
-            f"{index}: expected the place of a {row[tag]} in pos_sentence, from 1; "
-            f"got {row[index]}, a {tags[place]}"
+            f"{column}: expected the index of a {tag} in pos_sentence, from 1; "
+            f"got {value}, a {tags[index]}"
         )
-    return place
+    return index
 
 
 def _name(path: str) -> str:
     return Path(urlsplit(path).path).name if files.is_url(path) else Path(path).name
 
 
-def _id(path: str, place: int) -> str:
+def _id(path: str, index: int) -> str:
     stem = re.sub(r"(\.tsv)?(\.gz)?$", "", _name(path))
-    return f"{stem}:{place + 1}"
+    return f"{stem}:{index + 1}"
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in FEATURES}
+def _columns(items: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [item[name] for item in items] for name in FEATURES}

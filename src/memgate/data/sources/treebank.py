@@ -11,16 +11,15 @@ from typing import Any
 import datasets
 
 from memgate.data import files
-from memgate.data.items.dependencies import ROOT, UD, Sentence, Tree
-from memgate.data.items.extraction import extract_items
+from memgate.data.items.dependencies import ROOT, UD, ParsedSentence, Tree, extract_items
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources import conllu
 from memgate.errors import InputError
 
-COLUMNS = ("tokens", "xpos", "head", "deprel")
+HUB_COLUMNS = ("tokens", "xpos", "head", "deprel")
 """What is read of the Hub's tables, one list a sentence; and ``sent_id`` or ``idx``, its name."""
 
-HUB_NAMES: Mapping[str, Sequence[str]] = {
+HUB_SPLITS: Mapping[str, Sequence[str]] = {
     "train": ("train",),
     "validation": ("validation", "dev"),
     "test": ("test",),
@@ -75,27 +74,27 @@ class Treebank:
             {
                 split: read(self.files[split])
                 if self.files[split]
-                else self._own_split(hub, str(split))
+                else self._hub_split(hub, str(split))
                 for split in SPLITS
             }
         )
 
-    def _own_split(self, hub: Mapping[str, datasets.Dataset], split: str) -> datasets.Dataset:
+    def _hub_split(self, hub: Mapping[str, datasets.Dataset], split: str) -> datasets.Dataset:
         where = f"{self.repository}, {self.treebank}"
-        name = next((name for name in HUB_NAMES[split] if name in hub), None)
+        name = next((name for name in HUB_SPLITS[split] if name in hub), None)
         if name is None:
             raise InputError(
                 f"{where}: expected a split {split!r}, found {', '.join(hub)}; "
                 f"name the files of {split} instead"
             )
-        missing = [column for column in COLUMNS if column not in hub[name].column_names]
+        missing = [column for column in HUB_COLUMNS if column not in hub[name].column_names]
         if missing:
             raise InputError(f"{where}: expected also the columns {', '.join(missing)}")
         return _table(_hub_sentences(hub[name], f"{where} ({name})"), f"{where} ({name})")
 
 
 def read(patterns: Iterable[str]) -> datasets.Dataset:
-    """Find the agreement items of CoNLL-U files, in one table with `FEATURES`.
+    """Return the agreement items of CoNLL-U files as one table with `FEATURES`.
 
     Args:
         patterns: Paths or globs, gzipped or not; ``$NAME`` and ``~`` are replaced.
@@ -105,20 +104,23 @@ def read(patterns: Iterable[str]) -> datasets.Dataset:
     """
     if isinstance(patterns, str):
         raise InputError(f"expected a list of files, got one string: {patterns!r}")
-    found = files.paths(patterns, "CoNLL-U")
-    return datasets.concatenate_datasets([_table(conllu.read(path), path) for path in found])
+    paths = files.paths(patterns, "CoNLL-U")
+    return datasets.concatenate_datasets([_table(conllu.read(path), path) for path in paths])
 
 
-def _table(sentences: Iterable[Sentence], where: str) -> datasets.Dataset:
-    found = extract_items(sentences, UD)
-    if not found.items:
+def _table(sentences: Iterable[ParsedSentence], where: str) -> datasets.Dataset:
+    extraction = extract_items(sentences, UD)
+    dropped = extraction.dropped.most_common()
+    reasons = ", ".join(f"{reason} {count}" for reason, count in dropped)
+    if not extraction.items:
+        got = f"{extraction.sentences} sentences, none with a subject (nsubj)"
+        if reasons:
+            got = f"{extraction.sentences} sentences whose subjects are left out: {reasons}"
         raise InputError(
-            f"{where}: expected sentences with agreement, tagged with PTB tags (XPOS) and labels "
-            "of Universal Dependencies; found none"
+            f"{where}: expected sentences with agreement (PTB tags in XPOS, UD labels), got {got}"
         )
-    reasons = ", ".join(f"{reason} {count}" for reason, count in found.dropped.most_common())
-    log.info("%s: %d items; subjects left out: %s", where, len(found.items), reasons or "none")
-    return datasets.Dataset.from_list([dict(item) for item in found.items], features=FEATURES)
+    log.info("%s: %d items; subjects left out: %s", where, len(extraction.items), reasons or "none")
+    return datasets.Dataset.from_list([dict(item) for item in extraction.items], features=FEATURES)
 
 
 def _hub(repository: str, treebank: str, revision: str | None) -> datasets.DatasetDict:
@@ -133,18 +135,18 @@ def _hub(repository: str, treebank: str, revision: str | None) -> datasets.Datas
         return datasets.load_dataset(repository, treebank, cache_dir=cache, keep_in_memory=True)
 
 
-def _hub_sentences(rows: datasets.Dataset, where: str) -> Iterator[Sentence]:
+def _hub_sentences(rows: datasets.Dataset, where: str) -> Iterator[ParsedSentence]:
     names = [name for name in ("sent_id", "idx") if name in rows.column_names]
-    for number, row in enumerate(rows.select_columns([*COLUMNS, *names[:1]]), 1):
+    for number, row in enumerate(rows.select_columns([*HUB_COLUMNS, *names[:1]]), 1):
         name = row[names[0]] if names else None
-        yield Sentence(str(name or number), _hub_tree(row, f"{where}, row {number}"))
+        yield ParsedSentence(str(name or number), _hub_tree(row, f"{where}, row {number}"))
 
 
 def _hub_tree(row: Mapping[str, Any], where: str) -> Tree:
-    """Build the tree of one row; what has no head is a multiword token or an empty node."""
-    columns = [row[column] or [] for column in COLUMNS]
+    """Return the tree of one row; a token without head is a multiword token or an empty node."""
+    columns = [row[column] or [] for column in HUB_COLUMNS]
     if len({len(column) for column in columns}) != 1:
-        raise InputError(f"{where}: expected lists of one length in {', '.join(COLUMNS)}")
+        raise InputError(f"{where}: expected lists of one length in {', '.join(HUB_COLUMNS)}")
     tokens = [
         (str(form), str(tag), str(head), str(relation))
         for form, tag, head, relation in zip(*columns, strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 import datasets
 
 from memgate.data import files
-from memgate.data.items.schema import FEATURES, Item, item
+from memgate.data.items.schema import FEATURES, Item, parse_item
 from memgate.data.sources import linzen
 from memgate.errors import InputError
 from memgate.evaluation.suites.blimp import REPOSITORY, minimal_pairs
@@ -157,7 +157,7 @@ def _jsonl(
 
 def _suite_item(row: Row) -> dict[str, Any]:
     """Check a row as an agreement item, and what it may have beside that."""
-    made: Item = item(row)
+    made: Item = parse_item(row)
     bad = row.get("prefix_bad")
     if bad is None and row.get("method") == "two_prefix":
         raise InputError("prefix_bad: expected a second prefix, as method is 'two_prefix'")

@@ -69,7 +69,7 @@ class AgreementModel(PythonModel):
             texts, tags = [s.text for s in sentences], [s.tags for s in sentences]
             p_second = self._predictor.predict(texts, tags)
             columns: dict[str, Any] = {
-                task.asks: np.where(p_second > 0.5, task.words[1], task.words[0]),
+                task.predicts: np.where(p_second > 0.5, task.words[1], task.words[0]),
                 "probability": np.maximum(p_second, 1 - p_second),
                 f"p_{task.words[1]}": p_second,
             }

@@ -238,7 +238,7 @@ def _log_model(
 def _outputs(task: Task) -> Schema:
     return Schema(
         [
-            ColSpec(DataType.string, task.asks),
+            ColSpec(DataType.string, task.predicts),
             ColSpec(DataType.double, "probability"),
             ColSpec(DataType.double, f"p_{task.words[1]}"),
         ]

@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency
 
 from memgate.data.items.numbers import LABELS, NOUN_NUMBER, VERB_NUMBER
 from memgate.data.items.roles import roles
-from memgate.data.items.schema import FEATURES, item
+from memgate.data.items.schema import FEATURES, parse_item
 from memgate.data.sources.grammar.lexicon import terminals
 from memgate.data.sources.grammar.source import Grammar
 from memgate.errors import InputError
@@ -73,7 +73,7 @@ def test_every_row_passes_the_check_of_the_format(splits: datasets.DatasetDict) 
     for split in splits.values():
         for row in split.to_list():
             label = LABELS[row["label"]]
-            assert item(row | {"label": label}) == {**row, "label": label}
+            assert parse_item(row | {"label": label}) == {**row, "label": label}
 
 
 def test_roles_count_the_attractors_drawn(rows: list[Row]) -> None:
