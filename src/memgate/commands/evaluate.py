@@ -69,7 +69,7 @@ def evaluate(
         InputError: A model, a file or a suite can't be used.
     """
     _prepare(data, asked, batch_size)
-    rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.WHAT)}
+    rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.FORMAT)}
     names = _short_names(list(rows))
     items = {names[path]: found for path, found in rows.items()}
     constructed = {name: loading.load(name) for name in dict.fromkeys(asked)}

@@ -74,7 +74,7 @@ def read_model(model: str, data: Sequence[str], out: Path) -> None:
     """
     folder = model_folder(model)
     predictor = Predictor.load(folder)
-    table = jsonl.read(files.paths(data, jsonl.WHAT)).with_format("arrow")[:]
+    table = jsonl.read(files.paths(data, jsonl.FORMAT)).with_format("arrow")[:]
     saved = folder / NUMBER_UNITS
     known_units = NumberUnits.load(saved) if saved.is_file() else None
     analysis = analyse(predictor, table, table, known_units=known_units)

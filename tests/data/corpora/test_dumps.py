@@ -137,6 +137,6 @@ def test_without_a_package_the_extra_is_named(
 ) -> None:
     path = dump(tmp_path / "wiki.bz2", page("The key is red."))
     monkeypatch.setitem(sys.modules, package, None)
-    name = package.split(".")[0]
+    name = package.split(".", maxsplit=1)[0]
     with pytest.raises(InputError, match=rf"takes {name}, .* pip install 'memgate\[corpus\]'"):
         texts.from_files([path], "text")

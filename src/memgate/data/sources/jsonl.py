@@ -23,6 +23,9 @@ from memgate.errors import InputError
 
 OnError = Literal["stop", "skip"]
 
+FORMAT = "agreement JSONL"
+"""The name of the format, for messages."""
+
 CHECKED_FEATURES = datasets.Features(
     {
         **FEATURES,
@@ -140,14 +143,14 @@ def read(patterns: Iterable[str], on_error: OnError = "stop") -> datasets.Datase
     Raises:
         InputError: A file is missing, empty or not UTF-8, or a row is bad; with file and line.
     """
-    return _good_rows(_checked_files(files.paths(patterns, "agreement JSONL")), on_error)
+    return _good_rows(_checked_files(files.paths(patterns, FORMAT)), on_error)
 
 
 def _hub_paths(pattern: str) -> list[str]:
     with files.reported(pattern):
         paths = huggingface_hub.HfFileSystem().glob(pattern)
     if not paths:
-        raise InputError(f"{pattern}: expected a file of agreement JSONL, found none")
+        raise InputError(f"{pattern}: expected a file of {FORMAT}, found none")
     return [f"hf://{path}" for path in sorted(paths)]
 
 

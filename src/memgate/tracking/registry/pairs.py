@@ -67,7 +67,7 @@ def paired(a: str, b: str, data: Sequence[str] = ()) -> Pairs:
     if data:
         datasets.disable_progress_bars()
         torch.set_num_threads(1)  # small cells: two threads on busy cores lose (TRAPS)
-        items = jsonl.read(files.paths(data, jsonl.WHAT))
+        items = jsonl.read(files.paths(data, jsonl.FORMAT))
         both = [predictions(Predictor.load(folders[each]), items) for each in (a, b)]
         return _joined(a, b, both, f"of {', '.join(data)}")
     both = [_kept(each, folders[each] / PREDICTIONS) for each in (a, b)]
