@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.tasks import NUMBER, TASKS, Task, TaskInputs
@@ -141,7 +141,8 @@ class Predictor:
         """Write ``model.safetensors``, ``config.json`` and ``tokenizer.json`` into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: w.detach().cpu() for name, w in self.classifier.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
+        # safetensors' own `save_file` makes a file that nobody else may read (mode 0600).
+        (folder / WEIGHTS).write_bytes(save(weights))
         config = json.dumps({"task": self.task.name, **self.classifier.config}, indent=2)
         (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
         self.vocabulary.save(folder / TOKENIZER)

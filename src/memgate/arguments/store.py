@@ -79,7 +79,7 @@ def _add_history(commands: Commands) -> None:
 def _add_export(commands: Commands) -> None:
     what = "write a model as a folder for others: weights, vocabulary, model card; ONNX; the Hub"
     export = commands.add_parser("export", help=what, description=what)
-    export.set_defaults(function="export.folder:export")
+    export.set_defaults(function="commands.export:export")
     export.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
     export.add_argument(
         "out", type=Path, metavar="DIR", help="missing, empty or an earlier export's folder"
@@ -90,7 +90,6 @@ def _add_export(commands: Commands) -> None:
     )
     export.add_argument(
         "--license",
-        dest="licence",
         metavar="ID",
         help="of the weights, as the Hub names it (apache-2.0 for the grammar's, else unknown)",
     )

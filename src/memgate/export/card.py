@@ -1,54 +1,76 @@
-"""The model card of an export: what a model is, how to load it, how well it does, what for."""
+"""The model card of an export: ``templates/card.md.jinja``, filled in with a model's `Facts`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from memgate import __version__
-from memgate.export.card_tables import accuracy_lines, both_lines, limits, role_lines
+from memgate.data.items.roles import ROLES
 from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY
+from memgate.gates.profile import pooled
 from memgate.gates.units.number_units import NumberUnits
-from memgate.metrics.systems import NETWORK
+from memgate.metrics.accuracy import wilson
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
+from memgate.metrics.systems import NETWORK, baselines
 from memgate.predictor import Predictor
+from memgate.reporting.console import DASH, markdown_table
 from memgate.tracking.registry.origin import Origin
 from memgate.tracking.registry.versions import EXAMPLES
 
 LIBRARY = "memgate"
+
 UNKNOWN = "unknown"
-"""The Hub's name of a licence that nobody has named."""
+"""The Hub's identifier for a licence that is not known."""
 
-MODULES = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
+MODULES = MappingProxyType({"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"})
 
-RESULTS = {
-    "overall": "accuracy",
-    "attractors": "accuracy, attractors: {}",
-    "intervening": "accuracy, words between: {}",
-}
-"""What stands in the card's metadata, and how it is called there."""
+METRICS = MappingProxyType(
+    {
+        "overall": "accuracy",
+        "attractors": "accuracy, attractors: {}",
+        "intervening": "accuracy, words between: {}",
+    }
+)
+"""Breakdowns that the card's metadata has, and the metrics' names there."""
 
+ROWS = MappingProxyType(
+    {
+        "overall": "all",
+        "label": "subject {}",
+        "intervening": "{} words between",
+        "attractors": "attractors: {}",
+    }
+)
+"""Breakdowns that the accuracy table has, and the names of its rows."""
 
-SHOWN = ("write", "keep", "effect", "evidence", "probe")
-"""What the card tells of a unit; the first two are gates."""
+GATES = ("write", "keep")
+CHANGES = ("effect", "evidence", "probe")
+"""What the card explains of a unit; an RNN has the changes only."""
 
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of a model that is exported.
+    """What is known of an exported model.
 
     Attributes:
-        name: What it is called.
+        name: Name of the model.
         predictor: The model.
-        accuracy: Its and its baselines' accuracy on one test split: columns model, data, system,
-            by, stratum, n, correct, accuracy, low, high; None where it isn't known.
-        left_out: What the breakdowns leave out, in lines.
-        profile: What its gates do by role; None where it isn't known.
-        units: Which units carry the number; None where it isn't known.
-        origin: The run that trained it; None where it isn't known.
-        licence: As the Hub names licences, such as ``apache-2.0``.
-        address: Where it can be had, ``hf://owner/name``.
+        accuracy: Accuracy of the model and its baselines on its test split: columns model, data,
+            system, by, stratum, n, correct, accuracy, low, high; None if unknown.
+        left_out: Which items the breakdowns leave out, a sentence each.
+        profile: The profile of its gates; None if unknown.
+        units: Which units carry the number; None if unknown.
+        origin: The run that trained it; None if unknown.
+        licence: The Hub's identifier of a licence, such as ``apache-2.0``.
+        address: Address on the Hub, ``hf://owner/name``.
     """
 
     name: str
@@ -62,24 +84,49 @@ class Facts:
     address: str
 
 
-def card(facts: Facts, files: list[str]) -> str:
-    """Write the card in Markdown, with the header that the Hub reads.
+def card(facts: Facts, files: Collection[str]) -> str:
+    """Return the card in Markdown, with the YAML header that the Hub reads.
 
     Args:
         facts: What is known of the model.
-        files: Names of what stands beside the card; figures and the ONNX graph are shown if there.
+        files: Names of the other files of the export; the card shows the figures among them.
     """
-    parts = [
-        f"# {facts.name}",
-        _what(facts),
-        _loading(facts, files),
-        _accuracy(facts, files),
-        _gates(facts, files),
-        _training(facts),
-        _use(facts),
-        CITATION,
-    ]
-    return f"---\n{_metadata(facts).to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
+    environment = Environment(  # noqa: S701  # Markdown has nothing to escape
+        loader=PackageLoader("memgate.export"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    classifier, task = facts.predictor.classifier, facts.predictor.task
+    gated = classifier.cell != "rnn"
+    table, profile, origin = facts.accuracy, facts.profile, facts.origin
+    return environment.get_template("card.md.jinja").render(
+        facts=facts,
+        files=files,
+        metadata=_metadata(facts).to_yaml(),
+        version=__version__,
+        cell=classifier.cell,
+        module=MODULES[classifier.cell],
+        config=classifier.config,
+        entries=len(facts.predictor.vocabulary),
+        weights=sum(weight.numel() for weight in classifier.parameters()),
+        task=task,
+        example=EXAMPLES[task.name],
+        data=None if table is None else str(table["data"].iloc[0]),
+        accuracy_table=None if table is None else accuracy_table(table),
+        cross_table=None if table is None else cross_table(table),
+        limitations=[] if table is None else limitations(table),
+        gated=gated,
+        conventions=CONVENTIONS,
+        readings=(*GATES, *CHANGES) if gated else CHANGES,
+        glossary=GLOSSARY,
+        number_units=[] if facts.units is None else facts.units.units,
+        role_table=None if profile is None or profile.empty else role_table(profile),
+        origin=origin,
+        split_table=split_table(origin) if origin is not None and origin.splits else None,
+        from_grammar=origin is not None and is_grammar(origin),
+    )
 
 
 def _metadata(facts: Facts) -> ModelCardData:
@@ -98,7 +145,6 @@ def _metadata(facts: Facts) -> ModelCardData:
 
 
 def _results(table: pd.DataFrame, task: str) -> list[EvalResult]:
-    own = table[(table["system"] == NETWORK) & table["by"].isin(RESULTS)]
     return [
         EvalResult(
             task_type="text-classification",
@@ -107,179 +153,125 @@ def _results(table: pd.DataFrame, task: str) -> list[EvalResult]:
             dataset_name=str(row["data"]),
             dataset_split="test",
             metric_type="accuracy",
-            metric_name=RESULTS[row["by"]].format(row["stratum"]),
+            metric_name=METRICS[row["by"]].format(row["stratum"]),
             metric_value=round(float(row["accuracy"]), 6),
         )
-        for row in own.to_dict("records")
+        for row in _of_network(table, *METRICS).to_dict("records")
     ]
 
 
-def _what(facts: Facts) -> str:
-    config, task = facts.predictor.classifier.config, facts.predictor.task
-    layers, units = config["num_layers"], config["hidden_size"]
-    size = f"{layers} layer{'s' * (layers > 1)} of {units} units"
-    weights = sum(weight.numel() for weight in facts.predictor.classifier.parameters())
-    return (
-        f"A{'' if config['cell'] == 'gru' else 'n'} {MODULES[config['cell']]} of {size} (word "
-        f"vectors of {config['embedding_size']}, {len(facts.predictor.vocabulary):,} vocabulary "
-        f"entries, {weights:,} weights) that reads {task.reads}, such as "
-        f'"{EXAMPLES[task.name]}", and answers {task.words[0]} or {task.words[1]}. Written by '
-        f"memgate {__version__}, which reads every gate of such a network exactly."
-    )
+def accuracy_table(table: pd.DataFrame) -> str:
+    """Return accuracy in percent by stratum in Markdown: the network with intervals, the baselines.
+
+    Args:
+        table: `Facts.accuracy`.
+    """
+    baseline_accuracies = {
+        baseline.name: baseline.rows.set_index(["by", "stratum"])["accuracy"]
+        for baseline in baselines(table)
+    }
+    rows = []
+    for row in _of_network(table, *ROWS).to_dict("records"):
+        stratum = (row["by"], row["stratum"])
+        cells = {
+            "test items": ROWS[row["by"]].format(row["stratum"]),
+            "n": f"{row['n']:,}",
+            "this model": _with_interval(row),
+        }
+        for name, accuracies in baseline_accuracies.items():
+            known = stratum in accuracies.index
+            cells[name] = f"{100 * accuracies[stratum]:.1f}" if known else DASH
+        rows.append(cells)
+    return markdown_table(pd.DataFrame(rows))
 
 
-def _loading(facts: Facts, files: list[str]) -> str:
-    classifier, task = facts.predictor.classifier, facts.predictor.task
-    net = classifier.recurrence
-    code = LOADING.format(
-        example=EXAMPLES[task.name],
-        address=facts.address,
-        answer=task.words[1],
-        module=MODULES[classifier.cell],
-        sizes=f"{net.input_size}, {net.hidden_size}, {net.num_layers}",
-    )
-    if "model.onnx" in files:
-        code += "\n" + ONNX.format(example=EXAMPLES[task.name], answer=task.words[1])
-    return code + VOCABULARY
-
-
-def _accuracy(facts: Facts, files: list[str]) -> str:
-    if facts.accuracy is None:
-        return "## How well it does\nNot measured here: no predictions lie beside the model."
-    data = str(facts.accuracy["data"].iloc[0])
-    lines = [
-        "## How well it does",
-        f"Accuracy in % on {data}, with Wilson's 95% interval. Beside it baselines that know no "
-        "syntax, fitted on the same training split.",
-        "",
-        *accuracy_lines(facts.accuracy),
-        "",
-        "By words between subject and verb (rows) and attractors (columns: nouns between them of "
-        "the other number); in brackets the items:",
-        "",
-        *both_lines(facts.accuracy),
-        "",
-        *(f"- {line}" for line in facts.left_out),
+def cross_table(table: pd.DataFrame) -> str:
+    """Return the network's accuracy in Markdown, by intervening words (rows) and attractors."""
+    strata = {
+        row["stratum"]: f"{_with_interval(row)} [{row['n']:,}]"
+        for row in _of_network(table, "intervening_x_attractors").to_dict("records")
+    }
+    rows = [
+        {
+            "words": words,
+            **{name: strata.get(f"{words} × {name}", DASH) for name in ATTRACTORS.names},
+        }
+        for words in INTERVENING.names
     ]
-    if "accuracy.png" in files:
-        lines += ["", "![Accuracy by words and by attractors between](accuracy.png)"]
-    return "\n".join(lines)
+    return markdown_table(pd.DataFrame(rows))
 
 
-def _gates(facts: Facts, files: list[str]) -> str:
-    lines = ["## What its gates do"]
-    gated = facts.predictor.classifier.cell != "rnn"
-    if not gated:
-        lines += ["An RNN has no gates: each word rewrites the whole state.", ""]
-    else:
-        lines += [CONVENTIONS, ""]
-    lines += [f"- **{name}**: {GLOSSARY[name]}" for name in (SHOWN if gated else SHOWN[2:])]
-    lines.append("")
-    if facts.units is not None and facts.units.units:
-        names = ", ".join(map(str, facts.units.units))
-        lines += [f"Units that carry the number (layer:unit, from 0): {names}.", ""]
-    if facts.profile is not None and not facts.profile.empty:
-        lines += ["Means over the test split, by what a word is for the dependency:", ""]
-        lines += [*role_lines(facts.profile), ""]
-    titles = {"profile.png": "Means by role and place", "number_units.png": "Number units"}
-    lines += [f"![{title}]({name})" for name, title in titles.items() if name in files]
-    return "\n".join(lines).rstrip()
+def role_table(profile: pd.DataFrame) -> str:
+    """Return the mean of each reading in the last layer in Markdown, by role.
+
+    Args:
+        profile: A table of `memgate.gates.profile.profile_table`, with rows.
+    """
+    last = profile[(profile["layer"] == profile["layer"].max()) & (profile["by"] == "role")]
+    means = pooled(last, "number", "answer")
+    table = means.pivot_table(
+        index=["units", "reading"], columns="stratum", values="mean", sort=False
+    )
+    table = table[[role for role in ROLES if role in table]].round(2) + 0.0  # no −0.00
+    texts = table.map("{:.2f}".format, na_action="ignore").fillna(DASH)
+    return markdown_table(texts.reset_index(), names=2)
 
 
-def _training(facts: Facts) -> str:
-    lines = ["## Training data"]
-    if facts.origin is None or not facts.origin.splits:
-        return "\n".join([*lines, "Not known here: the run that trained it isn't in the store."])
-    lines += ["| split | items | digest |", "|---|---|---|"]
-    lines += [f"| {s.split} | {s.rows:,} | `{s.digest}` |" for s in facts.origin.splits]
-    lines += ["", "```yaml", facts.origin.splits[0].source.strip(), "```", ""]
-    if is_grammar(facts.origin):
-        lines.append("Made by memgate's grammar (Apache-2.0); no text of others is in it.")
-    else:
-        lines.append("The run doesn't know the licence of these texts.")
-    run = f"run `{facts.origin.name}` ({facts.origin.run_id})"
-    commit = f", memgate at commit `{facts.origin.commit}`" if facts.origin.commit else ""
-    return "\n".join([*lines, f"Trained in {run}{commit}."])
+def split_table(origin: Origin) -> str:
+    """Return the splits of a run's data in Markdown."""
+    rows = [
+        {"split": split.split, "items": f"{split.rows:,}", "digest": f"`{split.digest}`"}
+        for split in origin.splits
+    ]
+    return markdown_table(pd.DataFrame(rows))
 
 
-def _use(facts: Facts) -> str:
-    lines = [] if facts.accuracy is None else limits(facts.accuracy)
-    return "\n".join([USE, *(f"- {line}" for line in lines)])
+def limitations(table: pd.DataFrame) -> list[str]:
+    """Return a sentence each on accuracy with attractors, and by the subject's number.
+
+    Args:
+        table: `Facts.accuracy`.
+    """
+    sentences = []
+    rows = _of_network(table, "attractors")
+    has_attractor = rows["stratum"] != ATTRACTORS.names[0]
+    if has_attractor.any() and not has_attractor.all():
+        without, with_some = _total(rows[~has_attractor]), _total(rows[has_attractor])
+        sentences.append(
+            f"Accuracy without an attractor: {without}; with one or more: {with_some}."
+        )
+    numbers = _of_network(table, "label").set_index("stratum")
+    if len(numbers) == 2:
+        singular, plural = _total(numbers.loc[["sg"]]), _total(numbers.loc[["pl"]])
+        sentences.append(f"Accuracy with a singular subject: {singular}; with a plural: {plural}.")
+    return sentences
 
 
 def is_grammar(origin: Origin) -> bool:
-    """Say whether a run's data come from memgate's own grammar."""
-    return all(
-        "memgate.data.sources.grammar.source.Grammar" in split.source for split in origin.splits
-    )
+    """Return whether all of a run's data come from memgate's own grammar.
+
+    Runs record the class path of their source. The grammar's has changed since the first runs
+    (``memgate.data.grammar.Grammar``), so only its package and its last name count.
+    """
+    class_paths = [
+        path for split in origin.splits for path in re.findall(r"class_path: *(\S+)", split.source)
+    ]
+    names = {path.rpartition(".")[2] for path in class_paths}
+    own = all(path.startswith("memgate.data.") for path in class_paths)
+    return own and "Grammar" in names and names <= {"Grammar", "Joined"}
 
 
-LOADING = """\
-## Load it
-```python
-import memgate
+def _of_network(table: pd.DataFrame, *by: str) -> pd.DataFrame:
+    return table[(table["system"] == NETWORK) & table["by"].isin(by)]
 
-model = memgate.load(".")  # this folder, or "{address}"
-print(model.predict(["{example}"]))  # P({answer})
-```
 
-Its gates word by word: `memgate explain . "{example}"`. With torch alone:
+def _total(rows: pd.DataFrame) -> str:
+    n, correct = int(rows["n"].sum()), int(rows["correct"].sum())
+    low, high = wilson(correct, n)
+    accuracy = _with_interval({"accuracy": correct / n, "low": low, "high": high})
+    return f"{accuracy}% of {n:,}"
 
-```python
-import torch
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
 
-weights = load_file("model.safetensors")
-embedding = torch.nn.Embedding.from_pretrained(weights["embedding.weight"])
-recurrence = torch.nn.{module}({sizes}, batch_first=True)
-recurrence.load_state_dict(
-    {{k.removeprefix("recurrence."): w for k, w in weights.items() if k.startswith("recurrence.")}}
-)
-ids = Tokenizer.from_file("tokenizer.json").encode("{example}").ids
-states, _ = recurrence(embedding(torch.tensor([ids])))
-log_odds = states[:, -1] @ weights["readout.weight"][0] + weights["readout.bias"]
-print(torch.sigmoid(log_odds))  # P({answer})
-```
-"""
-
-ONNX = """\
-With onnxruntime, any batch and any number of words:
-
-```python
-import numpy as np
-import onnxruntime
-from tokenizers import Tokenizer
-
-ids = Tokenizer.from_file("tokenizer.json").encode("{example}").ids
-session = onnxruntime.InferenceSession("model.onnx")
-print(session.run(["p_{answer}"], {{"words": np.array([ids])}}))
-```
-"""
-
-VOCABULARY = """
-Words stand apart by spaces, punctuation too. Words that the vocabulary lacks are read as the symbol
-of their part of speech (`NNS`) where memgate is told their tags, else as `<unk>`."""
-
-USE = """\
-## Intended use, and limits
-- For the study of what recurrent networks remember and how: probes, ablations, interventions,
-  teaching. It is no grammar checker.
-- It reads English in the present tense and answers its one question, also of what is no sentence;
-  of other words than its vocabulary's it sees nothing but that there are some.
-- A high accuracy alone shows little: where no noun stands between, the last noun is the subject."""
-
-CITATION = """\
-## Citation
-The task and the measure by attractors:
-
-```bibtex
-@article{linzen2016assessing,
-  title   = {Assessing the Ability of {LSTM}s to Learn Syntax-Sensitive Dependencies},
-  author  = {Linzen, Tal and Dupoux, Emmanuel and Goldberg, Yoav},
-  journal = {Transactions of the Association for Computational Linguistics},
-  volume  = {4},
-  pages   = {521--535},
-  year    = {2016}
-}
-```"""
+def _with_interval(row: Mapping[Any, Any]) -> str:
+    accuracy, low, high = (f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high"))
+    return f"{accuracy} ({low}–{high})"

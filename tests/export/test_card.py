@@ -1,12 +1,17 @@
-"""The tables of a card, from numbers that can be checked by eye."""
+"""The model card: its tables, from numbers that can be checked by eye, and where data come from."""
 
 from __future__ import annotations
 
-import pandas as pd
+import re
 
-from memgate.export.card_tables import accuracy_lines, both_lines, limits, role_lines
+import pandas as pd
+import pytest
+
+from memgate.export.card import accuracy_table as accuracy_markdown
+from memgate.export.card import cross_table, is_grammar, limitations, role_table, split_table
 from memgate.gates.profile import DTYPES
 from memgate.metrics.accuracy import accuracy_table
+from memgate.tracking.registry.origin import Origin, Split
 
 ROWS = pd.DataFrame(
     [
@@ -26,8 +31,13 @@ def table() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def lines_of(markdown: str) -> list[str]:
+    """The lines of a table without the spaces that align its columns."""
+    return [re.sub(" +", " ", line) for line in markdown.splitlines()]
+
+
 def test_accuracy_beside_the_baselines() -> None:
-    lines = accuracy_lines(table())
+    lines = lines_of(accuracy_markdown(table()))
     assert lines[0] == "| test items | n | this model | last noun |"
     # Wilson's interval of 80 of 100: (0.8 + 0.0192) / 1.0384 ± 0.0783 (by hand, z = 1.96)
     assert lines[2] == "| all | 100 | 80.0 (71.1–86.7) | 70.0 |"
@@ -42,7 +52,7 @@ def test_accuracy_beside_the_baselines() -> None:
 
 
 def test_words_by_attractors() -> None:
-    lines = both_lines(table())
+    lines = lines_of(cross_table(table()))
     assert lines[0] == "| words | 0 | 1 | 2 | 3 | 4+ |"
     assert lines[2].startswith("| 0 | 100.0 (94.0–100.0) [60] | – |")
     assert lines[4] == "| 3–5 | 75.0 (53.1–88.8) [20] | – | 25.0 (11.2–46.9) [20] | – | – |"
@@ -50,12 +60,12 @@ def test_words_by_attractors() -> None:
 
 
 def test_limits() -> None:
-    first, second = limits(table())
-    assert first.startswith("Right without an attractor: 93.8 (")  # 75 of 80
+    first, second = limitations(table())
+    assert first.startswith("Accuracy without an attractor: 93.8 (")  # 75 of 80
     assert "% of 80; with one or more: 25.0 (11.2–46.9)% of 20." in first
-    assert second.startswith("Right where the subject is singular: 100.0 (94.0–100.0)% of 60; ")
+    assert second.startswith("Accuracy with a singular subject: 100.0 (94.0–100.0)% of 60; ")
     assert "plural: 50.0 (" in second
-    assert limits(table().query("by == 'overall'")) == []
+    assert limitations(table().query("by == 'overall'")) == []
 
 
 def test_roles_pool_numbers_and_answers_of_the_last_layer() -> None:
@@ -69,9 +79,40 @@ def test_roles_pool_numbers_and_answers_of_the_last_layer() -> None:
         {"layer": 1, "reading": "write", "stratum": "3", "n": 2, "mean": 0.7, "by": "from_subject"},
     ]
     full = [{"number": "sg", "answer": "right", "items": 1, **common, **row} for row in rows]
-    assert role_lines(pd.DataFrame(full, columns=list(DTYPES))) == [
-        "| units | reading | subject | other |",
-        "| --- | --- | --- | --- |",
-        "| all | write | 0.50 | 0.10 |",
-        "| all | evidence | – | 0.00 |",
-    ]
+    header, ruler, *body = lines_of(role_table(pd.DataFrame(full, columns=list(DTYPES))))
+    assert header == "| units | reading | subject | other |"
+    assert set(ruler) == set("|:-")
+    assert body == ["| all | write | 0.50 | 0.10 |", "| all | evidence | – | 0.00 |"]
+
+
+def origin(*sources: str) -> Origin:
+    splits = [Split("d", "train", 1200, "0a1b", source) for source in sources]
+    return Origin("f00", "run", "", tuple(splits))
+
+
+def test_splits() -> None:
+    assert lines_of(split_table(origin("x")))[2] == "| train | 1,200 | `0a1b` |"
+
+
+GRAMMAR = "class_path: memgate.data.sources.grammar.source.Grammar\ninit_args: {seed: 0}\n"
+FORMER = "class_path: memgate.data.grammar.Grammar\ninit_args: {seed: 0}\n"
+JOINED = "class_path: memgate.data.sources.joined.Joined\ninit_args:\n  sources:\n"
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ([GRAMMAR, GRAMMAR], True),
+        ([FORMER], True),
+        ([f"{JOINED}  - {GRAMMAR}"], True),
+        ([f"{JOINED}  - {GRAMMAR}  - class_path: memgate.data.sources.jsonl.Jsonl\n"], False),
+        ([GRAMMAR, "class_path: memgate.data.sources.linzen.Linzen\n"], False),
+        (["class_path: somebody.Grammar\n"], False),
+        (["items.jsonl"], False),
+        ([], False),
+    ],
+)
+def test_only_items_of_the_grammar_alone_are_the_grammars(
+    sources: list[str], expected: bool
+) -> None:
+    assert is_grammar(origin(*sources)) == expected
