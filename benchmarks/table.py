@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,7 @@ from rich.table import Table
 from benchmarks.machine import Machine
 from benchmarks.timing import Ratio
 from memgate.errors import InputError
+from memgate.reporting.console import markdown_table
 
 COLUMNS = ("what", "against", "ours", "theirs", "ratio", "must reach", "met", "floor")
 
@@ -126,9 +128,7 @@ def as_markdown(rows: Sequence[Row], machine: Machine, made: str, seconds: float
         else f"Made on {made} in {seconds:.0f} s. {machine.words}. It multiplies matrices at "
         f"{machine.flops / 1e9:,.0f} GFLOP/s and copies {machine.copied / 1e9:,.1f} GB/s.",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|---" * len(COLUMNS) + "|",
-        *("| " + " | ".join(row.cells()) + " |" for row in rows),
+        markdown_table(pd.DataFrame([row.cells() for row in rows], columns=COLUMNS), names=2),
         "",
     ]
     lines += [f"- {row.what} against {row.against}: {row.note}" for row in rows if row.note]

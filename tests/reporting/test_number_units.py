@@ -13,8 +13,8 @@ from memgate.gates.units.unit import Unit
 from memgate.reporting.number_units import print_units
 
 
-def found(units: int, named: int, layers: int = 1, intact: float = 0.95) -> NumberUnits:
-    """Made-up units; the last ones of the last layer are named, the very last one first."""
+def made_up(units: int, named: int, layers: int = 1, intact: float = 0.95) -> NumberUnits:
+    """Units; the last ones of the last layer are named, the very last one first."""
     every = [Unit(layer, unit) for layer in range(layers) for unit in range(units)]
     number = tuple(reversed(every))[:named]
     table = pd.DataFrame(every).reindex(columns=list(CARRIERS), fill_value=0)
@@ -68,43 +68,46 @@ def printed(capsys: pytest.CaptureFixture[str], units: NumberUnits) -> tuple[lis
 def test_number_units_come_first_and_then_those_whose_loss_costs_most(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows, text = printed(capsys, found(10, 2))
+    rows, text = printed(capsys, made_up(10, 2))
     assert [row[0] for row in rows] == ["9", "8", "7", "6", "5", "4", "3", "2"]
     assert rows[0] == ["9", "+2.00", "+1.23", "-0.9", "0", "yes"]
     assert [len(row) for row in rows[2:]] == [5] * 6, "the others are not marked"
-    assert "number units: 9, 8 (of 10): without them 52.0% right (49.0–55.0), chance 50%;" in text
-    assert "with them 95.0% right (92.0–98.0) (1,000 of these items)" in text
+    assert (
+        "number units: 9, 8 (of 10): accuracy 52.0% (49.0–55.0) with these ablated, chance 50%;"
+        in text
+    )
+    assert "chance 50%; 95.0% (92.0–98.0) intact (1,000 of these items)" in text
     assert "(2,000 items with at least 6 words between subject and verb)" in text
 
 
 def test_layers_are_named_and_the_probe_is_the_last_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows, text = printed(capsys, found(2, 1, layers=2))
+    rows, text = printed(capsys, made_up(2, 1, layers=2))
     assert [row[0] for row in rows] == ["1:1", "1:0", "0:1", "0:0"]
     assert rows[-1][2] == "–", "the readout sees no lower layer"
-    assert "gets the number 80.0% right (60.0–91.0)" in text
-    assert text.endswith("words 50.0%: selectivity 30.0 points")
+    assert "after the last word: accuracy 80.0% (60.0–91.0), 50.0% for labels" in text
+    assert text.endswith("words at random: selectivity 30.0 points")
 
 
 def test_many_number_units_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    rows, text = printed(capsys, found(500, 40))
+    rows, text = printed(capsys, made_up(500, 40))
     assert [row[-1] for row in rows] == ["yes"] * 8
-    assert "498, 497, 496, 495, 494, 493, 492 and 32 more (of 500): without them 52.0%" in text
+    assert "498, 497, 496, 495, 494, 493, 492 and 32 more (of 500): accuracy 52.0%" in text
 
 
 def test_where_none_are_named_it_is_said_why(capsys: pytest.CaptureFixture[str]) -> None:
-    _, text = printed(capsys, found(10, 0))
+    _, text = printed(capsys, made_up(10, 0))
     assert (
-        "number units: none named, for the number is spread over many of the 10: without the 3 "
-        "whose loss costs most still 60.0% right (57.0–63.0), chance 50%; with all 95.0%"
+        "no number units: the number is distributed over many of the 10 units; accuracy 60.0% "
+        "(57.0–63.0) with the 3 ablated that cost most, chance 50%; 95.0%"
     ) in text
-    _, text = printed(capsys, found(10, 0, intact=0.51))
-    assert "none named; nothing to lose, the network has 51.0% right (48.0–54.0)" in text
+    _, text = printed(capsys, made_up(10, 0, intact=0.51))
+    assert "no number units: the intact network has an accuracy of only 51.0% (48.0–54.0)" in text
 
 
 def test_what_has_no_control_has_no_selectivity(capsys: pytest.CaptureFixture[str]) -> None:
-    units = found(3, 1)
+    units = made_up(3, 1)
     units.probe[["control", "selectivity"]] = np.nan
     _, text = printed(capsys, units)
-    assert text.endswith("gets the number 70.0% right (60.0–91.0)")
+    assert text.endswith("after the last word: accuracy 70.0% (60.0–91.0)")

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from memgate.data.corpora.corpus import Corpus
 from memgate.data.corpora.gold import GOLD
@@ -19,6 +18,7 @@ from memgate.data.items.schema import SPLITS
 from memgate.errors import InputError
 from memgate.fitting.real_text import build
 from memgate.metrics.accuracy import wilson
+from memgate.reporting.console import echo, print_table
 
 SMALL = 20_000
 """Items below which fewer words and smaller batches train better."""
@@ -68,7 +68,8 @@ def check(gold: Sequence[str], model: str | None) -> None:
         InputError: As `memgate.data.corpora.gold.check`.
     """
     found = measured(gold or GOLD, model)
-    table = Table("", "right", "of", "%", "95% interval", box=None)
+    echo(f"{found.sentences:,} sentences with gold trees, parsed by {found.parser}")
+    cells = []
     for name, right, n in (
         ("precision: found items that are gold items", found.right, found.found),
         ("recall: gold items that are found", found.right, found.gold),
@@ -76,32 +77,27 @@ def check(gold: Sequence[str], model: str | None) -> None:
     ):
         low, high = wilson(right, n)
         interval = f"{100 * low:.1f}–{100 * high:.1f}"
-        table.add_row(name, f"{right:,}", f"{n:,}", f"{100 * right / n:.1f}", interval)
-    print(f"{found.sentences:,} sentences with gold trees, parsed by {found.parser}")
-    Console(highlight=False, width=100).print(table)
+        cells.append([name, f"{right:,}", f"{n:,}", f"{100 * right / n:.1f}", interval])
+    print_table(pd.DataFrame(cells, columns=["", "right", "of", "%", "95% interval"]))
 
 
 def _print_card(folder: Path) -> None:
     """Print the card's tables, of the reasons only the first ones."""
-    console = Console(highlight=False)
     card = (folder / "README.md").read_text(encoding="utf-8")
     for block in card[card.index("## Items") :].split("\n\n"):
         lines = block.strip().splitlines()
         if lines[0].startswith("#"):
-            print(lines.pop(0).strip("# "))
+            echo(lines.pop(0).strip("# "))
         if not lines or not lines[0].startswith("|"):
-            console.print(*lines, sep="\n", markup=False, soft_wrap=True)
+            echo("\n".join(lines))
             continue
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-        table = Table(box=None, pad_edge=False)
-        for number, name in enumerate(rows[0]):
-            table.add_column(name, justify="right" if number else "left")
-        shown = rows[2 : 2 + REASONS] if rows[0][0] == "reason" else rows[2:]
-        for row in shown:
-            table.add_row(*row)
-        if len(shown) < len(rows[2:]):
-            table.add_row("…")
-        console.print(table, "")
+        header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+        table = pd.DataFrame(rows, columns=header)
+        if header[0] == "reason" and len(rows) > REASONS:
+            table = table[:REASONS]
+            table.loc[REASONS] = ["…", ""]
+        print_table(table)
+        echo()
 
 
 def _write_fit(folder: Path) -> None:

@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console
 
 from memgate.data.items.tasks import GRAMMATICALITY, Task
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.metrics.systems import NETWORK, Baseline, baselines, best_baseline
+from memgate.metrics.systems import NETWORK, baselines, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.console import console
+from memgate.reporting.console import DASH, console, markdown_table, print_table
 from memgate.reporting.files import write_all
+
+Row = Mapping[Any, Any]
 
 FIELDS = {"intervening": "subj_idx", "attractors": "n_attractors", "condition": "condition"}
 """The field that an item needs for a breakdown."""
 
 WIDE = 110
 """Columns from which on the names of model and data have room beside six figures."""
+
+BREAKDOWNS = {
+    "intervening": (INTERVENING.names, "words between subject and verb"),
+    "attractors": (ATTRACTORS.names, "attractors between subject and verb"),
+    "label": (("sg", "pl"), "number of the subject"),
+}
+"""The breakdowns that are printed: their strata, and what readers call them."""
 
 
 def print_accuracy(table: pd.DataFrame) -> None:
@@ -32,84 +40,95 @@ def print_accuracy(table: pd.DataFrame) -> None:
         table: Columns model, data, system, by, stratum, n, correct, accuracy, low, high.
     """
     out = console()
-    what = {
-        "intervening": (INTERVENING.names, "words between subject and verb"),
-        "attractors": (ATTRACTORS.names, "attractors between subject and verb"),
-        "label": (("sg", "pl"), "number of the subject"),
-    }
-    for by, (strata, title) in what.items():
+    for by, (strata, title) in BREAKDOWNS.items():
         out.print(f"\nAccuracy in %, and its 95% interval, by {title}")
         if (table["system"] != NETWORK).any():
             out.print("[dim]Below each: its baselines, * the best of them on all items[/dim]")
         if out.width >= WIDE:
-            grid = _grid(strata, "model", "data")
-            for data, rows in table.groupby("data", sort=False):
-                for model, own in _networks(rows):
-                    _add_network(grid, own, by, strata, model, str(data))
-                _add_baselines(grid, rows, by, strata, "")
-                grid.add_section()
-            out.print(grid)
-            continue
-        for data, rows in table.groupby("data", sort=False):
-            for model, own in _networks(rows):
-                out.print(f"{model} on {data}", markup=False)
-                grid = _grid(strata)
-                _add_network(grid, own, by, strata)
-                out.print(grid)
-            grid = _grid(strata, "baselines")
-            _add_baselines(grid, rows, by, strata)
-            if grid.row_count:
-                out.print(grid)
+            _print_wide(table, by, strata)
+        else:
+            _print_narrow(table, by, strata, out)
 
 
-def _grid(strata: Sequence[str], *names: str) -> Table:
-    grid = Table(box=SIMPLE_HEAD, show_edge=False)
-    for name in names:
-        grid.add_column(name, overflow="fold")
-    for stratum in ("all", *strata):
-        grid.add_column(stratum, justify="right", no_wrap=True)
-    return grid
+def _print_wide(table: pd.DataFrame, by: str, strata: Sequence[str]) -> None:
+    """Print one table: of each data set the networks, then the baselines."""
+    cells: list[list[str]] = []
+    dim: list[int] = []
+    ends: list[int] = []
+    for data, rows in table.groupby("data", sort=False):
+        for model, network in _networks(rows):
+            cells.append([model, str(data), *_figures(network, by, strata, with_interval)])
+        for name, baseline in _baselines(rows):
+            dim.append(len(cells))
+            cells.append([name, "", *_figures(baseline, by, strata, percent)])
+        ends.append(len(cells) - 1)
+    columns = ["model", "data", "all", *strata]
+    print_table(pd.DataFrame(cells, columns=columns), names=2, sections=ends, dim_rows=dim)
+
+
+def _print_narrow(table: pd.DataFrame, by: str, strata: Sequence[str], out: Console) -> None:
+    """Print a table for each network and data set, and one for the baselines of each data set."""
+    for data, rows in table.groupby("data", sort=False):
+        for model, network in _networks(rows):
+            out.print(f"{model} on {data}", markup=False)
+            figures = _figures(network, by, strata, with_interval)
+            print_table(pd.DataFrame([figures], columns=["all", *strata]), names=0)
+        cells = [[name, *_figures(each, by, strata, percent)] for name, each in _baselines(rows)]
+        if cells:
+            columns = ["baselines", "all", *strata]
+            print_table(pd.DataFrame(cells, columns=columns), dim_rows=range(len(cells)))
 
 
 def _networks(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     networks = rows[rows["system"] == NETWORK].groupby("model", sort=False)
-    return [(str(model), own) for model, own in networks]
+    return [(str(model), network) for model, network in networks]
 
 
-def _add_network(
-    grid: Table, rows: pd.DataFrame, by: str, strata: Sequence[str], *names: str
-) -> None:
-    shown = rows[rows["by"].isin(["overall", by])].set_index("stratum")
-    grid.add_row(*map(escape, names), *(with_interval(shown, s) for s in ("all", *strata)))
-
-
-def _add_baselines(
-    grid: Table, rows: pd.DataFrame, by: str, strata: Sequence[str], *blank: str
-) -> None:
+def _baselines(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     best = best_baseline(rows)
-    for one in baselines(rows):
-        mark = "*" if best and one.name == best.name else " "
-        shown = one.rows[one.rows["by"].isin(["overall", by])].set_index("stratum")
-        cells = (bare(shown, stratum) for stratum in ("all", *strata))
-        grid.add_row(escape(f"{mark} {one.name}"), *blank, *cells, style="dim")
+    return [
+        (f"{'*' if best and each.name == best.name else ' '} {each.name}", each.rows)
+        for each in baselines(rows)
+    ]
 
 
-def with_interval(rows: pd.DataFrame, key: str) -> str:
-    """Return an accuracy in percent and its interval in a second line, or a dash.
+def _figures(
+    rows: pd.DataFrame, by: str, strata: Sequence[str], written: Callable[[Row], str]
+) -> list[str]:
+    """Write one system's accuracy on all items and on each stratum, a dash for none."""
+    shown = rows[rows["by"].isin(["overall", by])]
+    by_stratum = {row["stratum"]: row for row in shown.to_dict("records")}
+    return [
+        written(by_stratum[stratum]) if stratum in by_stratum else DASH
+        for stratum in ("all", *strata)
+    ]
 
-    Args:
-        rows: Columns accuracy, low and high.
-        key: A value of the index, or one that isn't there.
+
+def percent(row: Row) -> str:
+    """Write the accuracy of a row in percent.
+
+    >>> percent({"accuracy": 0.9312})
+    '93.1'
     """
-    if key not in rows.index:
-        return "–"
-    low, high = (100 * rows.loc[key, ["low", "high"]]).astype(float)
-    return f"{bare(rows, key)}\n[dim]{low:.1f}–{high:.1f}[/dim]"
+    return f"{100 * row['accuracy']:.1f}"
 
 
-def bare(rows: pd.DataFrame, key: str) -> str:
-    """Return an accuracy in percent, or a dash; as for `with_interval`."""
-    return f"{100 * float(rows['accuracy'][key]):.1f}" if key in rows.index else "–"
+def interval(row: Row) -> str:
+    """Write the interval of a row in percent.
+
+    >>> interval({"low": 0.92, "high": 0.942})
+    '92.0–94.2'
+    """
+    return f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
+
+
+def with_interval(row: Row) -> str:
+    r"""Write the accuracy of a row in percent, and in a second line its interval.
+
+    >>> with_interval({"accuracy": 0.9312, "low": 0.92, "high": 0.942})
+    '93.1\n92.0–94.2'
+    """
+    return f"{percent(row)}\n{interval(row)}"
 
 
 def write_accuracy(table: pd.DataFrame, out: Path, predicted: pd.DataFrame | None = None) -> None:
@@ -163,23 +182,21 @@ def markdown(table: pd.DataFrame, left_out: Sequence[str] = ()) -> str:
             one, the best on all items.
         left_out: Lines below the table.
     """
-    best: Baseline | None = best_baseline(table)
-    header = ["test items by", "", "n", "accuracy in %", "95% interval"]
-    points: dict[tuple[str, str], float] = {}
-    if best:
-        header.append(f"best baseline: {best.name}")
-        keys = zip(best.rows["by"], best.rows["stratum"], strict=True)
-        points = dict(zip(keys, best.rows["accuracy"], strict=True))
-    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    best = best_baseline(table)
     bys = ["overall", "label", "intervening", "attractors"]
     shown = table[(table["system"] == NETWORK) & table["by"].isin(bys)]
-    for row in shown.to_dict("records"):
-        share, low, high = (f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high"))
-        cells = [f"{row['n']}", share, f"{low}–{high}"]
-        if best:
-            point = points.get((row["by"], row["stratum"]))
-            cells.append("–" if point is None else f"{100 * point:.1f}")
-        # The UI draws cells without space between them, so spaces stand before the numbers.
-        spaced = (f"&nbsp;&nbsp;{cell}" for cell in cells)
-        lines.append("| " + " | ".join((row["by"], row["stratum"], *spaced)) + " |")
-    return "\n".join([*lines, "", *left_out])
+    cells = {
+        "test items by": shown["by"],
+        "": shown["stratum"],
+        "n": shown["n"].astype(str),
+        "accuracy in %": [percent(row) for row in shown.to_dict("records")],
+        "95% interval": [interval(row) for row in shown.to_dict("records")],
+    }
+    if best:
+        points = {(row["by"], row["stratum"]): percent(row) for row in best.rows.to_dict("records")}
+        keys = zip(shown["by"], shown["stratum"], strict=True)
+        cells[f"best baseline: {best.name}"] = [points.get(key, DASH) for key in keys]
+    spaced = pd.DataFrame(cells)
+    # The UI draws cells without space between them, so spaces stand before the numbers.
+    spaced.iloc[:, 2:] = "&nbsp;&nbsp;" + spaced.iloc[:, 2:]
+    return "\n".join([markdown_table(spaced, names=2), "", *left_out])

@@ -8,15 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from memgate.metrics.systems import NAMES, NETWORK, Baseline, baselines, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.accuracy import bare, with_interval
-from memgate.reporting.console import console
+from memgate.reporting.accuracy import Row, percent, with_interval
+from memgate.reporting.console import DASH, console, rich_table
 from memgate.reporting.files import write_all
 
 CONDITION = 22
@@ -40,8 +39,8 @@ def print_suites(table: pd.DataFrame) -> None:
     for suite, rows in table.groupby("suite", sort=False):
         networks = rows[rows["system"] == NETWORK]
         best = best_baseline(rows)
-        others = [one for one in baselines(rows) if not best or one.name != best.name]
-        others.sort(key=lambda one: -one.accuracy)
+        others = [each for each in baselines(rows) if not best or each.name != best.name]
+        others.sort(key=lambda each: -each.accuracy)
         out.print(f"\n{suite}: accuracy in %, and its 95% interval", markup=False)
         if best:
             share = f"{100 * best.accuracy:.1f}% of all items right"
@@ -80,48 +79,56 @@ def _print_parts(
     longest = max(map(len, networks["condition"]))
     width = out.width + max(0, longest - CONDITION)
     endless = out.options.update(width=10_000)
-    left: list[str | Baseline] = [*networks["model"].unique(), *others]
-    while left and isinstance(left[0], str):
-        for size in range(len(left), 0, -1):
-            grid = _grid(networks, left[:size], best)
-            if out.measure(grid, options=endless).maximum <= width:
+    waiting: list[str | Baseline] = [*networks["model"].unique(), *others]
+    while waiting and isinstance(waiting[0], str):
+        for size in range(len(waiting), 0, -1):
+            part = _part(networks, waiting[:size], best)
+            if out.measure(part, options=endless).maximum <= width:
                 break
-        out.print(grid)
-        left = left[size:]
-    if left:
-        names = [one.name for one in left if not isinstance(one, str)]
+        out.print(part)
+        waiting = waiting[size:]
+    names = [each.name for each in waiting if not isinstance(each, str)]
+    if names:
         many = f"{len(names)} other baselines, which suites.csv has"
-        shown = many if len(names) > len(NAMES) else ", ".join(names)
-        out.print(f"[dim]no room for: {escape(shown)}[/dim]")
+        listed = many if len(names) > len(NAMES) else ", ".join(names)
+        out.print(f"[dim]no room for: {escape(listed)}[/dim]")
 
 
-def _grid(
+def _part(
     networks: pd.DataFrame, columns: Sequence[str | Baseline], best: Baseline | None
 ) -> Table:
     """Tabulate some networks, by their names, and baselines, and always the best one."""
-    models = [one for one in columns if isinstance(one, str)]
+    models = [each for each in columns if isinstance(each, str)]
     shown = [best] if best else []
-    shown += [one for one in columns if not isinstance(one, str)]
-    grid = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
-    grid.add_column("condition", overflow="fold", min_width=CONDITION)
-    names = [f"* {one.name}" if one is best else one.name for one in shown]
-    for name in ("n", *models, "chance", *names):
-        grid.add_column(escape(_folded(name)), justify="right", no_wrap=True)
-    tables = {model: networks[networks["model"] == model] for model in models}
-    by_model = [table.set_index("condition") for table in tables.values()]
-    by_baseline = [one.rows.set_index("condition") for one in shown]
+    shown += [each for each in columns if not isinstance(each, str)]
+    by_model = [_by_condition(networks[networks["model"] == model]) for model in models]
+    by_baseline = [_by_condition(each.rows) for each in shown]
+    cells = []
     for condition, rows in networks.groupby("condition", sort=False):
         n, fewest, most = rows["n"].max(), rows["questions"].min(), rows["questions"].max()
-        spread = f"{fewest}" if fewest == most else f"{fewest}–{most}"
+        questions = f"{fewest}" if fewest == most else f"{fewest}–{most}"
         name = str(condition)
-        grid.add_row(
-            escape(name),
-            f"{n}\n[dim]({spread})[/dim]" if fewest < n else f"{n}",
-            *(with_interval(own, name) for own in by_model),
-            f"[dim]{100 * rows['chance'].iloc[0]:.1f}[/dim]",
-            *(f"[dim]{bare(own, name)}[/dim]" for own in by_baseline),
+        cells.append(
+            [
+                name,
+                f"{n}\n({questions})" if fewest < n else f"{n}",
+                *(with_interval(each[name]) if name in each else DASH for each in by_model),
+                f"{100 * rows['chance'].iloc[0]:.1f}",
+                *(percent(each[name]) if name in each else DASH for each in by_baseline),
+            ]
         )
-    return grid
+    names = [f"* {each.name}" if each is best else each.name for each in shown]
+    header = ["condition", *map(_folded, ("n", *models, "chance", *names))]
+    first_dim = 2 + len(models)  # chance and the baselines
+    return rich_table(
+        pd.DataFrame(cells, columns=header),
+        dim_columns=range(first_dim, len(header)),
+        narrowest=CONDITION,
+    )
+
+
+def _by_condition(rows: pd.DataFrame) -> dict[str, Row]:
+    return {str(row["condition"]): row for row in rows.to_dict("records")}
 
 
 def _folded(name: str) -> str:
