@@ -25,7 +25,7 @@ from benchmarks.recipe import EpochClock
 from benchmarks.setting import ROOT
 from memgate.commands.generate import generate
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar.quotas import MAX_ATTRACTORS, MAX_INTERVENING
+from memgate.data.sources.grammar import MAX_ATTRACTORS, MAX_INTERVENING
 from memgate.data.sources.jsonl import JsonLines
 from memgate.fitting.module import AgreementModule
 

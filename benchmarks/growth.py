@@ -18,7 +18,7 @@ from benchmarks.growth_figure import growth_figure
 from benchmarks.setting import VOCABULARY, prefixes
 from benchmarks.timing import seconds
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.data.vocabulary import Index, Vocabulary
 from memgate.models.classifier import Classifier
 from memgate.reporting.plots import save

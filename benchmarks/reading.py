@@ -17,8 +17,7 @@ from benchmarks.timing import in_turns, ratio, seconds
 from memgate.commands.generate import generate
 from memgate.data.batches import ExactLengthBatches
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar.quotas import MAX_ATTRACTORS, MAX_INTERVENING
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import MAX_ATTRACTORS, MAX_INTERVENING, Grammar
 from memgate.data.sources.jsonl import JsonLines
 
 Paths = Mapping[str, Path]

@@ -14,7 +14,7 @@ import torch
 from benchmarks.machine import Machine
 from memgate.data.batches import Prefixes
 from memgate.data.items.roles import ROLES
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.data.sources.jsonl import JsonLines
 from memgate.data.vocabulary import Index
 

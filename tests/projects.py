@@ -13,7 +13,7 @@ data:
   name: synthetic
   batch_size: 64
   source:
-    class_path: memgate.data.sources.grammar.source.Grammar
+    class_path: memgate.data.sources.grammar.Grammar
     init_args: {train: 600, validation: 100, test: 200, max_intervening: 6}
 model: {hidden_size: 4, embedding_size: 6}
 trainer: {max_epochs: 2}

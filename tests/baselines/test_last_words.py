@@ -23,7 +23,7 @@ from memgate.baselines.last_words import STRENGTH, LastWords
 from memgate.baselines.rules import baseline_predictions
 from memgate.data.items.schema import FEATURES
 from memgate.data.sources import jsonl
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.errors import InputError
 
 DATA = os.environ.get("MEMGATE_DATA")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from memgate.baselines.rules import BASELINES, baseline_predictions
 from memgate.data.items.numbers import Label
 from memgate.data.items.schema import FEATURES
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.data.sources.jsonl import read
 
 DATA = os.environ.get("MEMGATE_DATA")

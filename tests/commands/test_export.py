@@ -84,7 +84,7 @@ def test_the_folder_loads_and_its_card_says_what_the_run_measured(
         share, low, high = (f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high"))
         assert f"| {row['n']:,} | {share} ({low}–{high}) |" in text
     assert "| train | 600 |" in text
-    assert "class_path: memgate.data.sources.grammar.source.Grammar" in card.text
+    assert "class_path: memgate.data.sources.grammar.Grammar" in card.text
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", card.text))
     assert shown == {name for name in names if name.endswith(".png")}
 

@@ -9,7 +9,7 @@ import pytest
 
 from memgate.cli import main
 from memgate.data.sources import jsonl
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 
 
 def generate(*args: str, out: str = "data/items.jsonl") -> int:

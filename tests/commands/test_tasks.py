@@ -28,7 +28,7 @@ CONFIG: dict[str, Any] = {
         "name": "synthetic",
         "batch_size": 64,
         "source": {
-            "class_path": "memgate.data.sources.grammar.source.Grammar",
+            "class_path": "memgate.data.sources.grammar.Grammar",
             "init_args": {"train": 300, "validation": 60, "test": 100, "max_intervening": 6},
         },
     },

@@ -25,7 +25,7 @@ from memgate.data import encoded
 from memgate.data.datamodule import AgreementData
 from memgate.data.items.schema import FEATURES, SPLITS, Source
 from memgate.data.items.tasks import TASKS
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.data.sources.jsonl import JsonLines
 from memgate.data.sources.linzen import Linzen
 from memgate.data.sources.treebank import Treebank
@@ -381,7 +381,7 @@ def test_two_processes_at_once_agree(folder: Path) -> None:
 def test_the_name_is_the_same_in_another_process() -> None:
     program = (
         "from memgate.data import encoded; "
-        "from memgate.data.sources.grammar.source import Grammar; "
+        "from memgate.data.sources.grammar import Grammar; "
         "items = Grammar(train=2000, validation=100, test=100).load(); "
         "print(encoded._key(items, {'task': 'number', 'flip_seed': 0}))"
     )

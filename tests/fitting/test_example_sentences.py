@@ -11,7 +11,7 @@ import torch
 from memgate.data.items.numbers import Label
 from memgate.data.items.roles import roles
 from memgate.data.items.tasks import TASKS, TaskName
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.data.vocabulary import Vocabulary
 from memgate.fitting.example_sentences import SENTENCES, explain_sentences, sentences
 from memgate.gates.units.unit import Unit

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from memgate.data.batches import Prefixes
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.fitting.gate_series import GateSeries, early_steps, part, sample
 from memgate.fitting.module import AgreementModule
 from memgate.gates.profile import pooled

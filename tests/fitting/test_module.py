@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from memgate.data.batches import ExactLengthBatches
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.errors import InputError
 from memgate.fitting.checkpoints import LastCheckpoint
 from memgate.fitting.module import AgreementModule, fused_adam

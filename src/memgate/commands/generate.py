@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from memgate.data.items.numbers import LABELS
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.errors import InputError
 
 

@@ -12,7 +12,7 @@ import torch
 
 from memgate.data.batches import Prefixes
 from memgate.data.items.roles import NO_ROLE, ROLES
-from memgate.data.sources.grammar.source import Grammar
+from memgate.data.sources.grammar import Grammar
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.interventions.dose_response import (

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memgate.data.sources.grammar.constructions import CLASSES, CORES, FRONTS, phrases
 from memgate.data.sources.grammar.lexicon import OTHER, PL, SAME, SG, terminals
-from memgate.data.sources.grammar.templates import Plan, fitting, sketch
+from memgate.data.sources.grammar.templates import (
+    CLASSES,
+    CORES,
+    FRONTS,
+    Quota,
+    layouts_for,
+    phrases,
+    sample_template,
+)
 
 NOUNS = {"person", "animal", "thing", "being", "noun", "stuff", "heap", "companion", "keepsake"}
 NAMES = list(terminals())
@@ -25,45 +32,47 @@ FITS = {
         (length, nouns)
         for length in range(81)
         for nouns in range(9)
-        if fitting(core, "person", nouns, length)
+        if layouts_for(core, "person", nouns, length)
     ]
     for core in CORES
 }
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def quotas(draw: st.DrawFn) -> Quota:
     core = draw(st.sampled_from(list(CORES)))
     noun_class = draw(st.sampled_from(list(CLASSES)))
     length, nouns = draw(st.sampled_from(FITS[core]))
     attractors = draw(st.integers(max(0, nouns - 4), min(4, nouns)))
     front = draw(st.sampled_from([None, *FRONTS]))
-    return Plan(length, core, attractors, nouns - attractors, front, noun_class)
+    return Quota(length, core, attractors, nouns - attractors, front, noun_class)
 
 
-@given(plan=plans(), seed=st.integers(0, 2**32))
-def test_a_sketch_has_exactly_the_words_and_nouns_of_its_plan(plan: Plan, seed: int) -> None:
-    drawn = sketch(plan, random.Random(seed).random)
-    assert drawn.verb_idx - drawn.subj_idx - 1 == plan.length
-    assert slots(drawn.codes)[drawn.subj_idx] == (plan.noun_class, SAME)
-    between = slots(drawn.codes[drawn.subj_idx + 1 : drawn.verb_idx])
+@given(quota=quotas(), seed=st.integers(0, 2**32))
+def test_a_template_has_exactly_the_words_and_nouns_of_its_quota(quota: Quota, seed: int) -> None:
+    template = sample_template(quota, random.Random(seed).random)
+    assert template.verb_idx - template.subj_idx - 1 == quota.length
+    assert slots(template.slots)[template.subj_idx] == (quota.noun_class, SAME)
+    between = slots(template.slots[template.subj_idx + 1 : template.verb_idx])
     numbers = [number for name, number in between if name in NOUNS]
-    assert numbers.count(OTHER) == plan.attractors
-    assert numbers.count(SAME) == plan.same + (plan.core == "appositive")
+    assert numbers.count(OTHER) == quota.attractors
+    assert numbers.count(SAME) == quota.same + (quota.core == "appositive")
     assert len(numbers) == numbers.count(OTHER) + numbers.count(SAME)
-    verb, number = slots(drawn.codes)[drawn.verb_idx]
+    verb, number = slots(template.slots)[template.verb_idx]
     assert number == SAME
     assert verb in {"be", "have"} or verb.endswith(".now")
 
 
-@given(plan=plans(), seed=st.integers(0, 2**32))
-def test_what_stands_before_the_subject_knows_nothing_of_its_number(plan: Plan, seed: int) -> None:
-    drawn = sketch(plan, random.Random(seed).random)
-    subject = drawn.subj_idx
-    while slots(drawn.codes)[subject][0] != "the":
+@given(quota=quotas(), seed=st.integers(0, 2**32))
+def test_what_stands_before_the_subject_knows_nothing_of_its_number(
+    quota: Quota, seed: int
+) -> None:
+    template = sample_template(quota, random.Random(seed).random)
+    subject = template.subj_idx
+    while slots(template.slots)[subject][0] != "the":
         subject -= 1
-    front = slots(drawn.codes)[:subject]
-    assert bool(front) == (plan.front is not None)
+    front = slots(template.slots)[:subject]
+    assert bool(front) == (quota.front is not None)
     nouns = [number for name, number in front if name in NOUNS]
     assert set(nouns) <= {SG, PL}
     assert bool(nouns) == bool(front)
@@ -73,7 +82,7 @@ def test_what_stands_before_the_subject_knows_nothing_of_its_number(plan: Plan, 
 @pytest.mark.parametrize("nouns", range(9))
 def test_what_fits_is_the_same_for_every_class_and_has_no_gap(core: str, nouns: int) -> None:
     fits = [
-        {bool(fitting(core, noun_class, nouns, length)) for noun_class in CLASSES}
+        {bool(layouts_for(core, noun_class, nouns, length)) for noun_class in CLASSES}
         for length in range(81)
     ]
     assert all(len(answers) == 1 for answers in fits)
@@ -88,15 +97,16 @@ def test_every_phrase_has_a_variant_of_every_length_and_number_between_its_bound
     for name, phrase in phrases().items():
         assert len(phrase.variants) == 4
         for variants in phrase.variants:
-            assert [bool(skeletons) for skeletons in variants] == [
-                phrase.low <= length <= phrase.high for length in range(phrase.high + 1)
+            assert [bool(options) for options in variants] == [
+                phrase.min_words <= length <= phrase.max_words
+                for length in range(phrase.max_words + 1)
             ], name
 
 
 def test_a_phrase_speaks_of_one_number_only() -> None:
     for phrase in phrases().values():
         for number, variants in enumerate(phrase.variants):
-            codes = {code for skeletons in variants for codes in skeletons for code in codes}
+            codes = {code for options in variants for codes in options for code in codes}
             assert {code % 4 for code in codes} <= {number}
 
 

@@ -1,4 +1,4 @@
-"""The words of the synthetic grammar: lemmas, their forms by lemminflect, and what stands where."""
+"""The words of the synthetic grammar: lemmas, their forms by lemminflect, and who does what."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Neither needs a determiner, so "with food" and "with apples" have the same lengt
 WOMEN = "anna/NNP emma/NNP julia/NNP lucy/NNP mary/NNP"
 MEN = "john/NNP oscar/NNP paul/NNP peter/NNP tom/NNP"
 DETERMINERS = "the/DT the/DT the/DT the/DT my/PRP$ our/PRP$ his/PRP$ her/PRP$ their/PRP$"
-"""Determiners that don't show number, as word/tag; what is listed twice is drawn twice as often."""
+"""Determiners that don't show number, as word/tag; one listed twice is sampled twice as often."""
 
 FIXED: Mapping[str, str] = {
     "the": DETERMINERS,
@@ -143,35 +143,37 @@ def terminals() -> dict[str, Terminal]:
     def listed(text: str) -> tuple[Entry, ...]:
         return tuple((entry.rpartition("/")[0], entry.rpartition("/")[2]) for entry in text.split())
 
-    every = {name: Terminal(listed(text), listed(text)) for name, text in FIXED.items()}
-    every |= {name: Terminal(listed(sg), listed(pl)) for name, (sg, pl) in NUMBERED.items()}
-    every |= {name: inflected(lemmas, "NN", "NNS") for name, lemmas in NOUNS.items()}
-    every["being"] = inflected(f"{NOUNS['person']} {NOUNS['animal']}", "NN", "NNS")
-    every["noun"] = inflected(f"{NOUNS['person']} {NOUNS['animal']} {NOUNS['thing']}", "NN", "NNS")
-    every["stuff"] = Terminal(
+    by_name = {name: Terminal(listed(text), listed(text)) for name, text in FIXED.items()}
+    by_name |= {name: Terminal(listed(sg), listed(pl)) for name, (sg, pl) in NUMBERED.items()}
+    by_name |= {name: inflected(lemmas, "NN", "NNS") for name, lemmas in NOUNS.items()}
+    by_name["being"] = inflected(f"{NOUNS['person']} {NOUNS['animal']}", "NN", "NNS")
+    by_name["noun"] = inflected(
+        f"{NOUNS['person']} {NOUNS['animal']} {NOUNS['thing']}", "NN", "NNS"
+    )
+    by_name["stuff"] = Terminal(
         inflected(STUFF_SG, "NN", "NN").sg, inflected(STUFF_PL, "NNS", "NNS").pl
     )
-    every |= {name: inflected(name, "VBZ", "VBP") for name in ("be", "have")}
+    by_name |= {name: inflected(name, "VBZ", "VBP") for name in ("be", "have")}
     for name, lemmas in VERBS.items():
-        every[f"{name}.now"] = inflected(lemmas, "VBZ", "VBP")
-        every[f"{name}.past"] = inflected(lemmas, "VBD", "VBD")
-        every[f"{name}.base"] = inflected(lemmas, "VB", "VB")
-    return every
+        by_name[f"{name}.now"] = inflected(lemmas, "VBZ", "VBP")
+        by_name[f"{name}.past"] = inflected(lemmas, "VBD", "VBD")
+        by_name[f"{name}.base"] = inflected(lemmas, "VB", "VB")
+    return by_name
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The terminals as arrays, so that all the words of thousands of sentences are drawn at once.
+    """The terminals as arrays, so that all words of thousands of sentences are sampled at once.
 
-    A slot is a terminal with a number: its code is ``4 · place of the terminal + number``.
+    A slot is a terminal with a number: its code is ``4 · index of the terminal + number``.
 
     Attributes:
         words: Every distinct word.
         tags: Every distinct PTB tag.
         start: First entry by code and label (0 singular, 1 plural), shape (codes, 2).
         size: Number of entries by code and label, shape (codes, 2).
-        entry_word: Place in `words`, shape (entries,).
-        entry_tag: Place in `tags`, shape (entries,).
+        entry_word: Index in `words`, shape (entries,).
+        entry_tag: Index in `tags`, shape (entries,).
         vowel: Whether a word begins with a vowel letter, shape (words,). No noun or adjective here
             begins with a silent h or a u spoken "you", so the letter decides on "a" or "an".
     """
@@ -185,47 +187,46 @@ class Lexicon:
     vowel: NDArray[np.bool_]
 
     def entries(
-        self, codes: NDArray[np.int64], labels: NDArray[np.int64], draws: NDArray[np.float64]
+        self, codes: NDArray[np.int64], labels: NDArray[np.int64], uniform: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """Choose an entry for every slot; each entry of its terminal is equally likely.
 
         Args:
             codes: Slots, shape (slots,).
             labels: 0 singular or 1 plural, the subject's, for every slot, shape (slots,).
-            draws: Uniform in [0, 1), shape (slots,).
+            uniform: Random numbers in [0, 1), shape (slots,).
         """
         size = self.size[codes, labels]
-        return self.start[codes, labels] + (draws * size).astype(np.int64)
+        return self.start[codes, labels] + (uniform * size).astype(np.int64)
 
     def counterparts(
         self, codes: NDArray[np.int64], labels: NDArray[np.int64], entries: NDArray[np.int64]
     ) -> list[str]:
         """Return the form of the other number of nouns or verbs chosen by `entries`."""
-        place = entries - self.start[codes, labels]
-        others: list[str] = self.words[
-            self.entry_word[self.start[codes, 1 - labels] + place]
-        ].tolist()
-        return others
+        lemma = entries - self.start[codes, labels]
+        other_entries = self.start[codes, 1 - labels] + lemma
+        forms: list[str] = self.words[self.entry_word[other_entries]].tolist()
+        return forms
 
     def spell(self, entries: NDArray[np.int64]) -> list[str]:
-        """Return the words of a run of entries, "a" before a vowel as "an"."""
+        """Return the words of consecutive entries, with "an" for "a" before a vowel."""
         words = self.entry_word[entries]
-        article = np.flatnonzero(words[:-1] == np.flatnonzero(self.words == "a"))
-        article = article[self.vowel[words[article + 1]]]
-        words[article] = np.flatnonzero(self.words == "an")
-        spelt: list[str] = self.words[words].tolist()
-        return spelt
+        articles = np.flatnonzero(words[:-1] == np.flatnonzero(self.words == "a"))
+        articles = articles[self.vowel[words[articles + 1]]]
+        words[articles] = np.flatnonzero(self.words == "an")
+        spelling: list[str] = self.words[words].tolist()
+        return spelling
 
 
 @functools.cache
 def lexicon() -> Lexicon:
-    """Return the lexicon of the grammar, made once."""
+    """Return the lexicon of the grammar, built once."""
     words: dict[str, int] = {"an": 0}
     tags: dict[str, int] = {}
     entry_word: list[int] = []
     entry_tag: list[int] = []
 
-    def lay(entries: Sequence[Entry]) -> tuple[int, int]:
+    def add(entries: Sequence[Entry]) -> tuple[int, int]:
         start = len(entry_word)
         for word, tag in entries:
             entry_word.append(words.setdefault(word, len(words)))
@@ -234,14 +235,14 @@ def lexicon() -> Lexicon:
 
     ranges: list[tuple[tuple[int, int], tuple[int, int]]] = []
     for terminal in terminals().values():
-        sg, pl = lay(terminal.sg), lay(terminal.pl)
+        sg, pl = add(terminal.sg), add(terminal.pl)
         ranges += [(sg, pl), (pl, sg), (sg, sg), (pl, pl)]  # SAME, OTHER, SG, PL
-    laid = np.array(ranges, dtype=np.int64)
+    start_and_size = np.array(ranges, dtype=np.int64)
     return Lexicon(
         words=np.array(list(words), dtype=object),
         tags=np.array(list(tags), dtype=object),
-        start=laid[:, :, 0],
-        size=laid[:, :, 1],
+        start=start_and_size[:, :, 0],
+        size=start_and_size[:, :, 1],
         entry_word=np.array(entry_word, dtype=np.int64),
         entry_tag=np.array(entry_tag, dtype=np.int64),
         vowel=np.array([word[0] in "aeiou" for word in words]),

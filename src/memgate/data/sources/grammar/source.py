@@ -1,10 +1,11 @@
-"""A source of agreement items: a probabilistic grammar with chosen distances and attractors."""
+"""Source: the synthetic grammar, with chosen numbers of intervening words and attractors."""
 
 from __future__ import annotations
 
 import random
+from bisect import bisect
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Literal, NamedTuple
 
 import datasets
@@ -14,24 +15,137 @@ from numpy.typing import NDArray
 
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources.grammar.lexicon import lexicon
-from memgate.data.sources.grammar.quotas import MAX_ATTRACTORS, MAX_INTERVENING, Quotas
-from memgate.data.sources.grammar.templates import Plan, Random, Sketch, sketch
+from memgate.data.sources.grammar.templates import (
+    CLASSES,
+    CORES,
+    FRONTS,
+    Quota,
+    Random,
+    Template,
+    layouts_for,
+    pick,
+    sample_template,
+)
 from memgate.errors import InputError
+
+MAX_INTERVENING = 80
+MAX_ATTRACTORS = 4
 
 TRAIN_INTERVENING = 30
 """Most intervening words in training and validation under ``split="length"``."""
 
+FRONTED = 0.6
+"""Proportion of items with a phrase before the subject."""
+
+NOUNLESS = 0.1
+"""Proportion of items without intervening nouns of sampled number, where there is a choice."""
+
 ROUNDS = 60
-"""Drawings of a plan before the grammar counts as exhausted.
+"""Templates that are tried for a quota before the grammar counts as exhausted.
 
 Subjects with nothing around them run out first, at about 50,000; they are 3% of all items.
 """
 
 CHUNK = 10_000
-"""Items drawn together: their words are one array, about 250,000 long."""
+"""Items sampled together: their words are one array, about 250,000 long."""
+
+NounCounts = tuple[int, int]
+"""Attractors, and intervening nouns with the subject's number."""
 
 
-class Row(NamedTuple):
+class Quotas:
+    """Samples quotas for items.
+
+    First the number of intervening words is sampled, then one of the constructions that can have
+    it, each equally likely, then the numbers of attractors and of other intervening nouns. Both are
+    0 in 10% of the items; else every pair that fits is equally likely. A pair fits whenever its
+    mirror image does, so the last noun is as often an attractor as not.
+
+    Args:
+        constructions: Names from `CORES` (at least one) and `FRONTS`; all by default.
+        max_intervening: Most intervening words, 0 to 80.
+        max_attractors: Most attractors, 0 to 4, and most other intervening nouns (but at least 1).
+
+    Raises:
+        InputError: A number is out of its range, a name is unknown, or no construction is so short.
+    """
+
+    def __init__(
+        self, constructions: Sequence[str] | None, max_intervening: int, max_attractors: int
+    ) -> None:
+        for name, value, limit in (
+            ("max_intervening", max_intervening, MAX_INTERVENING),
+            ("max_attractors", max_attractors, MAX_ATTRACTORS),
+        ):
+            if not 0 <= value <= limit:
+                raise InputError(f"{name}: expected 0 to {limit}, got {value}")
+        all_names = (*CORES, *FRONTS)
+        names = all_names if constructions is None else constructions
+        for name in names:
+            if name not in all_names:
+                raise InputError(
+                    f"constructions: expected some of {', '.join(all_names)}; got {name!r}"
+                )
+        cores = [name for name in CORES if name in names]
+        self._fronts = [name for name in FRONTS if name in names]
+        options = [_options(cores, max_attractors, length) for length in range(max_intervening + 1)]
+        self._options = {length: cores for length, cores in enumerate(options) if cores}
+        if not self._options:
+            raise InputError(
+                f"constructions: expected one of {', '.join(CORES)} that fits into "
+                f"{max_intervening} intervening words, got {', '.join(names) or 'none'}"
+            )
+        self._lengths = list(self._options)
+        self._cumulative = list(accumulate(map(length_proportion, self._lengths)))
+
+    def sample(self, rand: Random) -> Quota:
+        """Return one quota."""
+        length = self._lengths[bisect(self._cumulative, rand() * self._cumulative[-1])]
+        core, noun_counts = pick(self._options[length], rand)
+        chosen = noun_counts[0]
+        if len(noun_counts) > 1:
+            can_be_nounless = chosen == (0, 0)
+            if not can_be_nounless or rand() >= NOUNLESS:
+                chosen = pick(noun_counts[1:] if can_be_nounless else noun_counts, rand)
+        front = pick(self._fronts, rand) if self._fronts and rand() < FRONTED else None
+        return Quota(length, core, *chosen, front, pick(tuple(CLASSES), rand))
+
+
+def length_proportion(length: int) -> float:
+    """Return the proportion of items with `length` intervening words, of those with up to 80.
+
+    0 words: 8%; 1: 4%; 2: 8%; 3 to 5: 20%; 6 to 10: 25%; 11 and more: 35%. Within a range all
+    lengths are equally likely, but from 11 on the proportion falls as 1 / length: 80 words are
+    still 1 item in 465, and the mean is 15 words.
+    """
+    if length <= 2:
+        return (0.08, 0.04, 0.08)[length]
+    if length <= 10:
+        return 0.20 / 3 if length <= 5 else 0.25 / 5
+    return 0.35 / length / sum(1 / longer for longer in range(11, MAX_INTERVENING + 1))
+
+
+def _options(
+    cores: Sequence[str], max_attractors: int, length: int
+) -> list[tuple[str, list[NounCounts]]]:
+    """Return the constructions that can have so many words, each with the nouns that fit."""
+    noun_counts = [
+        (attractors, same)
+        for attractors in range(max_attractors + 1)
+        for same in range(max(1, max_attractors) + 1)
+    ]
+    # The classes of subjects differ in words, not in lengths: any of them shows what fits.
+    options = [
+        (
+            core,
+            [counts for counts in noun_counts if layouts_for(core, "person", sum(counts), length)],
+        )
+        for core in cores
+    ]
+    return [(core, fitting) for core, fitting in options if fitting]
+
+
+class SyntheticRow(NamedTuple):
     """The columns of `FEATURES` that don't follow from the others."""
 
     text: str
@@ -46,33 +160,33 @@ class Row(NamedTuple):
 
 
 class Grammar:
-    """Draws agreement items from a probabilistic grammar of English.
+    """Samples agreement items from a probabilistic grammar of English.
 
-    **What is drawn.** First the number of intervening words (`plans.share`): 0 in 8% of the items,
-    1–2 in 12%, 3–5 in 20%, 6–10 in 25%, 11 and more in 35%; a lower `max_intervening` cuts the rest
-    off. Then a construction that can have so many words (0: only ``bare``, 1: only ``adverb``), and
-    in 60% of the items another before the subject; `condition` joins both, as in
+    **Quotas.** First the number of intervening words is sampled (`length_proportion`): 0 in 8% of
+    the items, 1–2 in 12%, 3–5 in 20%, 6–10 in 25%, 11 and more in 35%, up to `max_intervening`.
+    Then a construction that can have so many words (0: only ``bare``, 1: only ``adverb``), and in
+    60% of the items another before the subject; `condition` joins both, as in
     ``fronted_pp+object_relative``. Then the number of attractors and that of intervening nouns with
-    the subject's number, each up to `max_attractors`, as the words have room: for none in 0 and 1
-    words, one in 2, eight in 23 to 27. With `max_attractors` 0, at most one intervening noun has
-    the subject's number. The head of an appositive (", my old friend ,") always has it, and comes
-    on top.
+    the subject's number, each up to `max_attractors`, as far as the words have room: 0 and 1 words
+    have room for none, 2 for one, 23 to 27 for eight. With `max_attractors` 0, at most one
+    intervening noun has the subject's number. The head of an appositive (", my old friend ,")
+    always has it, and is not counted here.
 
-    **Label.** Drawn apart from all that, half singular, half plural. So, by design, of all items
-    under ``split="random"`` these rules get right:
+    **Label.** Independent of all that, half singular, half plural. So, by design, these rules are
+    right in so many of the items under ``split="random"``:
 
     ================  ===  =======================================================================
     majority          50%
-    first noun        70%  the subject in the 40% with nothing before it; else a coin
-    last noun         66%  the subject in the 29% without intervening nouns; else a coin, but for
-                           appositives, whose head may be last
+    first noun        70%  the subject in the 40% with nothing before it; else by chance
+    last noun         66%  the subject in the 29% without intervening nouns; else by chance, but
+                           for appositives, whose head may be last
     noun majority     75%  all nouns before the verb vote, the subject too; a tie counts half
     ================  ===  =======================================================================
 
     Verbs in relatives agree with their own subjects. A relative on the subject ("the cats that like
-    the dogs") shows the subject's number once more, as in real English. To make up for it, the
-    present tense is rarer there than after attractors: of the 42% of items with a present tense
-    before the main verb, the last such verb has the subject's number in 55%.
+    the dogs") shows the subject's number once more, as in real English. To compensate, the present
+    tense is rarer there than after attractors: of the 42% of items with a present tense before the
+    main verb, the last such verb has the subject's number in 55%.
 
     **Splits.** No prefix occurs twice, so no sentence is in two splits or twice in one. The test
     split doesn't depend on the sizes of the others.
@@ -81,7 +195,7 @@ class Grammar:
         train: Items to train on.
         validation: Items to validate on.
         test: Items to test on.
-        split: ``random`` draws all splits alike; ``length`` trains and validates on up to 30
+        split: ``random`` samples all splits alike; ``length`` trains and validates on up to 30
             intervening words and tests on up to `max_intervening`.
         max_intervening: Most intervening words, 0 to 80.
         max_attractors: Most attractors, 0 to 4.
@@ -92,7 +206,7 @@ class Grammar:
         seed: Same seed, same items, on any machine.
 
     Raises:
-        InputError: A number is out of its range, or a construction is unknown or can't be had.
+        InputError: A number is out of its range, or a construction is unknown or doesn't fit.
     """
 
     def __init__(
@@ -115,8 +229,8 @@ class Grammar:
         if not 0 <= seed < 2**32:
             raise InputError(f"seed: expected 0 to {2**32 - 1}, got {seed}")
         self.seed = seed
-        plans = Quotas(constructions, max_intervening, max_attractors)
-        short = plans
+        quotas = Quotas(constructions, max_intervening, max_attractors)
+        short = quotas
         if split == "length":
             if max_intervening <= TRAIN_INTERVENING:
                 raise InputError(
@@ -124,101 +238,99 @@ class Grammar:
                     f"got {max_intervening}"
                 )
             short = Quotas(constructions, TRAIN_INTERVENING, max_attractors)
-        self.plans = {"train": short, "validation": short, "test": plans}
+        self.quotas = {"train": short, "validation": short, "test": quotas}
 
     def load(self) -> datasets.DatasetDict:
         """Return the splits ``train``, ``validation`` and ``test``, each with `FEATURES`.
 
         Raises:
-            InputError: More items are asked for than the grammar can make.
+            InputError: More items are asked for than the grammar has.
         """
         seen: set[str] = set()
         tables = {name: self._table(name, seen) for name in reversed(SPLITS)}
         return datasets.DatasetDict({name: datasets.Dataset(tables[name]) for name in SPLITS})
 
     def _table(self, name: str, seen: set[str]) -> pa.Table:
-        """Draw a split whose prefixes are not among those `seen`, and add them there."""
-        place, size = SPLITS.index(name), self.sizes[name]
-        rand = random.Random(self.seed * len(SPLITS) + place).random  # noqa: S311  no secrets here
-        bits = np.random.PCG64([self.seed, place])
+        """Sample a split whose prefixes are not among those `seen`, and add them there."""
+        index, size = SPLITS.index(name), self.sizes[name]
+        rand = random.Random(self.seed * len(SPLITS) + index).random  # noqa: S311  no secrets here
+        bits = np.random.PCG64([self.seed, index])
         labels = np.argsort(_uniform(bits, size), kind="stable") % 2
-        rows: list[Row] = []
+        rows: list[SyntheticRow] = []
         for start in range(0, size, CHUNK):
-            chunk = labels[start : start + CHUNK]
-            plans = [self.plans[name].draw(rand) for _ in chunk]
-            rows += self._rows(plans, chunk, seen, rand, bits)
-        columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
-        columns["id"] = tuple(f"grammar-{self.seed}-{name}-{at}" for at in range(size))
+            chunk_labels = labels[start : start + CHUNK]
+            quotas = [self.quotas[name].sample(rand) for _ in chunk_labels]
+            rows += self._rows(quotas, chunk_labels, seen, rand, bits)
+        columns = dict(zip(SyntheticRow._fields, zip(*rows, strict=True), strict=True))
+        columns["id"] = tuple(f"grammar-{self.seed}-{name}-{number}" for number in range(size))
         columns["good"], columns["bad"] = columns["verb"], columns["verb_alt"]
         return pa.table([columns[field] for field in FEATURES], schema=FEATURES.arrow_schema)
 
     def _rows(
         self,
-        plans: Sequence[Plan],
+        quotas: Sequence[Quota],
         labels: NDArray[np.int64],
         seen: set[str],
         rand: Random,
         bits: np.random.PCG64,
-    ) -> list[Row]:
-        """Draw one row for each plan, again and again where the prefix has been seen."""
-        rows: dict[int, Row] = {}
-        pending = list(range(len(plans)))
+    ) -> list[SyntheticRow]:
+        """Sample one row for each quota, again and again where the prefix has been seen."""
+        rows: dict[int, SyntheticRow] = {}
+        pending = list(range(len(quotas)))
         for _ in range(ROUNDS):
-            sketches = [sketch(plans[at], rand) for at in pending]
-            drawn = _spelt([plans[at] for at in pending], sketches, labels[pending], bits)
-            for at, (prefix, row) in zip(pending, drawn, strict=True):
+            chosen = [quotas[index] for index in pending]
+            templates = [sample_template(quota, rand) for quota in chosen]
+            filled = _fill(chosen, templates, labels[pending], bits)
+            for index, (prefix, row) in zip(pending, filled, strict=True):
                 if prefix not in seen:
                     seen.add(prefix)
-                    rows[at] = row
-            pending = [at for at in pending if at not in rows]
+                    rows[index] = row
+            pending = [index for index in pending if index not in rows]
             if not pending:
-                return [rows[at] for at in range(len(plans))]
-        stuck = plans[pending[0]]
+                return [rows[index] for index in range(len(quotas))]
+        quota = quotas[pending[0]]
         raise InputError(
             f"train + validation + test: expected no more items than the grammar has prefixes, got "
             f"{sum(self.sizes.values())}; after {len(seen)} it found no new one for "
-            f"{stuck.condition!r} with {stuck.length} intervening words"
+            f"{quota.condition!r} with {quota.length} intervening words"
         )
 
 
 def _uniform(bits: np.random.PCG64, size: int) -> NDArray[np.float64]:
-    """Draw uniformly in [0, 1); NumPy promises to keep PCG64's bits, but not its Generator's."""
-    drawn: NDArray[np.float64] = (bits.random_raw(size) >> np.uint64(11)) * np.float64(2.0**-53)
-    return drawn
+    """Sample uniformly in [0, 1); NumPy promises to keep PCG64's bits, but not its Generator's."""
+    numbers: NDArray[np.float64] = (bits.random_raw(size) >> np.uint64(11)) * np.float64(2.0**-53)
+    return numbers
 
 
-def _spelt(
-    plans: Sequence[Plan],
-    sketches: Sequence[Sketch],
+def _fill(
+    quotas: Sequence[Quota],
+    templates: Sequence[Template],
     labels: NDArray[np.int64],
     bits: np.random.PCG64,
-) -> Iterator[tuple[str, Row]]:
-    """Choose the words of all sketches at once, and yield each one's prefix and row."""
+) -> Iterator[tuple[str, SyntheticRow]]:
+    """Choose the words of all templates at once; yield the prefix and the row of each."""
     lexis = lexicon()
-    sizes = np.array([len(sketch.codes) for sketch in sketches])
-    codes = np.fromiter(chain.from_iterable(sketch.codes for sketch in sketches), np.int64)
-    spread = np.repeat(labels, sizes)
-    entries = lexis.entries(codes, spread, _uniform(bits, len(codes)))
+    sizes = np.array([len(template.slots) for template in templates])
+    codes = np.fromiter(chain.from_iterable(template.slots for template in templates), np.int64)
+    entries = lexis.entries(codes, np.repeat(labels, sizes), _uniform(bits, len(codes)))
     words, tags = lexis.spell(entries), lexis.tags[lexis.entry_tag[entries]].tolist()
     ends = np.cumsum(sizes)
-    verbs = ends - sizes + np.array([sketch.verb_idx for sketch in sketches])
+    verbs = ends - sizes + np.array([template.verb_idx for template in templates])
     alternatives = lexis.counterparts(codes[verbs], labels, entries[verbs])
-    for plan, sketch_, label, end, verb, alternative in zip(
-        plans, sketches, labels.tolist(), ends.tolist(), verbs.tolist(), alternatives, strict=True
+    for quota, template, label, end, verb, verb_alt in zip(
+        quotas, templates, labels.tolist(), ends.tolist(), verbs.tolist(), alternatives, strict=True
     ):
-        start = verb - sketch_.verb_idx
+        start = verb - template.verb_idx
         prefix = " ".join(words[start:verb])
-        yield (
-            prefix,
-            Row(
-                text=" ".join([prefix, *words[verb:end]]),
-                verb_idx=sketch_.verb_idx,
-                subj_idx=sketch_.subj_idx,
-                label=label,
-                tags=" ".join(tags[start:end]),
-                n_attractors=plan.attractors,
-                verb=words[verb],
-                verb_alt=alternative,
-                condition=plan.condition,
-            ),
+        row = SyntheticRow(
+            text=" ".join([prefix, *words[verb:end]]),
+            verb_idx=template.verb_idx,
+            subj_idx=template.subj_idx,
+            label=label,
+            tags=" ".join(tags[start:end]),
+            n_attractors=quota.attractors,
+            verb=words[verb],
+            verb_alt=verb_alt,
+            condition=quota.condition,
         )
+        yield prefix, row

@@ -5,33 +5,37 @@ from collections import Counter
 
 import pytest
 
-from memgate.data.sources.grammar.constructions import CORES, FRONTS
-from memgate.data.sources.grammar.quotas import Quotas, share
+from memgate.data.sources.grammar.source import Quotas, length_proportion
+from memgate.data.sources.grammar.templates import CORES, FRONTS
 from memgate.errors import InputError
 
 
-def drawn(plans: Quotas, size: int) -> list[tuple[int, str, int, int, str | None]]:
+def sampled(quotas: Quotas, size: int) -> list[tuple[int, str, int, int, str | None]]:
     rand = random.Random(0).random
-    return [plans.draw(rand)[:5] for _ in range(size)]
+    return [quotas.sample(rand)[:5] for _ in range(size)]
 
 
-def test_shares_of_lengths_are_those_of_the_docstring() -> None:
+def test_proportions_of_lengths_are_those_of_the_docstring() -> None:
     ranges = {(0, 0): 0.08, (1, 1): 0.04, (2, 2): 0.08, (3, 5): 0.20, (6, 10): 0.25, (11, 80): 0.35}
     for (low, high), expected in ranges.items():
-        assert sum(share(length) for length in range(low, high + 1)) == pytest.approx(expected)
-    assert sum(length * share(length) for length in range(81)) == pytest.approx(15, abs=0.1)
-    assert 1 / share(80) == pytest.approx(465, abs=1)
+        assert sum(length_proportion(length) for length in range(low, high + 1)) == pytest.approx(
+            expected
+        )
+    assert sum(length * length_proportion(length) for length in range(81)) == pytest.approx(
+        15, abs=0.1
+    )
+    assert 1 / length_proportion(80) == pytest.approx(465, abs=1)
 
 
-def test_lengths_are_drawn_as_often_as_share_says() -> None:
-    counts = Counter(length for length, *_ in drawn(Quotas(None, 80, 4), 50_000))
+def test_lengths_are_sampled_as_often_as_their_proportion() -> None:
+    counts = Counter(length for length, *_ in sampled(Quotas(None, 80, 4), 50_000))
     for length in range(81):
-        expected = 50_000 * share(length)
+        expected = 50_000 * length_proportion(length)
         assert abs(counts[length] - expected) < 5 * expected**0.5
 
 
 def test_fronts_stand_before_60_percent_and_constructions_share_a_length_evenly() -> None:
-    items = drawn(Quotas(None, 80, 4), 50_000)
+    items = sampled(Quotas(None, 80, 4), 50_000)
     fronts = Counter(front for *_, front in items)
     assert fronts[None] / len(items) == pytest.approx(0.4, abs=0.01)
     for front in FRONTS:
@@ -43,7 +47,7 @@ def test_fronts_stand_before_60_percent_and_constructions_share_a_length_evenly(
 
 def test_attractors_and_other_nouns_mirror_each_other() -> None:
     pairs = Counter(
-        (attractors, same) for _, _, attractors, same, _ in drawn(Quotas(None, 80, 4), 50_000)
+        (attractors, same) for _, _, attractors, same, _ in sampled(Quotas(None, 80, 4), 50_000)
     )
     assert set(pairs) == {(attractors, same) for attractors in range(5) for same in range(5)}
     for attractors in range(5):
@@ -53,30 +57,30 @@ def test_attractors_and_other_nouns_mirror_each_other() -> None:
 
 
 def test_one_item_in_ten_has_no_noun_where_one_would_fit() -> None:
-    items = [item for item in drawn(Quotas(None, 80, 4), 50_000) if item[1] == "pp"]
+    items = [item for item in sampled(Quotas(None, 80, 4), 50_000) if item[1] == "pp"]
     none = sum(1 for _, _, attractors, same, _ in items if attractors == same == 0)
     assert none / len(items) == pytest.approx(0.1, abs=0.015)
 
 
 @pytest.mark.parametrize("most", range(5))
 def test_max_attractors_bounds_both_kinds_of_nouns(most: int) -> None:
-    items = drawn(Quotas(None, 80, most), 3_000)
+    items = sampled(Quotas(None, 80, most), 3_000)
     assert {attractors for _, _, attractors, _, _ in items} == set(range(most + 1))
     assert {same for _, _, _, same, _ in items} == set(range(max(1, most) + 1))
 
 
 @pytest.mark.parametrize("longest", [0, 1, 2, 5, 11, 79])
 def test_max_intervening_is_reached_and_not_passed(longest: int) -> None:
-    assert {length for length, *_ in drawn(Quotas(None, longest, 4), 20_000)} == set(
+    assert {length for length, *_ in sampled(Quotas(None, longest, 4), 20_000)} == set(
         range(longest + 1)
     )
 
 
-def test_only_the_constructions_named_are_drawn() -> None:
-    items = drawn(Quotas(["pp", "complement"], 80, 4), 2_000)
+def test_only_the_constructions_named_are_sampled() -> None:
+    items = sampled(Quotas(["pp", "complement"], 80, 4), 2_000)
     assert {core for _, core, *_ in items} == {"pp"}
     assert {front for *_, front in items} == {None, "complement"}
-    assert {front for *_, front in drawn(Quotas(["pp"], 80, 4), 500)} == {None}
+    assert {front for *_, front in sampled(Quotas(["pp"], 80, 4), 500)} == {None}
 
 
 @pytest.mark.parametrize(
