@@ -16,7 +16,7 @@ from memgate.gates.explain.explanation import Explanation, UnitTrace, Word
 from memgate.gates.units.unit import Unit
 from memgate.reporting import explanation as terminal
 from memgate.reporting.explain_page import WORDS, page
-from memgate.reporting.page_style import GATES, SIGNED, contrast, level, shades, style
+from memgate.reporting.shades import GATES, SIGNED, contrast, level, shades
 
 VOID = {"meta", "col", "path", "br"}
 
@@ -131,7 +131,7 @@ def test_every_row_is_as_wide_as_the_table() -> None:
 
 def test_the_line_goes_through_the_probabilities_at_their_words() -> None:
     one = explanation(SENTENCE)
-    (path,) = re.findall(r'class="course" d="M([^"]+)"', page([one]))
+    (path,) = re.findall(r'class="trace" d="M([^"]+)"', page([one]))
     points = np.array([[float(x) for x in point.split()] for point in path.split("L")])
     np.testing.assert_allclose(points[:, 0], np.arange(len(SENTENCE)) + 0.5)
     np.testing.assert_allclose(1 - points[:, 1], one.p, atol=0.0005)
@@ -208,7 +208,7 @@ def test_roles_are_marked_where_known() -> None:
     (table,) = Reader(text).tables
     assert table[0] == ["", "thebefore", "keyssubject", "areverb", "answer"]
     assert "the <u>keys</u> <em>are</em></h2>" in text
-    assert re.search(r'<th scope=col class="subject">keys', text)
+    assert re.search(r'<th scope="col" class="subject">keys', text)
 
 
 def test_an_rnn_has_no_gates_to_show() -> None:
@@ -229,9 +229,9 @@ def test_both_conventions_are_told() -> None:
 
 def test_small_print_can_be_read_on_every_shade() -> None:
     assert min(contrast(ink, ground) for ground, ink in shades().values()) >= 4.5
-    css = style()
+    text = page([explanation(["a"])])
     for kind in shades():
-        assert f".{kind}{{" in css
+        assert f".{kind} {{ background-color: #" in text
 
 
 @given(st.floats(-1e9, 1e9))

@@ -64,12 +64,12 @@ def test_what_users_name_is_text() -> None:
     assert "<b>" not in PAGE
     assert "Study a &lt; b" in PAGE
     assert "5 &lt; 6" in PAGE
-    assert "<td class=t>&lt;b&gt;</td>" in PAGE
+    assert '<td class="name">&lt;b&gt;</td>' in PAGE
 
 
 def test_intervals_stand_below_their_figures() -> None:
     assert "<td>93.1<small>92.0–94.2</small></td>" in PAGE
-    assert "<td class=t>gru</td>" in PAGE
+    assert '<td class="name">gru</td>' in PAGE
 
 
 def test_its_links_lead_to_its_sections() -> None:
@@ -80,5 +80,5 @@ def test_its_links_lead_to_its_sections() -> None:
 
 
 def test_it_follows_a_dark_setting() -> None:
-    assert "color-scheme:light dark" in PAGE
-    assert "prefers-color-scheme:dark" in PAGE
+    assert "color-scheme: light dark" in PAGE
+    assert "prefers-color-scheme: dark" in PAGE
