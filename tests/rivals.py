@@ -59,7 +59,7 @@ def profile(write: float, items: int = 100) -> pd.DataFrame:
     """What gates do at each role, all the same."""
     rows = [
         (0, reading, "all", "role", role, number, answer, 2 * items, items, mean, 0.2)
-        for reading, mean in (("keep", 1 - write), ("write", write), ("effect", write / 3))
+        for reading, mean in (("keep", 1 - write), ("write", write), ("state_update", write / 3))
         for role in ROLES
         for number in ("sg", "pl")
         for answer in ("right", "wrong")

@@ -23,7 +23,7 @@ FIRST_NOUN: dict[str, Any] = {"color": GREY, "linewidth": 1.2, "linestyle": (0, 
 CUTS = {
     "none": ("as learned", "#222222", "o"),
     "write": ("nothing written (LSTM: and all kept)", "#0072B2", "s"),
-    "recall": ("recurrent part of the candidate cut", "#D55E00", "^"),
+    "recurrent_input": ("recurrent part of the candidate cut", "#D55E00", "^"),
     "reset": ("reset gate at its mean (GRU)", "#009E73", "D"),
     "output": ("output gate at its mean (LSTM)", "#CC79A7", "v"),
 }

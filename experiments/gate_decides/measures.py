@@ -166,11 +166,11 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
         units: The number units; none if none were found.
 
     Returns:
-        of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``effect``,
-        ``evidence``, ``probe``), role, n (words), mean (over words and units, singular and plural,
-        right and wrong answers together), median (of write and keep: the mean over units of each
-        unit's median over words, off by less than 0.01; units differ in where they stand, so that
-        a median over all their words together would speak of no unit).
+        of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``state_update``,
+        ``contribution_change``, ``probe``), role, n (words), mean (over words and units, singular
+        and plural, right and wrong answers together), median (of write and keep: the mean over
+        units of each unit's median over words, off by less than 0.01; units differ in where they
+        stand, so that a median over all their words together would speak of no unit).
     """
     average = pooled(gates.profile[gates.profile["by"] == "role"], "number", "answer")
     average = average.assign(of=average["units"].map(OF)).rename(columns={"stratum": "role"})
@@ -186,11 +186,13 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
 
 
 def place_table(gates: GateTables) -> pd.DataFrame:
-    """Tabulate gates and effects by place from the subject: reading, place, n, mean; all units."""
+    """Tabulate gates and state updates of all units by position: reading, place, n, mean."""
     profile = gates.profile
     wanted = (profile["by"] == "from_subject") & (profile["units"] == "all")
     average = pooled(
-        profile[wanted & profile["reading"].isin(["write", "keep", "effect"])], "number", "answer"
+        profile[wanted & profile["reading"].isin(["write", "keep", "state_update"])],
+        "number",
+        "answer",
     )
     average = average.assign(place=average["stratum"].astype(int))
     return average[["reading", "place", "n", "mean"]]
@@ -239,7 +241,7 @@ def carrier_table(found: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
         half-life), rho_low, rho_high (95%), rho_n (units; fewer than 4 are not correlated).
     """
     sets = found.sets
-    last = found.probe[found.probe["place"] == LAST].iloc[-1]
+    last = found.probe[found.probe["position"] == LAST].iloc[-1]
     rho = prediction(lasting)
     row = {
         "size": len(found.units),
@@ -247,7 +249,7 @@ def carrier_table(found: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
         "intact": sets.loc[sets["order"] == "none", "accuracy"].iloc[0],
         "lost": named(sets)["accuracy"].iloc[0] if found.units else np.nan,
         "between": found.between,
-        "drop": found.carriers["drop"].max(),
+        "drop": found.unit_table["drop"].max(),
         "probe": last["accuracy"],
         "selectivity": last["selectivity"],
         "rho": rho.rho,

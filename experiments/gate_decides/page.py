@@ -103,7 +103,7 @@ class Numbers:
     def role(
         self, reading: str, cell: str, data: str, units: int, role: str, of: str = "all"
     ) -> Seeds:
-        """Return the mean of a reading, such as ``write`` or ``evidence``, at a role's words."""
+        """Return the mean of a reading, such as ``write``, at the words of a role."""
         where = {"reading": reading, "role": role, "of": of}
         return self._over_seeds("roles", "mean", False, cell, data, units, **where)
 
@@ -115,7 +115,7 @@ class Numbers:
         return self._over_seeds("roles", "median", False, cell, data, units, **where)
 
     def place(self, reading: str, cell: str, data: str, units: int, place: int) -> Seeds:
-        """Return the mean of ``write``, ``keep`` or ``effect`` so many words after the subject."""
+        """Return the mean of ``write``, ``keep`` or ``state_update`` at words after the subject."""
         where = {"reading": reading, "place": place}
         return self._summarised("places", False, cell, data, units, **where)
 
@@ -135,7 +135,8 @@ class Numbers:
 
         Args:
             edit: ``none``, ``own``, ``clamp``, ``hold``, ``mean``, ``resample`` or ``cut``.
-            quantity: ``write``, ``keep``, ``recall``, ``reset`` or ``output``; none for ``none``.
+            quantity: ``write``, ``keep``, ``recurrent_input``, ``reset`` or ``output``; none for
+                ``none``.
             to: The number to which it is clamped; none for other edits.
             cell: This and the rest as for `accuracy`.
             data: See above.

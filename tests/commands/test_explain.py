@@ -95,10 +95,10 @@ def test_json_has_the_models_words_and_numbers(capsys: pytest.CaptureFixture[str
         assert list(word["units"]) == ["0:3", "0:5"]
         for unit in word["units"].values():
             assert unit["write"] + unit["keep"] == pytest.approx(1, abs=1e-6)
-            assert isinstance(unit["effect"], float)
+            assert isinstance(unit["state_update"], float)
     unit = found["rnn"]["sentences"][1]["words"][1]["units"]["0:3"]
     assert (unit["write"], unit["keep"]) == (None, None)
-    assert isinstance(unit["pull"], float)
+    assert isinstance(unit["contribution"], float)
 
 
 def test_the_terminal_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +130,7 @@ def test_a_long_sentence_is_cut_between_words(
     assert max(map(cell_len, lines)) <= columns
     if columns < 80:  # longer words are cut
         return
-    heads = [line for line in lines if line.startswith(" " * 17) and line.strip()]
+    heads = [line for line in lines if line.startswith(" " * 20) and line.strip()]
     shown = " ".join(heads).replace(" (<unk>)", "").split()
     assert shown == long.split() * 2
 
@@ -173,12 +173,12 @@ def test_an_rnn_and_a_lower_layer_show_what_they_have(capsys: pytest.CaptureFixt
     assert explain("rnn", "the cat", "--units", "0:1") == 0
     out = capsys.readouterr().out
     assert "0:1    state" in out
-    assert "       pull" in out
+    assert "       contribution" in out
     assert "write" not in out.split("an RNN has no gates")[0]
     assert explain("lstm", "the cat", "--units", "0:1") == 0
     below = capsys.readouterr().out
     assert "0:1    write" in below
-    assert "evidence" not in below
+    assert "Δ logit" not in below
 
 
 def test_number_units_are_shown_if_a_model_has_them(capsys: pytest.CaptureFixture[str]) -> None:

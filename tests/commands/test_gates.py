@@ -17,9 +17,9 @@ from memgate.tracking.registry.versions import model_folder
 
 FILES = {
     *("gate_statistics.parquet", "gate_statistics_by_distance.parquet"),
-    *("effects.parquet", "profile.parquet", "number_units.json"),
+    *("state_updates.parquet", "profile.parquet", "number_units.json"),
     *("timescales.csv", "gradients.csv", "gradient_decay.csv"),
-    *("number_units.csv", "lost_sets.csv", "probes.csv"),
+    *("number_units.csv", "ablated_sets.csv", "probes.csv"),
     *("profile.png", "gates.png", "timescales.png", "gradients.png", "number_units.png"),
 }
 
@@ -38,7 +38,7 @@ def test_tables_are_those_of_one_pass(
     )
     direction = units.probe_direction
     expected = read_gates(memgate.load(model), table, units.units, probe=direction)
-    names = ("gate_statistics", "effects", "profile", "gate_statistics_by_distance")
+    names = ("gate_statistics", "state_updates", "profile", "gate_statistics_by_distance")
     for name, found in zip(names, expected, strict=True):
         pd.testing.assert_frame_equal(pd.read_parquet(f"out/gates/{name}.parquet"), found)
     printed = capsys.readouterr().out
@@ -53,7 +53,7 @@ def test_number_units_are_looked_for_where_a_model_has_none(
     memgate.load("models:/memgate-gru-synthetic@champion").save(Path("bare"))
     assert main(["gates", "bare", "--data", "items.jsonl", "--out", "out/gates"]) == 0
     found = NumberUnits.load(Path("out/gates", NUMBER_UNITS))
-    assert found.carriers["n"].max() <= 300
+    assert found.unit_table["n"].max() <= 300
     lines = Path("items.jsonl").read_text().splitlines(keepends=True)
     Path("few.jsonl").write_text("".join(lines[:30]))
     capsys.readouterr()
@@ -61,7 +61,7 @@ def test_number_units_are_looked_for_where_a_model_has_none(
     assert "no number units: number units: expected at least 40" in capsys.readouterr().out
     assert {path.name for path in Path("out/few").iterdir()} == FILES - {
         *("number_units.json", "number_units.csv", "number_units.png"),
-        *("lost_sets.csv", "probes.csv"),
+        *("ablated_sets.csv", "probes.csv"),
     }
 
 

@@ -19,7 +19,7 @@ ROLES = ("before", "subject", "attractor", "noun", "other")
 
 def profile(
     units: tuple[str, ...] = ("all", "number units"),
-    readings: tuple[str, ...] = ("keep", "write", "effect", "evidence", "probe"),
+    readings: tuple[str, ...] = ("keep", "write", "state_update", "contribution_change", "probe"),
     n: int = 400,
     without: tuple[str, ...] = ("verb",),
 ) -> pd.DataFrame:
@@ -102,7 +102,9 @@ def test_tables_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
 def test_networks_with_little_in_common_are_compared_on_that(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rnn = save(profile(("all",), ("effect", "evidence"), without=("verb", "noun")), "rnn")
+    rnn = save(
+        profile(("all",), ("state_update", "contribution_change"), without=("verb", "noun")), "rnn"
+    )
     gates_diff(save(profile(), "gru"), rnn)
     printed = capsys.readouterr().out
     assert "all units" in printed

@@ -56,7 +56,7 @@ def test_table_and_figure_of_a_model(trained: Path, capsys: pytest.CaptureFixtur
     assert overall(table, "none") == overall(table, "own") == sum(right)
     assert Path("changed/interventions.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    for words in ("no edit", "write 0 (hard-coded)", "write 1", "recall cut", "11+"):
+    for words in ("no edit", "write 0 (hard-coded)", "write 1", "recurrent input cut", "11+"):
         assert words in printed
 
 
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_files(
     assert set(answers()["units"]) == {"all", "chosen", "random"}
     printed = capsys.readouterr().out
     assert "write 1, random" in printed
-    assert "recall cut, all" in printed
+    assert "recurrent input cut, all" in printed
     files = {
         out: Path(out, "interventions.csv").read_bytes() for out in ("changed", "again", "other")
     }

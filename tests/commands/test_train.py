@@ -132,14 +132,14 @@ def test_what_the_gates_do_is_in_the_run_and_beside_the_model(trained: Path) -> 
         units = NumberUnits.load(folder / "number_units.json")
         assert saved(folder).units == list(units.units)
         carriers = pd.read_csv(artifact(run, "tables/number_units.csv"))
-        assert carriers["number"].tolist() == units.carriers["number"].tolist()
+        assert carriers["number"].tolist() == units.unit_table["number"].tolist()
         norms = pd.read_csv(artifact(run, "tables/gradients.csv"))
         assert set(norms["trained"]) == {True, False}
         page = artifact(run, "explain.html").read_text()
         assert page.count("<section") == 6
         assert "the cats , which already ate" in page.replace("<u>", "").replace("</u>", "")
         assert "<script" not in page
-        reading = "effect" if run.data.tags["cell"] == "rnn" else "write"
+        reading = "state_update" if run.data.tags["cell"] == "rnn" else "write"
         steps = [
             e.step for e in client.get_metric_history(run.info.run_id, f"gates/{reading}_subject")
         ]

@@ -75,14 +75,14 @@ def test_roles_pool_numbers_and_answers_of_the_last_layer() -> None:
         {"layer": 1, "reading": "write", "stratum": "subject", "n": 1, "mean": 0.2},
         {"layer": 1, "reading": "write", "stratum": "subject", "n": 3, "mean": 0.6, "number": "pl"},
         {"layer": 1, "reading": "write", "stratum": "other", "n": 2, "mean": 0.1},
-        {"layer": 1, "reading": "evidence", "stratum": "other", "n": 2, "mean": -0.001},
+        {"layer": 1, "reading": "contribution_change", "stratum": "other", "n": 2, "mean": -0.001},
         {"layer": 1, "reading": "write", "stratum": "3", "n": 2, "mean": 0.7, "by": "from_subject"},
     ]
     full = [{"number": "sg", "answer": "right", "items": 1, **common, **row} for row in rows]
     header, ruler, *body = lines_of(role_table(pd.DataFrame(full, columns=list(DTYPES))))
     assert header == "| units | reading | subject | other |"
     assert set(ruler) == set("|:-")
-    assert body == ["| all | write | 0.50 | 0.10 |", "| all | evidence | – | 0.00 |"]
+    assert body == ["| all | write | 0.50 | 0.10 |", "| all | contribution_change | – | 0.00 |"]
 
 
 def origin(*sources: str) -> Origin:

@@ -30,7 +30,11 @@ from memgate.predictor import Predictor
 
 Make = Callable[..., AgreementData]
 
-READINGS = {"rnn": ["effect"], "gru": ["write", "effect"], "lstm": ["write", "keep", "effect"]}
+READINGS = {
+    "rnn": ["state_update"],
+    "gru": ["write", "state_update"],
+    "lstm": ["write", "keep", "state_update"],
+}
 
 
 class Lines(Logger):
@@ -217,7 +221,7 @@ def test_without_attractors_there_is_no_series_of_them(data: Make, tmp_path: Pat
     for _, its in logged(fit):
         assert set(its) == {
             f"gates/{reading}_{place}"
-            for reading in ("write", "effect")
+            for reading in ("write", "state_update")
             for place in ("subject", "intervening")
         }
 

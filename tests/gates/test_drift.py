@@ -153,8 +153,10 @@ def test_cells_of_few_items_are_left_out() -> None:
 
 def test_profiles_with_nothing_in_common_are_refused() -> None:
     one = profile(drawn([40], 0))
-    with pytest.raises(InputError, match="cell in common, got write of layers 0 and effect of lay"):
-        profile_differences(one, one.assign(reading="effect"))
+    with pytest.raises(
+        InputError, match="cell in common, got write of layers 0 and state_update of lay"
+    ):
+        profile_differences(one, one.assign(reading="state_update"))
     with pytest.raises(InputError, match=r"got write of layers 0 and nothing of layers –"):
         profile_differences(one, one[:0])
 
@@ -253,6 +255,19 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
         read_profile(tmp_path / "missing.parquet")
 
 
+def test_a_profile_of_memgate_0_1_is_read_and_has_the_same_hash(tmp_path: Path) -> None:
+    parts = [
+        profile(drawn([40], seed), reading=reading)
+        for seed, reading in enumerate(("state_update", "contribution_change", "write"))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    old = {"state_update": "effect", "contribution_change": "evidence"}
+    table.replace({"reading": old}).to_parquet(tmp_path / "profile.parquet", index=False)
+    loaded = read_profile(tmp_path / "profile.parquet")
+    pd.testing.assert_frame_equal(loaded, table.astype(DTYPES))
+    assert profile_hash(table.replace({"reading": old})) == profile_hash(loaded)
+
+
 ROLES = ("before", "subject", "attractor", "noun", "other")
 
 
@@ -275,7 +290,7 @@ def sampled_seed(rng: np.random.Generator, shift: float = 0.0) -> pd.DataFrame:
     common = rng.normal(0, 0.02)
     cells = {
         (reading, role): 0.5 + common + rng.normal(0, 0.02)
-        for reading in ("keep", "write", "effect")
+        for reading in ("keep", "write", "state_update")
         for role in ROLES
     }
     cells["write", "subject"] += shift * 0.02 * np.sqrt(2)
@@ -299,7 +314,7 @@ def test_a_prediction_interval_worked_by_hand() -> None:
 
 
 def test_only_roles_of_all_units_that_all_have_are_held_side_by_side() -> None:
-    cells = {("write", "subject"): 0.5, ("write", "noun"): 0.5, ("evidence", "noun"): 3.0}
+    cells = {("write", "subject"): 0.5, ("write", "noun"): 0.5, ("contribution_change", "noun"): 3.0}
     one = role_profile(cells)
     few = role_profile({("write", "noun"): 0.5}, items=LEAST_ITEMS // 4 - 1)
     table = seed_drift(one, [one, pd.concat([role_profile({("write", "subject"): 0.4}), few]), one])

@@ -110,7 +110,7 @@ def every_word(
             change = np.diff(hidden, axis=0, prepend=0 * hidden[:1])
             values["probe"] = change * PROBE[layer] * (2 * label - 1)
             if layer == len(layers) - 1:
-                values["evidence"] = change * weight * (2 * target - 1)
+                values["contribution_change"] = change * weight * (2 * target - 1)
             times, units = (grid.ravel() for grid in np.indices(hidden.shape))
             frames.append(
                 pd.DataFrame(
@@ -209,12 +209,14 @@ def test_effects_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
     words = every_word(model, table)
     found = read_gates(model, table, batch_size=7, probe=PROBE[:num_layers]).state_updates
     names = ["gained", "lost", "change", "hidden"] if cell == "lstm" else ["change"]
-    assert set(found["effect"]) == {*names, "evidence", "probe"}
-    assert set(found.loc[found["effect"] == "evidence", "layer"]) == {num_layers - 1}
-    assert set(found.loc[found["effect"] == "probe", "layer"]) == {*range(num_layers)}
+    assert set(found["state_update"]) == {*names, "contribution_change", "probe"}
+    assert set(found.loc[found["state_update"] == "contribution_change", "layer"]) == {
+        num_layers - 1
+    }
+    assert set(found.loc[found["state_update"] == "probe", "layer"]) == {*range(num_layers)}
     for row in found[found["role"] != "unknown"].to_dict("records"):
         own = words[(words["layer"] == row["layer"]) & (words["unit"] == row["unit"])]
-        values = own.loc[(row["role"] == "all") | (own["role"] == row["role"]), row["effect"]]
+        values = own.loc[(row["role"] == "all") | (own["role"] == row["role"]), row["state_update"]]
         assert row["n"] == len(values)
         assert row["mean"] == pytest.approx(values.mean(), abs=1e-12)
         assert row["mean_abs"] == pytest.approx(values.abs().mean(), abs=1e-12)
@@ -225,7 +227,11 @@ def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     """The profile from every word."""
     words = words.assign(change=words["change"].abs())
     last = words["layer"].max()
-    read = {"effect": "change", "evidence": "evidence", "probe": "probe"}
+    read = {
+        "state_update": "change",
+        "contribution_change": "contribution_change",
+        "probe": "probe",
+    }
     if cell == "lstm":
         read |= {"write": "input", "keep": "forget"}
     elif cell == "gru":
@@ -238,8 +244,8 @@ def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
         if units != "all":
             own = own[own["layer"] == 0]
         for reading, column in read.items():
-            how = "sum" if reading in ("evidence", "probe") else "mean"
-            mine = own[own["layer"] == last] if reading == "evidence" else own
+            how = "sum" if reading in ("contribution_change", "probe") else "mean"
+            mine = own[own["layer"] == last] if reading == "contribution_change" else own
             if mine.empty:
                 continue
             each = mine.groupby(per_word, dropna=False)[column].agg(how).reset_index()
@@ -287,7 +293,7 @@ def test_evidence_adds_up_to_the_logit(cell: Cell) -> None:
     p = model.probability(prefixes)
     logits = np.log(p / (1 - p)) - model.classifier.readout.bias.item()
     signed = float((logits * (2 * task_inputs.targets - 1)).sum())
-    rows = tables.state_updates[(tables.state_updates["effect"] == "evidence")]
+    rows = tables.state_updates[(tables.state_updates["state_update"] == "contribution_change")]
     rows = rows[rows["role"] == "all"]
     assert float((rows["mean"] * rows["n"]).sum()) == pytest.approx(signed, abs=1e-9)
 
@@ -362,7 +368,7 @@ def test_without_a_probe_the_tables_are_the_same_but_for_its_rows() -> None:
     model = predictor("lstm", num_layers=2)
     without = read_gates(model, TABLE, UNITS)
     tables = read_gates(model, TABLE, UNITS, probe=PROBE)
-    probed = tables.state_updates["effect"] == "probe", tables.profile["reading"] == "probe"
+    probed = tables.state_updates["state_update"] == "probe", tables.profile["reading"] == "probe"
     assert all(rows.any() for rows in probed)
     kept = tables.state_updates[~probed[0]], tables.profile[~probed[1]]
     expected = (tables.statistics, *kept, tables.distances)
@@ -374,11 +380,11 @@ def test_along_the_readout_a_probe_says_what_evidence_says() -> None:
     model = predictor("gru", num_layers=2)
     readout = model.classifier.readout.weight.detach().numpy()
     tables = read_gates(model, TABLE, [(1, 0)], probe=np.vstack([0 * readout, readout]))
-    for table, name in ((tables.state_updates, "effect"), (tables.profile, "reading")):
+    for table, name in ((tables.state_updates, "state_update"), (tables.profile, "reading")):
         last = table[table["layer"] == 1].drop(columns="layer")
         one, other = (
             last[last[name] == each].drop(columns=name).reset_index(drop=True)
-            for each in ("evidence", "probe")
+            for each in ("contribution_change", "probe")
         )
         pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-12)
         below = table[(table["layer"] == 0) & (table[name] == "probe")]
@@ -401,8 +407,8 @@ def test_a_probe_goes_by_the_number_where_evidence_goes_by_the_answer() -> None:
     found = read_gates(
         Predictor(model.classifier, model.vocabulary, task), table, batch_size=7, probe=PROBE[:1]
     ).state_updates
-    for effect in ("evidence", "probe"):
-        rows = found[(found["effect"] == effect) & (found["role"] == "all")]
+    for effect in ("contribution_change", "probe"):
+        rows = found[(found["state_update"] == effect) & (found["role"] == "all")]
         expected = words.groupby("unit")[effect].mean()
         np.testing.assert_allclose(rows["mean"], expected, rtol=0, atol=1e-12)
 
@@ -415,7 +421,8 @@ def test_where_the_answer_is_the_number_both_signs_are_one(task: Any) -> None:
     own = Predictor(model.classifier, model.vocabulary, TASKS[task])
     state_updates = read_gates(own, table, probe=readout).state_updates
     one, other = (
-        state_updates.loc[state_updates["effect"] == each, "mean"] for each in ("evidence", "probe")
+        state_updates.loc[state_updates["state_update"] == each, "mean"]
+        for each in ("contribution_change", "probe")
     )
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
@@ -457,7 +464,7 @@ def test_an_rnn_has_effects_but_no_gates(num_layers: int) -> None:
     assert tables.distances.dtypes.astype(str).to_dict() == DISTANCE_DTYPES
     assert tables.state_updates.dtypes.astype(str).to_dict() == STATE_UPDATE_DTYPES
     assert tables.profile.dtypes.astype(str).to_dict() == DTYPES
-    assert set(tables.profile["reading"]) == {"effect", "evidence"}
+    assert set(tables.profile["reading"]) == {"state_update", "contribution_change"}
 
 
 def test_number_units_stand_beside_all_only_where_they_are_given() -> None:

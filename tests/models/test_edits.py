@@ -93,10 +93,10 @@ def test_an_edit_sees_every_quantity_once_in_the_order_of_its_making(
 
     layers = unroll(net, torch.randn(2, 3, 3, dtype=torch.float64), look)
     order = list(quantities(layers[0]))
-    order.insert(order.index("candidate"), "recall")  # which no trajectory keeps
+    order.insert(order.index("candidate"), "recurrent_input")  # which no trajectory keeps
     assert seen == list(itertools.product(range(2), range(3), order))
     for (layer, time, name), value in made.items():
-        if name != "recall":
+        if name != "recurrent_input":
             assert torch.equal(quantities(layers[layer])[name][:, time], value)
 
 

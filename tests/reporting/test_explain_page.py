@@ -107,10 +107,13 @@ def test_the_page_is_well_formed_and_the_numbers_are_those_of_the_table() -> Non
     trace = one.units[0]
     assert trace.write is not None
     assert trace.keep is not None
-    assert trace.evidence is not None
+    assert trace.contribution_change is not None
     assert rows["write"] == [f"{value:.2f}" for value in trace.write]
     assert rows["keep"] == [f"{value:.2f}" for value in trace.keep]
-    for name, values in {"effect": trace.effect, "evidence": trace.evidence}.items():
+    for name, values in {
+        "state update": trace.state_update,
+        "Δ logit": trace.contribution_change,
+    }.items():
         shown = [float(cell.replace("−", "-")) for cell in rows[name]]
         np.testing.assert_allclose(shown, values, atol=0.00501)
     p = next(row for row in table if row[0] == "P(plural)")
@@ -124,7 +127,12 @@ def test_every_row_is_as_wide_as_the_table() -> None:
     reader = Reader(page(models))
     for table, widths in zip(reader.tables, reader.widths, strict=True):
         for row, width in zip(table, widths, strict=True):
-            inner = bool(row[0]) and row[0] in ("keep", "effect", "evidence", "pull")
+            inner = bool(row[0]) and row[0] in (
+                "keep",
+                "state update",
+                "Δ logit",
+                "contribution",
+            )
             line = row[0].startswith(("plural", "singular"))  # the answer reaches down from above
             assert width == 2 + len(SENTENCE) + 1 - inner - line
 
@@ -214,8 +222,8 @@ def test_roles_are_marked_where_known() -> None:
 def test_an_rnn_has_no_gates_to_show() -> None:
     text = page([explanation(["a", "b"], cell="rnn")])
     rows = {cell for table in Reader(text).tables for row in table for cell in row}
-    assert {"state", "pull"} <= rows
-    assert {"effect", "evidence"} <= rows
+    assert {"state", "contribution"} <= rows
+    assert {"state update", "Δ logit"} <= rows
     assert not rows & {"write", "keep"}
     assert "Γu" not in text
     assert "an RNN has no gates" in text

@@ -262,7 +262,7 @@ def test_a_server_that_goes_away_during_a_fit(
     lines = [step for step, _ in history(run_id, "val/accuracy")]
     assert len(lines) == 3
     assert lines == sorted(set(lines))
-    state_updates = [step for step, _ in history(run_id, "gates/effect_subject")]
+    state_updates = [step for step, _ in history(run_id, "gates/state_update_subject")]
     assert state_updates[0] == 0
     assert state_updates == sorted(set(state_updates))
     tables = {file.path for file in connect().list_artifacts(run_id, "tables")}

@@ -69,7 +69,7 @@ def _add_explain(commands: Commands) -> None:
 
 def _add_gates(commands: Commands) -> None:
     what = (
-        "read every gate of a model over items: statistics, effects, profile, number units, "
+        "read every gate of a model over items: statistics, state updates, profile, number units, "
         "timescales, gradients; or say where the profiles of two models differ"
     )
     usage = "memgate gates MODEL --data FILE [FILE ...] --out DIR\n       "
@@ -104,6 +104,6 @@ def _add_intervene(commands: Commands) -> None:
         choices=ROLES,
         help=f"words at which, among {', '.join(ROLES)} (those between subject and verb)",
     )
-    intervene.add_argument("--steps", type=int, default=11, help="doses from 0 to 1 (11)")
+    intervene.add_argument("--steps", type=int, default=11, help="clamp values from 0 to 1 (11)")
     intervene.add_argument("--items", type=int, default=2000, help="drawn, at most (2000)")
     intervene.add_argument("--seed", type=int, default=0, help="seed of what is drawn (0)")

@@ -129,6 +129,6 @@ def print_profile(profile: pd.DataFrame) -> None:
         cells = (f"{means[role]:.2f}" if role in means else "–" for role in SHOWN)
         grid.add_row(str(units), str(reading), *cells)
     out = console()
-    out.print("\nMeans at the words of each role (effect: change of a unit's memory; evidence:")
-    out.print("change of the log-odds of the right answer)")
+    out.print("\nMeans at the words of each role (state_update: change of a unit's memory;")
+    out.print("contribution_change: change of the log-odds of the right answer)")
     out.print(grid)

@@ -21,6 +21,7 @@ from memgate.gates.drift import (
     profile_hash,
     read_profile,
 )
+from memgate.gates.explain.explanation import ROW_NAMES
 from memgate.reporting.console import console
 from memgate.reporting.files import write_all
 from memgate.tracking.registry.versions import model_folder
@@ -105,7 +106,7 @@ def _print_roles(terminal: Console, found: pd.DataFrame) -> None:
             grid.add_column(role, justify="right", no_wrap=True)
         for (reading, number), own in part.groupby(["reading", "number"], sort=False):
             by_role = own.set_index("stratum").to_dict("index")
-            for side, names in (("a", (str(reading), str(number))), ("b", ("", ""))):
+            for side, names in (("a", (ROW_NAMES.get(str(reading), str(reading)), str(number))), ("b", ("", ""))):
                 cells = (_cell(by_role.get(role), side) for role in roles)
                 grid.add_row(*names, side.upper(), *cells)
         terminal.print(grid)
@@ -137,7 +138,9 @@ def _print_places(terminal: Console, found: pd.DataFrame) -> None:
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
         means = (f"{row['mean_a']:.2f}", f"{row['mean_b']:.2f}")
         place = _place(row["by"], int(row["stratum"]))
-        names = (f"{row['layer']} {row['units']}", row["reading"], f"{place} {row['number']}")
+        units = str(row["units"]).removesuffix(" units")
+        reading = ROW_NAMES.get(row["reading"], row["reading"])
+        names = (f"{row['layer']} {units}", reading, f"{place} {row['number']}")
         grid.add_row(*names, *means, interval)
     terminal.print("\nWhere each differs most, by place (subject + words after it; verb - words)")
     terminal.print(grid)

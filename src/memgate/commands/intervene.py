@@ -41,7 +41,7 @@ NAMES = {
 
 BELOW = (
     "In brackets the 95% interval; random: mean and range over sets of as many other units.\n"
-    "recall: the candidate's recurrent part. cut: replaced by its mean over these words."
+    "recurrent input: that of the candidate. cut: replaced by its mean over these words."
 )
 
 
@@ -179,7 +179,7 @@ def _rows(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     for (edit, quantity, to, units), part in found.groupby(keys, sort=False, dropna=False):
         if edit == "clamp" and quantity == "write" and to not in shown:
             continue
-        name = NAMES[str(edit)].format(quantity=quantity, to=to)
+        name = NAMES[str(edit)].format(quantity=str(quantity).replace("_", " "), to=to)
         note = part["note"].iloc[0]
         name += "" if pd.isna(note) else f" ({note})"
         if units == "random" or (edit == "cut" and units == "all" and "chosen" in kinds):

@@ -52,7 +52,7 @@ ROWS = MappingProxyType(
 """Breakdowns that the accuracy table has, and the names of its rows."""
 
 GATES = ("write", "keep")
-CHANGES = ("effect", "evidence", "probe")
+CHANGES = ("state_update", "contribution_change", "probe")
 """What the card explains of a unit; an RNN has the changes only."""
 
 

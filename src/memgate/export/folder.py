@@ -148,7 +148,7 @@ def _writers(facts: Facts, folder: Path, onnx: bool) -> Writers:
         writers["profile.png"] = partial(plots.save, plots.profile_figure(facts.profile))
     if facts.units is not None:
         units = facts.units
-        figure = plots.number_units_figure(units.carriers, units.sets, units.probe)
+        figure = plots.number_units_figure(units.unit_table, units.sets, units.probe)
         writers["number_units.png"] = partial(plots.save, figure)
     if onnx:
         probability = f"p_{facts.predictor.task.words[1]}"

@@ -34,7 +34,7 @@ PAGE = "explain.html"
 """The page of the example sentences."""
 
 OF_NUMBER_UNITS = frozenset(
-    {NUMBER_UNITS, "number_units.csv", "number_units.png", "lost_sets.csv", "probes.csv"}
+    {NUMBER_UNITS, "number_units.csv", "number_units.png", "ablated_sets.csv", "probes.csv"}
 )
 """Artifacts that exist only where number units could be looked for."""
 
@@ -104,7 +104,7 @@ class GateAnalysis:
         tables = self.tables
         yield Artifact.parquet("gate_statistics.parquet", tables.statistics)
         yield Artifact.parquet("gate_statistics_by_distance.parquet", tables.distances)
-        yield Artifact.parquet("effects.parquet", tables.state_updates)
+        yield Artifact.parquet("state_updates.parquet", tables.state_updates)
         yield Artifact.parquet(PROFILE, tables.profile)
         yield Artifact.csv("timescales.csv", self.memory)
         yield Artifact.csv("gradients.csv", self.norms)
@@ -118,10 +118,10 @@ class GateAnalysis:
         units = self.number_units
         if units is not None:
             figures["number_units.png"] = plots.number_units_figure(
-                units.carriers, units.sets, units.probe
+                units.unit_table, units.sets, units.probe
             )
-            yield Artifact.csv("number_units.csv", units.carriers)
-            yield Artifact.csv("lost_sets.csv", units.sets)
+            yield Artifact.csv("number_units.csv", units.unit_table)
+            yield Artifact.csv("ablated_sets.csv", units.sets)
             yield Artifact.csv("probes.csv", units.probe)
             yield Artifact(NUMBER_UNITS, units.save)
         for name, figure in figures.items():

@@ -27,7 +27,11 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 """Where gates are read, by the ending of the metric, and the roles that belong to it."""
 
-LOGGED = {"rnn": ("effect",), "gru": ("write", "effect"), "lstm": ("write", "keep", "effect")}
+LOGGED = {
+    "rnn": ("state_update",),
+    "gru": ("write", "state_update"),
+    "lstm": ("write", "keep", "state_update"),
+}
 """What is logged of each cell; a GRU's keep is 1 − write."""
 
 LENGTHS, EACH = 6, 40
@@ -47,8 +51,8 @@ class GateSeries(pl.Callback):
     ``gates/write_subject`` at the head of the subject, ``gates/write_attractors`` at attractors,
     and ``gates/write_intervening`` at all words between subject and verb; write is the LSTM's input
     gate and the GRU's 1 − z. So too, for an LSTM, ``gates/keep_…`` (the forget gate; a GRU's keep
-    is 1 − write), and for every cell ``gates/effect_…``, the absolute change of the memory: a gate
-    can stand open where nothing changes, and an RNN has none.
+    is 1 − write), and for every cell ``gates/state_update_…``, the absolute change of the memory: a
+    gate can stand open where nothing changes, and an RNN has none.
 
     They are measured before the first step (step 0); within the first epoch, where gates move most,
     at steps 1, 2, 4, 8 and so on; and at the end of each epoch. The step is the number of steps

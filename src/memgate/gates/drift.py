@@ -13,7 +13,7 @@ import pyarrow as pa
 from scipy import stats
 
 from memgate.errors import InputError
-from memgate.gates.profile import DTYPES, pooled, variance_of_mean
+from memgate.gates.profile import DTYPES, OLD_READINGS, pooled, variance_of_mean
 from memgate.metrics.paired import holm
 
 PROFILE = "profile.parquet"
@@ -53,7 +53,7 @@ CELL = ["layer", "reading", "units", "by", "stratum", "number"]
 ROLE_CELL = ["layer", "reading", "stratum"]
 """A cell of `seed_drift`: the stratum is a role, and all units and both numbers count together."""
 
-SEED_READINGS = ("keep", "write", "effect")
+SEED_READINGS = ("keep", "write", "state_update")
 """Readings that mean the same in networks of other seeds."""
 
 DIFFERENCE_COLUMNS = {
@@ -85,7 +85,8 @@ def read_profile(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path)
         missing = [name for name in DTYPES if name not in table]
         if not missing:
-            return table[list(DTYPES)].astype(DTYPES)
+            table = table[list(DTYPES)].replace({"reading": OLD_READINGS})
+            return table.astype(DTYPES)
     except (OSError, pa.ArrowException, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: expected a gate profile as Parquet, got: {reason}") from error
@@ -107,7 +108,9 @@ def profile_hash(profile: pd.DataFrame) -> str:
     Args:
         profile: A table of `memgate.gates.profile.profile_table`; its rows in any order.
     """
-    cells = pooled(profile, "answer").sort_values(CELL)
+    # hashed by the names of memgate 0.1, so that the tags of its models still fit
+    old = {new: name for name, new in OLD_READINGS.items()}
+    cells = pooled(profile, "answer").replace({"reading": old}).sort_values(CELL)
     cells["mean"] = np.rint(cells["mean"] / HASH_STEP).astype("int64")
     text = cells[[*CELL, "n", "items", "mean"]].to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()

@@ -36,6 +36,9 @@ DTYPES = {
 }
 """The columns of a profile."""
 
+OLD_READINGS = {"effect": "state_update", "evidence": "contribution_change"}
+"""Names of readings in profiles that memgate 0.1 wrote, and what they are called now."""
+
 Numbers = npt.NDArray[np.float64]
 
 
@@ -102,11 +105,12 @@ def readings_of(gates: Sequence[str], probe: bool = False) -> list[str]:
         probe: Whether there is a probe.
 
     Returns:
-        Gates that read as keep or write, ``effect``, ``evidence`` and perhaps ``probe``.
+        Gates that read as keep or write, ``state_update``, ``contribution_change`` and perhaps
+        ``probe``.
     """
     return [
         *(gate for gate in gates if READINGS[gate]),
-        *("effect", "evidence"),
+        *("state_update", "contribution_change"),
         *(["probe"] if probe else []),
     ]
 
@@ -146,19 +150,19 @@ def profile_table(
         shown: For each layer whether each set of units has any.
         n: Words of each cell.
         items: Prefixes with a word in it.
-        sums: Of each reading, averaged over the units of a set (evidence and probe: added up), and
-            of its square.
+        sums: Of each reading, averaged over the units of a set (contribution change and probe:
+            added up), and of its square.
 
     Returns:
-        Columns: ``layer``, from 0; ``reading``: ``write`` and ``keep``, ``effect`` (the absolute
-        change of the memory: `memgate.gates.state_updates`), all averaged over the units, and in
-        the
-        last layer ``evidence``, with a probe in each ``probe``, both added up over them; ``units``:
-        ``all`` or ``number units``; ``by``: ``role``, ``from_subject`` or ``to_verb``; ``stratum``:
-        a role, or a place such as "-3", where the subject is 0 and the last word before the verb
-        -1; ``number`` of the subject, ``sg`` or ``pl``; ``answer`` of the model, ``right`` or
-        ``wrong``; ``n`` words, in how many ``items`` (prefixes); over the words ``mean`` and ``sd``
-        (the population's). Only rows with words. Standard errors: `variance_of_mean`.
+        Columns: ``layer``, from 0; ``reading``: ``write`` and ``keep``, ``state_update`` (the
+        absolute change of the memory: `memgate.gates.state_updates`), all averaged over the units,
+        and in the last layer ``contribution_change``, with a probe in each ``probe``, both added up
+        over them; ``units``: ``all`` or ``number units``; ``by``: ``role``, ``from_subject`` or
+        ``to_verb``; ``stratum``: a role, or a place such as "-3", where the subject is 0 and the
+        last word before the verb -1; ``number`` of the subject, ``sg`` or ``pl``; ``answer`` of the
+        model, ``right`` or ``wrong``; ``n`` words, in how many ``items`` (prefixes); over the words
+        ``mean`` and ``sd`` (the population's). Only rows with words. Standard errors:
+        `variance_of_mean`.
     """
     words, prefixes = n.cpu()[:-1], items.cpu()
     full = words.nonzero().squeeze(1)
@@ -185,7 +189,7 @@ def _moments(
     """Yield layer, reading, units, and the means of the reading and of its square."""
     for layer, of_layer in enumerate(means.numpy()):
         for name, of_reading in zip(readings, of_layer, strict=True):
-            if name == "evidence" and layer < len(means) - 1:
+            if name == "contribution_change" and layer < len(means) - 1:
                 continue
             for reading, complement in _readings(name):
                 for units, show, (mean, square) in zip(

@@ -36,8 +36,7 @@ def read_gates(
         batch_size: Prefixes read at once; the tables don't depend on it.
         probe: The direction of the number probe in each layer, layers × units, as
             `memgate.gates.units.number_units.NumberUnits.probe_direction`: only with it has the
-            table of
-            effects the effect ``probe`` and the profile the reading.
+            table of state updates rows ``probe``, and the profile that reading.
 
     Raises:
         InputError: As `Predictor.read`; or the model lacks a unit, or the direction doesn't fit it.

@@ -7,9 +7,9 @@ Memory m is the LSTM's cell c, for GRU and RNN the hidden state h; before the fi
 - ``gained`` (LSTM): write · candidate, with write = input.
 - ``lost`` (LSTM): (1 - keep) · c_{t-1}, with keep = forget.
 - ``hidden`` (LSTM): h_t - h_{t-1}, what can be seen of it.
-- ``evidence``: w · (h_t - h_{t-1}) with the readout's weight w, in log-odds, signed so that + is
-  towards the right answer. Over all units of the last layer and all words of a prefix it adds up
-  to the logit less the readout's bias. This is the change along the number direction; for a
+- ``contribution_change``: w · (h_t - h_{t-1}) with the readout's weight w, in log-odds, signed so
+  that + is towards the right answer. Over all units of the last layer and all words of a prefix it
+  adds up to the logit less the readout's bias. This is the change along the number direction; for a
   model that judges grammaticality along the direction of "ungrammatical".
 - ``probe``: p · (h_t - h_{t-1}) with the direction p of the linear probe at the last word
   (`memgate.gates.units.number_units.NumberUnits.probe_direction`), in its log-odds, so in every
@@ -44,7 +44,7 @@ def flat(values: Float[Tensor, "batch time units"]) -> Flat:
 
 
 def state_updates(trajectory: Trajectory) -> Iterator[Flat]:
-    """Yield each effect of `STATE_UPDATES` of one layer, in their order; words as in `flat`."""
+    """Yield the `STATE_UPDATES` of one layer in their order; words as in `flat`."""
     if trajectory.cell is not None:
         yield flat(trajectory.gates["input"]) * flat(trajectory.candidate)
         lost = 1 - flat(trajectory.gates["forget"])

@@ -40,7 +40,7 @@ A block costs some 1,000 calls of torch: 2^20 values take 1 to 7% less than 2^19
 
 
 class GateStatistics(Metric):
-    """Sums over words of every gate and effect, by layer, role and unit, and the profile's.
+    """Sums over words of every gate and state update, by layer, role and unit, and the profile's.
 
     Those of gates are finer, by `memgate.gates.words.KINDS`: one count gives the table by role and
     that by distance from the subject.
@@ -64,7 +64,7 @@ class GateStatistics(Metric):
     n: Int64[Tensor, " kinds"]
     gate_sums: Float64[Tensor, "layers gates 2 kinds units"]
     histogram: Int64[Tensor, "layers gates kinds bins units"]
-    effect_sums: Float64[Tensor, "layers effects 3 kinds units"]
+    state_update_sums: Float64[Tensor, "layers updates 3 kinds units"]
     signed: Float64[Tensor, "kinds units"]
     numbered: Float64[Tensor, "probes kinds units"]
     readout: Float64[Tensor, " units"]
@@ -90,7 +90,7 @@ class GateStatistics(Metric):
         layers, kinds, size = net.num_layers, len(KINDS), net.hidden_size
         for name, shape in {
             "gate_sums": (layers, len(self.gates), 2, kinds, size),
-            "effect_sums": (layers, len(self.state_updates), 3, kinds, size),
+            "state_update_sums": (layers, len(self.state_updates), 3, kinds, size),
             "signed": (kinds, size),
             "numbered": (len(self.sets.probe), kinds, size),
             "cell_sums": (layers, len(self.readings), len(UNITS), 2, CELLS),
@@ -114,9 +114,9 @@ class GateStatistics(Metric):
         Raises:
             InputError: There are not as many layers as the recurrence has.
         """
-        if len(layers) != len(self.effect_sums):
+        if len(layers) != len(self.state_update_sums):
             raise InputError(
-                f"trajectories: expected {len(self.effect_sums)} layers, got {len(layers)}"
+                f"trajectories: expected {len(self.state_update_sums)} layers, got {len(layers)}"
             )
         kinds = by_kind(words.kinds, len(KINDS))
         self.n += kinds.n
@@ -142,10 +142,10 @@ class GateStatistics(Metric):
     def _state_updates(
         self, layer: int, trajectory: Trajectory, kinds: Kinds, signs: Signs
     ) -> list[Averages]:
-        """Count the effects of a layer; return effect, evidence and probe for sets of units."""
-        last = layer == len(self.effect_sums) - 1
+        """Count the state updates of a layer; return the profile's readings of them by set."""
+        last = layer == len(self.state_update_sums) - 1
         sums = kinds.state_updates(trajectory, self.sets.means[layer], signs)
-        self.effect_sums[layer] += sums.moments
+        self.state_update_sums[layer] += sums.moments
         if last:
             self.signed += sums.signed[0]
         if len(self.numbered):
@@ -163,13 +163,17 @@ class GateStatistics(Metric):
 
     def compute(self) -> GateTables:
         """Return the tables."""
-        toward = [Toward("evidence", len(self.effect_sums) - 1, self.signed, self.readout)]
+        toward = [
+            Toward(
+                "contribution_change", len(self.state_update_sums) - 1, self.signed, self.readout
+            )
+        ]
         for layer, (numbered, probe) in enumerate(zip(self.numbered, self.sets.probe, strict=True)):
             toward.append(Toward("probe", layer, numbered, probe))
         sums = self.n, self.gate_sums, self.histogram
         return GateTables(
             gate_table(self.gates, *sums),
-            state_update_table(self.state_updates, self.n, self.effect_sums, toward),
+            state_update_table(self.state_updates, self.n, self.state_update_sums, toward),
             profile_table(
                 self.readings, self.sets.shown, self.cell_n, self.cell_items, self.cell_sums
             ),

@@ -32,10 +32,10 @@ class GateSums(NamedTuple):
 
 
 class StateUpdateSums(NamedTuple):
-    """Of the effects of one layer."""
+    """Of the state updates of one layer."""
 
-    moments: Float64[Tensor, "effects 3 kinds units"]
-    """Σx, Σ|x| and Σx² of each effect of `memgate.gates.state_updates`, in their order."""
+    moments: Float64[Tensor, "updates 3 kinds units"]
+    """Σx, Σ|x| and Σx² of each state update of `memgate.gates.state_updates`, in their order."""
     signed: Float64[Tensor, "signs kinds units"]
     """Σ sign · x of the last of them, the change of the hidden state."""
     sizes: Averages
@@ -47,7 +47,7 @@ class Kinds(Protocol):
     """The words of a block by kind.
 
     Sums are made in float64, so that the order of words is nothing. A spread is known to 1e-8 of
-    the values for gates, whose sums are made from near them, and to 1e-7 for effects.
+    the values for gates, whose sums are made from near them, and to 1e-7 for state updates.
     """
 
     n: Int64[Tensor, " kinds"]
@@ -64,7 +64,7 @@ class Kinds(Protocol):
         ...
 
     def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
-        """Add up the effects of a layer.
+        """Add up the state updates of a layer.
 
         Args:
             trajectory: Of whole prefixes; words are in the order of

@@ -1,4 +1,4 @@
-"""From sums over words to tidy tables of gates and effects."""
+"""From sums over words to tidy tables of gates and state updates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DISTANCE_DTYPES = {
 
 STATE_UPDATE_DTYPES = {
     "layer": "int64",
-    "effect": "string",
+    "state_update": "string",
     "unit": "int64",
     "role": "string",
     "n": "int64",
@@ -69,8 +69,8 @@ Numbers = npt.NDArray[np.float64]
 class Toward(NamedTuple):
     """Changes of a layer's hidden state along a direction, signed by what is right or true."""
 
-    effect: str
-    """Its name: ``evidence`` or ``probe``."""
+    state_update: str
+    """Its name: ``contribution_change`` or ``probe``."""
     layer: int
     signed: Float64[Tensor, "kinds units"]
     """Sum of the change, less where it should go to the direction's other end."""
@@ -195,36 +195,40 @@ def _of_gate(
 def state_update_table(
     names: Sequence[str],
     n: Int64[Tensor, " kinds"],
-    sums: Float64[Tensor, "layers effects 3 kinds units"],
+    sums: Float64[Tensor, "layers updates 3 kinds units"],
     toward: Sequence[Toward],
 ) -> pd.DataFrame:
-    """Turn sums of effects into one row a layer, effect, role and unit.
+    """Turn sums of state updates into one row a layer, state update, role and unit.
 
     Args:
-        names: The effects in the order of the second dimension of the sums.
+        names: The state updates in the order of the second dimension of the sums.
         n: Words of each of `KINDS`.
-        sums: Of each effect, of its absolute value and of its square; the last is the change of
-            the hidden state.
+        sums: Of each state update, of its absolute value and of its square; the last is the change
+            of the hidden state.
         toward: That change along directions.
 
     Returns:
-        ``layer`` and ``unit`` count from 0; ``effect`` is one of those of
+        ``layer`` and ``unit`` count from 0; ``state_update`` is one of those of
         `memgate.gates.state_updates`,
-        ``evidence`` for the last layer only, ``probe`` for each if there is a probe; ``role`` and
-        ``n`` as in `gate_table`; over the words ``mean``, ``mean_abs`` (mean of the absolute value)
-        and ``sd`` (the population's).
+        ``contribution_change`` for the last layer only, ``probe`` for each if there is a probe;
+        ``role`` and ``n`` as in `gate_table`; over the words ``mean``, ``mean_abs`` (mean of the
+        absolute value) and ``sd`` (the population's).
     """
     words = _folded(n.cpu().numpy(), BY_ROLE, axis=0)
     total = _folded(sums.cpu().numpy(), BY_ROLE, axis=-2)
     parts: list[pd.DataFrame] = []
     for layer, of_layer in enumerate(total):
         own = dict(zip(names, of_layer, strict=True))
-        own |= {each.effect: _along(each, of_layer[-1]) for each in toward if each.layer == layer}
+        own |= {
+            each.state_update: _along(each, of_layer[-1]) for each in toward if each.layer == layer
+        }
         for name, (plain, size, square) in own.items():
             of = np.where(words == 0, np.nan, words)[:, None]
             sd = np.sqrt((square / of - (plain / of) ** 2).clip(0))
             values = {"mean": plain / of, "mean_abs": size / of, "sd": sd}
-            parts.append(_rows({"layer": layer, "effect": name}, "role", [*BY_ROLE], words, values))
+            parts.append(
+                _rows({"layer": layer, "state_update": name}, "role", [*BY_ROLE], words, values)
+            )
     return _joined(parts, STATE_UPDATE_DTYPES)
 
 

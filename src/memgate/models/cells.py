@@ -6,9 +6,9 @@ h is known, over all words at once; `remember` carries the memory, elementwise, 
 
 Each quantity goes through `compute` at the moment it is made, and what comes back is used from
 there on: whoever walks the words decides where a quantity is stored and whether it is edited. A
-pre-activation has no name and never leaves this file. One summand of one has: ``recall``, what the
-words before bring to the candidate. So an edit can cut that path (Levy et al. 2018 train LSTMs
-without it); `Trajectory` doesn't keep it.
+pre-activation has no name and never leaves this file. One summand of one has: ``recurrent_input``,
+what the words before bring to the candidate. So an edit can cut that path (Levy et al. 2018 train
+LSTMs without it); `Trajectory` doesn't keep it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from memgate.errors import InputError
 
 Recurrence = nn.RNN | nn.GRU | nn.LSTM
 Quantity = Literal[
-    "reset", "update", "input", "forget", "output", "recall", "candidate", "cell", "hidden"
+    "reset", "update", "input", "forget", "output", "recurrent_input", "candidate", "cell", "hidden"
 ]
 Reading = Literal["keep", "write"]
 State = Float[Tensor, "*words units"]
@@ -112,8 +112,8 @@ class RNN:
         self, _sums: Sequence[State], offered: State, recurrent: State, compute: Compute, /
     ) -> dict[Quantity, State]:
         """Return the candidate."""
-        recall = compute("recall", _same, recurrent)
-        return {"candidate": compute("candidate", _tanh_of_sum, offered, recall)}
+        recurrent_input = compute("recurrent_input", _same, recurrent)
+        return {"candidate": compute("candidate", _tanh_of_sum, offered, recurrent_input)}
 
     def remember(
         self, step: Mapping[Quantity, State], _memory: State, compute: Compute, /
@@ -144,8 +144,8 @@ class GRU:
         reset, update = (
             compute(gate, torch.sigmoid, each) for gate, each in zip(self.gates, sums, strict=True)
         )
-        recall = compute("recall", torch.mul, reset, recurrent)
-        candidate = compute("candidate", _tanh_of_sum, offered, recall)
+        recurrent_input = compute("recurrent_input", torch.mul, reset, recurrent)
+        candidate = compute("candidate", _tanh_of_sum, offered, recurrent_input)
         return {"reset": reset, "update": update, "candidate": candidate}
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
@@ -175,8 +175,8 @@ class LSTM:
         enter, forget, output = (
             compute(gate, torch.sigmoid, each) for gate, each in zip(self.gates, sums, strict=True)
         )
-        recall = compute("recall", _same, recurrent)
-        candidate = compute("candidate", _tanh_of_sum, offered, recall)
+        recurrent_input = compute("recurrent_input", _same, recurrent)
+        candidate = compute("candidate", _tanh_of_sum, offered, recurrent_input)
         return {"input": enter, "forget": forget, "output": output, "candidate": candidate}
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:

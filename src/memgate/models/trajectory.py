@@ -64,7 +64,7 @@ class Edit(Protocol):
         Layers come in order, and within a layer the words in order.
 
         Args:
-            name: A gate, ``recall``, ``candidate``, ``cell`` or ``hidden``.
+            name: A gate, ``recurrent_input``, ``candidate``, ``cell`` or ``hidden``.
             value: The quantity for each sentence of the batch.
             layer: From 0.
             time: Index of the word, from 0.
@@ -116,9 +116,11 @@ def replay(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
         hidden = _fused(net, weights, below)
         before = torch.cat([torch.zeros_like(hidden[:1]), hidden[:-1]])
         *offered, of_candidate = _parts(cell, functional.linear(below, weights.w_ih, weights.b_ih))
-        *recurrent, recall = _parts(cell, functional.linear(before, weights.w_hh, weights.b_hh))
+        *recurrent, recurrent_input = _parts(
+            cell, functional.linear(before, weights.w_hh, weights.b_hh)
+        )
         sums = [x + h for x, h in zip(offered, recurrent, strict=True)]
-        step = cell.read(sums, of_candidate, recall, _plain)
+        step = cell.read(sums, of_candidate, recurrent_input, _plain)
         memory = hidden if cell.memory == "hidden" else _scan(cell, step)
         result.append(_trajectory(cell, {**step, "hidden": hidden, cell.memory: memory}))
         below = hidden
@@ -188,7 +190,7 @@ class _Record:
     def __call__(
         self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
     ) -> Tensor:
-        if name == "recall" and self._edit is None:
+        if name == "recurrent_input" and self._edit is None:
             return function(*operands)  # no trajectory keeps it
         if name not in self._places:
             self.made[name] = self.like.new_empty(len(self.parts[0]), *self.like.shape)
@@ -222,7 +224,7 @@ def offers_of(
 ) -> list[Float[Tensor, "*words units"]]:
     """Return what words offer to each gate, and last to the candidate: W_ih·x + b_ih.
 
-    A gate's has b_hh too; the candidate's b_hh is in what is recalled.
+    A gate's has b_hh too; the candidate's b_hh is in the recurrent input.
     """
     weights = _weights(net, layer)
     result = [below @ weight.T for weight in _parts(cell, weights.w_ih, 0)]

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, Course, Explanation, Word
+from memgate.gates.explain.explanation import (
+    CONVENTIONS,
+    GLOSSARY,
+    ROW_NAMES,
+    Course,
+    Explanation,
+    Word,
+)
 from memgate.reporting.pages import render
 from memgate.reporting.shades import GATES, SIGNED, as_hex, level, shades
 
@@ -38,6 +45,7 @@ def page(explanations: Sequence[Explanation]) -> str:
         "explain.html",
         title="What the gates do, word by word",
         glossary={name: meaning for name, meaning in GLOSSARY.items() if name in names},
+        row_names=ROW_NAMES,
         gates=GATES,
         signed=SIGNED,
         conventions=CONVENTIONS,
@@ -68,7 +76,7 @@ def _table(words: Sequence[Word], start: int) -> dict[str, Any]:
     last = positions.stop == len(words)
     longest = max(len(words[position].text) for position in positions)
     # a letter takes at most 8 px; words of more than 14 letters break
-    width = 160 + len(positions) * min(max(58, 8 * longest + 12), 124) + (112 if last else 0)
+    width = 168 + len(positions) * min(max(58, 8 * longest + 12), 124) + (112 if last else 0)
     return {"positions": positions, "last": last, "width": width}
 
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, Course, Explanation
+from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, ROW_NAMES, Course, Explanation
 
-NAMES = 17
-"""Columns before the first word: ``P(ungrammatical)`` is the longest name of a row."""
+NAMES = 20
+"""Columns before the first word: seven for the unit, ``state update`` and a space."""
 
 NARROW, WIDE = 6, 26
 """Columns of a word: a signed number and a space need six; a longer word is cut."""
@@ -60,7 +60,7 @@ def _print_glossary(console: Console, explanations: Sequence[Explanation]) -> No
     rows = (row for each in explanations for trace in each.units for row in trace.shown)
     console.print()
     for name in dict.fromkeys(name for name, _ in rows):
-        console.print(Text(f"{name}: {GLOSSARY[name]}", "dim"))
+        console.print(Text(f"{ROW_NAMES.get(name, name)}: {GLOSSARY[name]}", "dim"))
     if any(not word.known for each in explanations for word in each.words):
         console.print(
             Text("(<unk>): no word of the model's; commas stand apart, as in 'cat ,'", "dim")
@@ -96,7 +96,8 @@ def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Tex
         yield line
     for trace in explanation.units:
         for row, (name, values) in enumerate(trace.shown):
-            line = Text.assemble((f"{'' if row else str(trace.unit):<7}", "bold"), f"{name:<10}")
+            label = f"{ROW_NAMES.get(name, name):<13}"
+            line = Text.assemble((f"{'' if row else str(trace.unit):<7}", "bold"), label)
             yield line.append_text(_cells(name, values, part, coloured))
     line = Text(f"{f'P({explanation.answers[1]})':<{NAMES}}", "bold")
     for place, width in part:

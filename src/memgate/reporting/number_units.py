@@ -24,7 +24,7 @@ def print_units(units: NumberUnits) -> None:
     of the others whose ablation costs most.
     """
     print_table(_cells(units), title="Which units carry the number of the subject")
-    items, held_out = int(units.carriers["n"].iloc[0]), int(units.sets["n"].iloc[0])
+    items, held_out = int(units.unit_table["n"].iloc[0]), int(units.sets["n"].iloc[0])
     lines = [
         "weights: change of the log-odds of plural for one standard deviation of the unit",
         "ablated: change of accuracy, in points, when this unit alone is held at its mean "
@@ -39,12 +39,12 @@ def print_units(units: NumberUnits) -> None:
 
 def _name(units: NumberUnits, unit: Unit) -> str:
     """Name a unit, with its layer where there are several."""
-    return str(unit) if units.carriers["layer"].max() > 0 else str(unit.unit)
+    return str(unit) if units.unit_table["layer"].max() > 0 else str(unit.unit)
 
 
 def _cells(units: NumberUnits) -> pd.DataFrame:
     """Return the texts of the table."""
-    table = units.carriers.set_index(["layer", "unit"], drop=False)
+    table = units.unit_table.set_index(["layer", "unit"], drop=False)
     others = table[~table["number"]]
     cost = others["drop_with"].fillna(others["drop"]).sort_values(ascending=False, kind="stable")
     rows = table.loc[[*units.units, *cost.index][:PRINTED]]
@@ -73,7 +73,7 @@ def _signed(value: float, decimals: int) -> str:
 
 def _ablation(units: NumberUnits) -> str:
     """Report the accuracy with the number units ablated, or why there are none."""
-    sets, n = units.sets, len(units.carriers)
+    sets, n = units.sets, len(units.unit_table)
     intact = sets[sets["size"] == 0].iloc[0]
     if units.units:
         names = ", ".join(_name(units, unit) for unit in units.units[:PRINTED])
@@ -100,7 +100,7 @@ def _accuracy(row: pd.Series) -> str:
 
 def _probe(units: NumberUnits) -> str:
     """Report how well a probe reads the number off the last layer's state after the last word."""
-    rows = units.probe[units.probe["place"] == LAST]
+    rows = units.probe[units.probe["position"] == LAST]
     last = rows.sort_values("layer").iloc[-1]
     text = f"linear probe of the state after the last word: accuracy {_accuracy(last)}"
     if pd.isna(last["control"]):

@@ -22,10 +22,10 @@ PURPLE_GREEN: tuple[Colour, Colour] = ((194, 165, 207), (127, 191, 123))
 
 SIGNED: Mapping[str, tuple[str, tuple[Colour, Colour], float]] = MappingProxyType(
     {
-        "effect": ("g", GREYS, 1.0),
+        "state_update": ("g", GREYS, 1.0),
         "state": ("g", GREYS, 1.0),
-        "evidence": ("v", PURPLE_GREEN, 2.0),
-        "pull": ("v", PURPLE_GREEN, 2.0),
+        "contribution_change": ("v", PURPLE_GREEN, 2.0),
+        "contribution": ("v", PURPLE_GREEN, 2.0),
         "probe": ("v", PURPLE_GREEN, 2.0),
     }
 )
@@ -42,7 +42,7 @@ TINTS = 5
 def level(name: str, value: float) -> str:
     """Return the class of a cell with a value, empty for a white one of a row with a sign.
 
-    >>> level("write", 0.52), level("evidence", -9.0), level("evidence", 0.01)
+    >>> level("write", 0.52), level("contribution_change", -9.0), level("contribution_change", 0.01)
     ('w10', 'v-5', '')
     """
     if name in GATES:

@@ -32,13 +32,13 @@ def tables() -> dict[str, pd.DataFrame]:
     gradients: list[dict[str, object]] = []
     for own in networks:
         gated, seed = own["cell"] != "rnn", int(str(own["seed"]))
-        for reading in ["effect", *(["write", "keep"] if gated else [])]:
+        for reading in ["state_update", *(["write", "keep"] if gated else [])]:
             for place, role in enumerate(("before", "subject", "attractor", "noun", "other")):
                 mean = (place + seed) / 10
                 roles.append({**own, "of": "all", "reading": reading, "role": role, "mean": mean})
         edits: list[tuple[str, str | None, float | None, float]] = [
             ("none", None, None, 0.9 + 0.1 * seed),
-            ("cut", "recall", None, 0.6),
+            ("cut", "recurrent_input", None, 0.6),
         ]
         if gated:
             edits += [("clamp", "write", dose, 0.9 - dose / 4) for dose in (0.0, 0.5, 1.0)]

@@ -119,7 +119,11 @@ def check_tables(out: Path, page: str) -> None:
     means = roles.pivot_table(index="reading", columns="role", values="mean")
     np.testing.assert_allclose(means.loc["keep"] + means.loc["write"], 1, rtol=1e-5)
     assert set(means.columns) == {"before", "subject", "attractor", "noun", "other"}
-    assert set(tables["roles"].query("cell == 'rnn'")["reading"]) == {"effect", "evidence", "probe"}
+    assert set(tables["roles"].query("cell == 'rnn'")["reading"]) == {
+        "state_update",
+        "contribution_change",
+        "probe",
+    }
     assert set(tables["timescales"]["cell"]) == {"gru"}
     assert len(tables["timescales"]) == 2 + 4
     by_hand = tables["oracle"].query("measure == 'write'").set_index("stratum")["value"]

@@ -83,11 +83,11 @@ def test_number_units_of_small_grus_are_mostly_shut_and_those_of_wide_ones_less(
 def test_the_subject_moves_the_answer_and_attractors_little(
     said: Numbers, data: str, cell: str
 ) -> None:
-    subject = said.role("evidence", cell, data, 100, "subject").mean
-    attractor = said.role("evidence", cell, data, 100, "attractor").mean
+    subject = said.role("contribution_change", cell, data, 100, "subject").mean
+    attractor = said.role("contribution_change", cell, data, 100, "attractor").mean
     assert subject > 3 * -attractor > 0
-    on_grammar = said.role("evidence", cell, "synthetic", 100, "attractor").mean
-    assert said.role("evidence", cell, "corpus", 100, "attractor").mean < on_grammar
+    on_grammar = said.role("contribution_change", cell, "synthetic", 100, "attractor").mean
+    assert said.role("contribution_change", cell, "corpus", 100, "attractor").mean < on_grammar
 
 
 @SIZES
@@ -126,8 +126,8 @@ def test_a_gru_keeps_and_an_lstm_renews(said: Numbers, units: int) -> None:
         learned = said.under("none", None, None, cell, "synthetic", units).mean
         return learned - said.under("cut", path, None, cell, "synthetic", units).mean
 
-    assert cost("lstm", "recall") > cost("gru", "recall") + 0.05
-    keeping = one_a_seed("cut", "recall", None, cell="lstm", data="synthetic", units=8)
+    assert cost("lstm", "recurrent_input") > cost("gru", "recurrent_input") + 0.05
+    keeping = one_a_seed("cut", "recurrent_input", None, cell="lstm", data="synthetic", units=8)
     assert sum(accuracy > 0.95 for accuracy in keeping) == 2
     assert cost("gru", "reset") < 0.02
     assert cost("lstm", "output") < 0.02

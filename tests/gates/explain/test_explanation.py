@@ -93,7 +93,7 @@ def test_the_effect_is_what_the_gates_make_of_candidate_and_memory(cell: Cell) -
             expected = trace.write * (candidate - before)
         else:
             expected = trace.write * candidate - (1 - trace.keep) * before
-        np.testing.assert_allclose(trace.effect, expected, atol=1e-12)
+        np.testing.assert_allclose(trace.state_update, expected, atol=1e-12)
 
 
 @every_cell
@@ -101,11 +101,11 @@ def test_the_top_layer_adds_up_to_the_log_odds_and_lower_ones_have_no_share(cell
     predictor = build(cell)
     found = explain(predictor, SENTENCE, EVERY)
     below, top = found.units[:5], found.units[5:]
-    assert all(trace.pull is None and trace.evidence is None for trace in below)
+    assert all(trace.contribution is None and trace.contribution_change is None for trace in below)
     bias = float(predictor.classifier.readout.bias.detach())
-    pulls = np.sum([trace.pull for trace in top], axis=0)  # type: ignore[arg-type]
+    pulls = np.sum([trace.contribution for trace in top], axis=0)  # type: ignore[arg-type]
     np.testing.assert_allclose(pulls + bias, found.log_odds, atol=1e-12)
-    evidence = np.sum([trace.evidence for trace in top], axis=0)  # type: ignore[arg-type]
+    evidence = np.sum([trace.contribution_change for trace in top], axis=0)  # type: ignore[arg-type]
     changes = np.diff(found.log_odds, prepend=bias)
     np.testing.assert_allclose(evidence, changes, atol=1e-12)
 
@@ -119,7 +119,7 @@ def test_what_comes_later_changes_nothing(words: list[str], cut: int) -> None:
     part = explain(predictor, " ".join(words[:n]), EVERY)
     np.testing.assert_allclose(whole.log_odds[:n], part.log_odds, atol=1e-12)
     for a, b in zip(whole.units, part.units, strict=True):
-        np.testing.assert_allclose(a.effect[:n], b.effect, atol=1e-12)
+        np.testing.assert_allclose(a.state_update[:n], b.state_update, atol=1e-12)
 
 
 @every_cell
@@ -127,9 +127,9 @@ def test_unnamed_units_are_those_that_pull_most(cell: Cell) -> None:
     predictor = build(cell)
     found = explain(predictor, SENTENCE)
     ends = {
-        trace.unit: abs(float(trace.pull[-1]))
+        trace.unit: abs(float(trace.contribution[-1]))
         for trace in explain(predictor, SENTENCE, EVERY).units
-        if trace.pull is not None
+        if trace.contribution is not None
     }
     largest = sorted(ends, key=ends.__getitem__, reverse=True)[:3]
     assert [trace.unit for trace in found.units] == largest
@@ -149,11 +149,19 @@ def test_an_rnn_shows_state_and_pull_and_the_others_their_gates() -> None:
         (trace,) = explain(build(cell), SENTENCE, [unit]).units
         return [name for name, _ in trace.shown]
 
-    assert names("rnn", Unit(1, 0)) == ["state", "pull"]
+    assert names("rnn", Unit(1, 0)) == ["state", "contribution"]
     assert names("rnn", Unit(0, 0)) == ["state"]
-    assert names("gru", Unit(1, 0)) == ["write", "keep", "effect", "evidence"]
-    assert names("lstm", Unit(0, 0)) == ["write", "keep", "effect"]
-    assert set(GLOSSARY) == {"write", "keep", "effect", "evidence", "probe", "state", "pull"}
+    assert names("gru", Unit(1, 0)) == ["write", "keep", "state_update", "contribution_change"]
+    assert names("lstm", Unit(0, 0)) == ["write", "keep", "state_update"]
+    assert set(GLOSSARY) == {
+        "write",
+        "keep",
+        "state_update",
+        "contribution_change",
+        "probe",
+        "state",
+        "contribution",
+    }
     assert "torch's z keeps" in CONVENTIONS
     assert "Γu" in CONVENTIONS
 
@@ -173,7 +181,7 @@ def test_rows_are_tidy_and_answers_those_of_the_task() -> None:
     rows = found.rows()
     assert len(rows) == 2 * len(EVERY)
     last = rows[-1]
-    assert (last["model"], last["place"], last["text"], last["unit"]) == ("m", 1, "cat", 4)
+    assert (last["model"], last["position"], last["text"], last["unit"]) == ("m", 1, "cat", 4)
     assert (last["write"], last["keep"]) == (None, None)
     assert last["p"] == pytest.approx(found.p[-1], abs=0)
     json.dumps(rows, allow_nan=False)

@@ -133,7 +133,7 @@ def test_a_gate_set_by_hand_makes_the_last_noun_the_first(items: pa.Table) -> No
     answers = np.where(between, [int(tag == "NNS") for tag in final], labels)
     assert written["overall", "all"] == np.mean(answers == labels)
     # its candidate and its gate don't look at what they hold: no path to cut
-    assert accuracies(table, edit="cut", quantity="recall")["overall", "all"] == expected
+    assert accuracies(table, edit="cut", quantity="recurrent_input")["overall", "all"] == expected
     assert accuracies(table, edit="cut", quantity="reset")["overall", "all"] == expected
 
 
@@ -218,14 +218,14 @@ def test_the_lines_of_each_cell(few: pa.Table) -> None:
     none = [("none", None, None, "all", None)]
     model = predictor("rnn", few)
     found = dose_response(model, encode(model, few), steps=3)
-    assert named(found) == [*none, *cuts(("recall", "all"))]
+    assert named(found) == [*none, *cuts(("recurrent_input", "all"))]
     model = predictor("gru", few)
     found = dose_response(model, encode(model, few), steps=3)
     assert named(found) == [
         *none,
         *controls("all"),
         *clamps("all", None, False),
-        *cuts(("recall", "all"), ("reset", "all")),
+        *cuts(("recurrent_input", "all"), ("reset", "all")),
     ]
     model = predictor("lstm", few)
     found = dose_response(model, encode(model, few), ((0, 3),), steps=3, draws=2)
@@ -235,7 +235,12 @@ def test_the_lines_of_each_cell(few: pa.Table) -> None:
         *clamps("chosen", None, True),
         *clamps("random", 0, True),
         *clamps("random", 1, True),
-        *cuts(("recall", "all"), ("recall", "chosen"), ("output", "all"), ("output", "chosen")),
+        *cuts(
+            ("recurrent_input", "all"),
+            ("recurrent_input", "chosen"),
+            ("output", "all"),
+            ("output", "chosen"),
+        ),
     ]
     noted = found[found["note"].notna()]
     assert named(noted) == [("clamp", "write", 0.0, "chosen", None)]
@@ -255,7 +260,7 @@ def test_the_table_depends_on_its_seed_alone(few: pa.Table) -> None:
     prefixes = encode(model, few)
     first, second = (dose_response(model, prefixes, ((0, 1),), steps=2, draws=2) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
-    mean = means(model.classifier, prefixes, ["write", "recall", "reset"])
+    mean = means(model.classifier, prefixes, ["write", "recurrent_input", "reset"])
     planned = [
         lines(model.classifier.recurrence, mean, ((0, 1),), ("noun",), 2, 2, seed)
         for seed in (0, 0, 1)
@@ -328,6 +333,6 @@ def test_refuses_units_and_roles_that_are_not_there(few: pa.Table) -> None:
 def test_every_kind_of_recurrence_has_paths() -> None:
     for cell in ("rnn", "gru", "lstm"):
         net = Classifier(3, cell, 2, 2).recurrence
-        assert "recall" in PATHS[net.mode]
+        assert "recurrent_input" in PATHS[net.mode]
     with pytest.raises(KeyError):
         lines(Classifier(3, "gru", 2, 2).recurrence, {}, None, ("noun",), 2, 1, 0)

@@ -33,10 +33,20 @@ from memgate.models.classifier import Cell, Classifier
 from memgate.models.trajectory import Trajectory, replay, unroll
 
 KINDS: dict[type[Recurrence], tuple[Name, ...]] = {
-    nn.RNN: ("recall", "candidate", "hidden"),
-    nn.GRU: ("keep", "write", "reset", "update", "recall", "candidate", "hidden"),
+    nn.RNN: ("recurrent_input", "candidate", "hidden"),
+    nn.GRU: ("keep", "write", "reset", "update", "recurrent_input", "candidate", "hidden"),
     nn.LSTM: (
-        *("keep", "write", "input", "forget", "output", "recall", "candidate", "cell", "hidden"),
+        *(
+            "keep",
+            "write",
+            "input",
+            "forget",
+            "output",
+            "recurrent_input",
+            "candidate",
+            "cell",
+            "hidden",
+        ),
     ),
 }
 every_kind = pytest.mark.parametrize("kind", list(KINDS))
@@ -203,7 +213,7 @@ def test_only_the_chosen_units_of_the_chosen_layer_change(
 
 @every_kind
 @pytest.mark.parametrize("layers", [1, 2])
-def test_without_recall_it_is_a_network_without_the_weights(
+def test_without_recurrent_input_it_is_a_network_without_the_weights(
     kind: type[Recurrence], layers: int
 ) -> None:
     """The candidate's recurrent part at zero: the same as torch.nn without W_hn and b_hn."""
@@ -216,7 +226,7 @@ def test_without_recall_it_is_a_network_without_the_weights(
         for layer in range(layers):
             for weight in ("weight_hh", "bias_hh"):
                 getattr(without, f"{weight}_l{layer}")[rows] = 0
-    cut = ReplaceByMean(InterventionTarget("recall", None), ((0.0,) * 4,) * layers)
+    cut = ReplaceByMean(InterventionTarget("recurrent_input", None), ((0.0,) * 4,) * layers)
     found = run(net, inputs, SOME, cut)[-1].hidden
     torch.testing.assert_close(found, without(inputs)[0], rtol=0, atol=1e-12)
 
@@ -336,7 +346,7 @@ def test_means_are_those_of_all_words_at_once(cell: Cell, wanted: tuple[Role, ..
     torch.manual_seed(0)
     model = classifier(cell)
     data = prefixes([4, 7, 4, 1, 7, 7, 2])
-    found = means(model, data, ["candidate", "hidden", "recall"], wanted, batch_size=2)
+    found = means(model, data, ["candidate", "hidden", "recurrent_input"], wanted, batch_size=2)
     recurrence, units = model.recurrence, model.recurrence.hidden_size
     columns: dict[str, list[list[np.ndarray]]] = {name: [[], []] for name in found}
     for start, length in zip(data.starts.tolist(), data.lengths.tolist(), strict=True):
@@ -353,13 +363,13 @@ def test_means_are_those_of_all_words_at_once(cell: Cell, wanted: tuple[Role, ..
             rows = slice(0, units) if cell == "rnn" else slice(2 * units, 3 * units)
             hidden = its.hidden[0].numpy()
             before = np.concatenate([np.zeros((1, units)), hidden[:-1]])
-            recall = before @ weight[rows].T + bias[rows]
+            recurrent_input = before @ weight[rows].T + bias[rows]
             if cell == "gru":
-                recall = its.gates["reset"][0].numpy() * recall
+                recurrent_input = its.gates["reset"][0].numpy() * recurrent_input
             for name, values in [
                 ("candidate", its.candidate[0].numpy()),
                 ("hidden", hidden),
-                ("recall", recall),
+                ("recurrent_input", recurrent_input),
             ]:
                 columns[name][layer].append(values[keep])
     for name, mean in found.items():
@@ -443,7 +453,7 @@ def test_what_is_observed_is_what_the_trajectory_has(kind: type[Recurrence], nam
     quantity, _ = quantity_of(net, name)
     seen = observe(net, inputs, name)
     assert seen.shape == (2, 5, 2, 4)
-    if quantity != "recall":
+    if quantity != "recurrent_input":
         for layer, its in enumerate(unroll(net, inputs)):
             assert torch.equal(seen[layer].transpose(0, 1), everything(its)[quantity])
 
@@ -467,7 +477,7 @@ def test_what_is_observed_is_what_the_trajectory_has(kind: type[Recurrence], nam
         (
             nn.RNN,
             Clamp(InterventionTarget("cell"), 0.0),
-            "expected one of recall, candidate, hidden for RNN_TANH",
+            "expected one of recurrent_input, candidate, hidden for RNN_TANH",
         ),
         (
             nn.GRU,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -74,7 +75,7 @@ def found(*carriers: int) -> NumberUnits:
 def test_the_one_unit_that_carries_the_number_is_found() -> None:
     result = found(2)
     assert result.units == ((0, 2),)
-    table = result.carriers.set_index("unit")
+    table = result.unit_table.set_index("unit")
     assert table.index[table["number"]].tolist() == [2]
     for column in ("probe", "readout", "drop", "drop_without", "drop_with"):
         assert table[column].abs().idxmax() == 2
@@ -87,7 +88,7 @@ def test_the_one_unit_that_carries_the_number_is_found() -> None:
 def test_of_two_that_carry_it_both_must_go() -> None:
     result = found(1, 4)
     assert set(result.units) == {(0, 1), (0, 4)}
-    assert (result.carriers["drop"] == 0).all(), "either of them is enough"
+    assert (result.unit_table["drop"] == 0).all(), "either of them is enough"
     greedy = result.sets[result.sets["order"] == "greedy"].set_index("size")["accuracy"]
     assert greedy[1] == 1
     assert greedy[2] == pytest.approx(0.5, abs=0.01)
@@ -97,7 +98,7 @@ def test_no_unit_is_named_where_only_all_carry_it_or_none_does() -> None:
     everything = number_units(build([0, 1, 2], units=3), items())
     assert everything.units == ()
     assert everything.sets["size"].max() == 2, "the whole network's loss would say nothing"
-    assert not everything.carriers["number"].any()
+    assert not everything.unit_table["number"].any()
     nothing = number_units(build([]), items())
     assert nothing.units == ()
     start = nothing.sets[nothing.sets["order"] == "none"]
@@ -119,12 +120,12 @@ def test_every_order_is_scored_at_every_size() -> None:
 
 def test_probes_see_the_number_at_every_word() -> None:
     result = found(2)
-    assert result.probe["place"].tolist()[:8] == [*map(str, range(8))]
-    assert result.probe["place"].tolist()[-1] == "last"
+    assert result.probe["position"].tolist()[:8] == [*map(str, range(8))]
+    assert result.probe["position"].tolist()[-1] == "last"
     assert (result.probe["accuracy"] == 1).all()
     assert (result.probe["n_control"] == result.probe["n"]).all()
-    last = result.weights[result.weights["place"] == "last"]
-    assert last["weight"].tolist() == result.carriers["probe"].tolist()
+    last = result.weights[result.weights["position"] == "last"]
+    assert last["weight"].tolist() == result.unit_table["probe"].tolist()
 
 
 def test_the_direction_is_the_probe_s_at_the_last_word() -> None:
@@ -132,7 +133,7 @@ def test_the_direction_is_the_probe_s_at_the_last_word() -> None:
     direction = result.probe_direction
     assert direction.shape == (1, 5)
     assert np.abs(direction).argmax() == 2
-    last = result.weights[result.weights["place"] == "last"]
+    last = result.weights[result.weights["position"] == "last"]
     np.testing.assert_array_equal(direction[0], last["weight"] / last["sd"])
     shuffled = replace(result, weights=result.weights.sample(frac=1, random_state=0))
     np.testing.assert_array_equal(shuffled.probe_direction, direction)
@@ -152,10 +153,25 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         again = path.read_bytes()
         loaded.save(path)
         assert path.read_bytes() == again
-        for name in ("carriers", "sets", "probe", "weights"):
+        for name in ("unit_table", "sets", "probe", "weights"):
             pd.testing.assert_frame_equal(
                 getattr(loaded, name), getattr(result, name), rtol=0, atol=1e-14
             )
+
+
+def test_a_file_of_memgate_0_1_is_read(tmp_path: Path) -> None:
+    result, path = found(1), tmp_path / "number_units.json"
+    result.save(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    tables = content["tables"]
+    tables["carriers"] = tables.pop("unit_table")
+    for name in ("probe", "weights"):
+        columns = tables[name]["columns"]
+        columns[columns.index("position")] = "place"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    loaded = NumberUnits.load(path)
+    pd.testing.assert_frame_equal(loaded.unit_table, result.unit_table, rtol=0, atol=1e-14)
+    pd.testing.assert_frame_equal(loaded.weights, result.weights, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"units": []}', '{"units": [[1]], "tables": {}}'])
@@ -195,7 +211,7 @@ def test_layers_are_told_apart() -> None:
     result = number_units(Predictor(classifier.eval(), one.vocabulary), items())
     assert len(result.units) == 1
     assert result.units[0] in {(0, 1), (1, 0)}
-    table = result.carriers.set_index(["layer", "unit"])
+    table = result.unit_table.set_index(["layer", "unit"])
     assert (table["drop"] > 0.4).to_numpy().nonzero()[0].tolist() == [1, 3]
     assert table["readout"].isna().tolist() == [True] * 3 + [False] * 3
     assert result.probe["layer"].unique().tolist() == [0, 1]

@@ -102,14 +102,14 @@ def test_far_words_are_read_only_where_they_are_the_last() -> None:
 def test_what_is_learnt_by_heart_is_not_selective() -> None:
     halves, types = draw_halves()
     table, _ = probes(build("word"), halves, types)
-    subject = table.set_index("place").loc["0"]
+    subject = table.set_index("position").loc["0"]
     assert (subject["accuracy"], subject["control"], subject["selectivity"]) == (1, 1, 0)
     table, weights = probes(build("number"), halves, types)
-    subject = table.set_index("place").loc["0"]
+    subject = table.set_index("position").loc["0"]
     assert subject["accuracy"] == 1
     assert subject["control"] < 0.85, "four words of a number have two labels"
     assert subject["selectivity"] == pytest.approx(1 - subject["control"])
-    first = weights[weights["place"] == "0"].set_index("unit")["weight"]
+    first = weights[weights["position"] == "0"].set_index("unit")["weight"]
     assert first[0] > 1
     assert (first[1:] == 0).all()
 
@@ -117,22 +117,22 @@ def test_what_is_learnt_by_heart_is_not_selective() -> None:
 def test_a_row_says_how_many_and_how_sure() -> None:
     halves, types = draw_halves()
     table, weights = probes(build("number"), halves, types)
-    assert table["place"].tolist() == ["0", "1", "2", "3", "last"]
-    assert weights["place"].unique().tolist() == ["0", "1", "2", "3", "last"]
+    assert table["position"].tolist() == ["0", "1", "2", "3", "last"]
+    assert weights["position"].unique().tolist() == ["0", "1", "2", "3", "last"]
     lengths, labels = halves[1].lengths, halves[1].labels.numpy()
     for row in table.to_dict("records"):
-        longer = lengths > (0 if row["place"] == "last" else int(row["place"]))
+        longer = lengths > (0 if row["position"] == "last" else int(row["position"]))
         assert row["n"] == longer.sum() == row["n_control"]
         assert row["majority"] == np.bincount(labels[longer]).max() / row["n"]
         assert (row["low"], row["high"]) == wilson(round(row["accuracy"] * row["n"]), row["n"])
-    forgotten = table.set_index("place").loc["1"]
+    forgotten = table.set_index("position").loc["1"]
     assert forgotten["low"] < forgotten["majority"], "'often' says nothing of the number"
 
 
 def test_places_with_few_items_are_left_out() -> None:
     halves, types = draw_halves(100)
     table, _ = probes(build("number"), halves, types)
-    assert table["place"].tolist() == ["0", "1", "2", "last"]
+    assert table["position"].tolist() == ["0", "1", "2", "last"]
 
 
 def test_controls_are_scored_on_words_they_were_fitted_to_and_repeat() -> None:
@@ -140,7 +140,7 @@ def test_controls_are_scored_on_words_they_were_fitted_to_and_repeat() -> None:
     unseen = types[1].copy()
     unseen[unseen == 3] = 8
     table, _ = probes(build("word"), halves, (types[0], unseen))
-    row = table.set_index("place").loc["0"]
+    row = table.set_index("position").loc["0"]
     assert row["n_control"] == (types[1] != 3).sum()
     again, _ = probes(build("number"), halves, types, seed=4)
     same, _ = probes(build("number"), halves, types, seed=4)

@@ -58,9 +58,9 @@ def test_layers_are_named_only_where_there_are_several() -> None:
 
 
 def test_a_reading_without_a_title_of_its_own_gets_its_own_panel() -> None:
-    table = pd.concat([gates("gru"), gates("gru").assign(reading="effect")])
+    table = pd.concat([gates("gru"), gates("gru").assign(reading="state_update")])
     titles = [axes.get_title(loc="left") for axes in gate_figure(table).axes]
-    assert titles[2:] == ["effect (reset)", "effect (update)", "reset"]
+    assert titles[2:] == ["reset", "state_update (reset)", "state_update (update)"]
 
 
 def test_an_rnn_gets_a_figure_that_says_it_has_no_gates(tmp_path: Path) -> None:

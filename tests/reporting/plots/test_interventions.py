@@ -30,7 +30,7 @@ def responses(draws: int = 2, clamp_values: int = 3) -> pd.DataFrame:
         changes.append(("clamp", "write", to, "chosen", None))
         changes.append(("clamp", "keep", to, "chosen", None))
         changes += [("clamp", "write", to, "random", draw) for draw in range(draws)]
-    changes.append(("cut", "recall", None, "all", None))
+    changes.append(("cut", "recurrent_input", None, "all", None))
     rows = []
     for change in changes:
         for by, strata in STRATA.items():

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
-from memgate.gates.units.number_units import CARRIERS
+from memgate.gates.units.number_units import UNIT_TABLE
 from memgate.gates.units.probe import PROBE
 from memgate.gates.units.sets import SETS
 from memgate.reporting.plots import save
@@ -30,11 +30,12 @@ def carriers(units: int = 6, layers: int = 1, number: int = 2) -> pd.DataFrame:
         [(layer, unit) for layer in range(layers) for unit in range(units)],
         columns=["layer", "unit"],
     )
-    table = rows.assign(**{name: rng.normal(size=len(rows)) for name in CARRIERS if name != "unit"})
+    columns = [name for name in UNIT_TABLE if name != "unit"]
+    table = rows.assign(**{name: rng.normal(size=len(rows)) for name in columns})
     table["layer"], table[["n", "n_without", "n_with"]] = rows["layer"], 100
     table["number"] = (table["layer"] == layers - 1) & (table["unit"] < number)
     table.loc[table["layer"] < layers - 1, "readout"] = np.nan
-    return table[list(CARRIERS)].astype(CARRIERS)
+    return table[list(UNIT_TABLE)].astype(UNIT_TABLE)
 
 
 def sets(largest: int = 4) -> pd.DataFrame:
@@ -56,7 +57,8 @@ def sets(largest: int = 4) -> pd.DataFrame:
 def probe(layers: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(3)
     table = pd.DataFrame(
-        [(layer, place) for place in PLACES for layer in range(layers)], columns=["layer", "place"]
+        [(layer, place) for place in PLACES for layer in range(layers)],
+        columns=["layer", "position"],
     )
     share = 0.7 + rng.random(len(table)) / 4
     shown: dict[str, Any] = {

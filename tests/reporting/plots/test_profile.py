@@ -19,7 +19,7 @@ from memgate.reporting.plots.profile import NUMBER, TITLES, VERB
 
 
 def profile(
-    readings: tuple[str, ...] = ("keep", "write", "effect", "evidence", "probe"),
+    readings: tuple[str, ...] = ("keep", "write", "state_update", "contribution_change", "probe"),
     layers: int = 1,
     units: tuple[str, ...] = ("all", "number units"),
 ) -> pd.DataFrame:
@@ -92,8 +92,8 @@ def test_write_stands_left_of_keep_and_effect_below() -> None:
 
 
 def test_bars_are_intervals_of_the_mean() -> None:
-    table = profile(("effect",), units=("all",)).assign(mean=0.5, sd=0.2, n=90, items=25)
-    (by_role, _) = panels(table)["effect"]
+    table = profile(("state_update",), units=("all",)).assign(mean=0.5, sd=0.2, n=90, items=25)
+    (by_role, _) = panels(table)["state_update"]
     segments = [each for bars in by_role.collections for each in bars.get_paths()]
     ends = np.array([np.asarray(path.vertices)[:, 1] for path in segments])
     half = 1.96 * 0.2 / np.sqrt(49)  # right and wrong together: 50 items
@@ -101,8 +101,8 @@ def test_bars_are_intervals_of_the_mean() -> None:
 
 
 def test_a_single_item_has_no_bar() -> None:
-    table = profile(("effect",), units=("all",))
-    (by_role, by_place) = panels(table[table["answer"] == "right"].assign(items=1))["effect"]
+    table = profile(("state_update",), units=("all",))
+    (by_role, by_place) = panels(table[table["answer"] == "right"].assign(items=1))["state_update"]
     segments = [path.vertices for bars in by_role.collections for path in bars.get_paths()]
     assert np.isnan(np.asarray(segments)[..., 1]).all()
     assert all(np.isfinite(axes.get_ylim()).all() for axes in (by_role, by_place))
@@ -112,11 +112,14 @@ def test_beside_an_odd_reading_stands_nothing() -> None:
     figure = profile_figure(profile())
     assert len(figure.axes) == 2 * 5
     assert [axes.get_title(loc="left") for axes in figure.axes][-2:] == [TITLES["probe"], ""]
-    assert len(profile_figure(profile(("effect", "evidence"))).axes) == 4
+    assert len(profile_figure(profile(("state_update", "contribution_change"))).axes) == 4
 
 
 def test_an_rnn_has_effects_only() -> None:
-    assert list(panels(profile(("effect", "evidence")))) == ["effect", "evidence"]
+    assert list(panels(profile(("state_update", "contribution_change")))) == [
+        "state_update",
+        "contribution_change",
+    ]
 
 
 def test_without_number_units_only_all_are_named(tmp_path: Path) -> None:

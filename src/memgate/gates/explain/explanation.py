@@ -32,13 +32,16 @@ UNNAMED = "with the largest |readout weight × change over the sentence| (no num
 GLOSSARY = {
     "write": "how much of what the word offers enters the unit's memory, 0 to 1",
     "keep": "how much of what was there stays, 0 to 1",
-    "effect": "the change of the memory; an open gate may write what is there already",
-    "evidence": "what that change adds to the log-odds of the answer, through the readout",
+    "state_update": "the change of the memory; an open gate may write what is there already",
+    "contribution_change": "what that change adds to the log-odds of the answer",
     "probe": "the change of the state, in the log-odds of plural that a linear probe reads off it",
     "state": "an RNN has no gates: each word rewrites the whole state",
-    "pull": "readout weight × state, the unit's share of the log-odds",
+    "contribution": "readout weight × state, what the unit adds to the log-odds",
 }
-"""What is shown of a unit."""
+"""What is shown of a unit, by the names of `UnitTrace`."""
+
+ROW_NAMES = {"state_update": "state update", "contribution_change": "Δ logit"}
+"""How a reader sees the names that aren't one word."""
 
 CONVENTIONS = (
     "GRU: memory' = write · candidate + keep · memory with write + keep = 1; torch's z keeps "
@@ -80,12 +83,12 @@ class UnitTrace:
         write: How much of the candidate enters the memory, in (0, 1); None for an RNN.
         keep: How much of the memory stays, in (0, 1); None for an RNN.
         memory: The memory after the word: the LSTM's cell, else the hidden state.
-        effect: What the word changes in it, memory after less memory before. That is write ·
+        state_update: What the word changes in it, memory after less memory before. That is write ·
             (candidate − memory) of a GRU, write · candidate − (1 − keep) · memory of an LSTM, and
             all of the old memory replaced in an RNN.
-        pull: What the unit adds to the log-odds after the word: readout weight · hidden state;
-            None below the topmost layer, which alone is read.
-        evidence: What the word adds to `pull`; None likewise.
+        contribution: What the unit adds to the log-odds after the word: readout weight · hidden
+            state; None below the topmost layer, which alone is read.
+        contribution_change: What the word adds to `contribution`; None likewise.
         probe: What it adds to the log-odds of a plural subject that the linear probe of its layer
             reads (`memgate.gates.units.number_units.NumberUnits.probe_direction`); None without a
             probe.
@@ -95,26 +98,34 @@ class UnitTrace:
     write: Course | None
     keep: Course | None
     memory: Course
-    effect: Course
-    pull: Course | None
-    evidence: Course | None
+    state_update: Course
+    contribution: Course | None
+    contribution_change: Course | None
     probe: Course | None = None
 
     @property
     def shown(self) -> list[tuple[str, Course]]:
         """What a reader sees of it, by the names of `GLOSSARY`."""
         if self.write is None or self.keep is None:
-            named = [("state", self.memory), ("pull", self.pull)]
+            named = [("state", self.memory), ("contribution", self.contribution)]
         else:
             gates = [("write", self.write), ("keep", self.keep)]
-            named = [*gates, ("effect", self.effect), ("evidence", self.evidence)]
+            named = [
+                *gates,
+                ("state_update", self.state_update),
+                ("contribution_change", self.contribution_change),
+            ]
         return [(name, trace) for name, trace in named if trace is not None]
 
     @property
     def on_page(self) -> list[tuple[str, Course]]:
-        """What a page shows, which has room for an RNN's effect and for the probe too."""
+        """What a page shows: also the state update of an RNN, and the probe."""
         shown = dict(self.shown)
-        more = {"effect": self.effect, "evidence": self.evidence, "probe": self.probe}
+        more = {
+            "state_update": self.state_update,
+            "contribution_change": self.contribution_change,
+            "probe": self.probe,
+        }
         found = [(name, trace) for name, trace in more.items() if trace is not None]
         return [*shown.items(), *(pair for pair in found if pair[0] not in shown)]
 
@@ -159,7 +170,7 @@ class Explanation:
         return [
             {
                 "model": self.model,
-                "place": place,
+                "position": place,
                 **word._asdict(),
                 "p": float(p),
                 "layer": trace.unit.layer,
@@ -173,7 +184,15 @@ class Explanation:
 
 def numbers(trace: UnitTrace, place: int) -> dict[str, float | None]:
     """Return what a unit does at a word, by the names of `UnitTrace`."""
-    names = ("write", "keep", "effect", "memory", "pull", "evidence", "probe")
+    names = (
+        "write",
+        "keep",
+        "state_update",
+        "memory",
+        "contribution",
+        "contribution_change",
+        "probe",
+    )
     values: dict[str, Course | None] = {name: getattr(trace, name) for name in names}
     return {name: None if v is None else float(v[place]) for name, v in values.items()}
 
@@ -208,7 +227,7 @@ def explain(
         predictor: Its dropout is not applied.
         sentence: Words separated by white space, such as a prefix.
         units: Those to show; none for the `SHOWN` of the topmost layer that at the end of the
-            sentence pull most, either way.
+            sentence contribute most, either way.
         model: The name of the predictor.
         chosen: How the units were chosen, in words.
         roles: One a word, or none, as from `memgate.gates.explain.roles.find_roles`.
@@ -223,19 +242,21 @@ def explain(
     check(units, predictor, model, probe)
     layers = trajectories(classifier.recurrence, classifier.embedding(ids))
     hidden = layers[-1].hidden[0]
-    pulls = hidden * classifier.readout.weight  # (time, units): each one's share of the log-odds
+    contributions = (
+        hidden * classifier.readout.weight
+    )  # (time, units): what each adds to the log-odds
     if not units:
-        units = _largest(pulls, len(layers) - 1)
+        units = _largest(contributions, len(layers) - 1)
         chosen = f"{len(units)} {UNNAMED}"
-    traces = tuple(_trace_of(each, layers, pulls, probe) for each in units)
+    traces = tuple(_trace_of(each, layers, contributions, probe) for each in units)
     log_odds = _numbers(classifier.readout(hidden).squeeze(-1))
     size, answers = (len(layers), hidden.shape[1]), predictor.task.words
     return Explanation(model, classifier.cell, size, answers, words, log_odds, traces, chosen)
 
 
-def _largest(pulls: Float[Tensor, "time units"], layer: int) -> list[Unit]:
-    """Return the units that pull most at the end of the sentence."""
-    places = pulls[-1].abs().topk(min(SHOWN, pulls.shape[1])).indices
+def _largest(contributions: Float[Tensor, "time units"], layer: int) -> list[Unit]:
+    """Return the units that contribute most at the end of the sentence."""
+    places = contributions[-1].abs().topk(min(SHOWN, contributions.shape[1])).indices
     return [Unit(layer, place) for place in places.tolist()]
 
 
@@ -273,17 +294,17 @@ def _numbers(values: Tensor) -> Course:
 def _trace_of(
     unit: Unit,
     layers: Sequence[Trajectory],
-    pulls: Float[Tensor, "time units"],
+    contributions: Float[Tensor, "time units"],
     probe: Course | None,
 ) -> UnitTrace:
-    """Cut one unit out of its layer; the pulls are those of the topmost layer."""
+    """Cut one unit out of its layer; the contributions are those of the topmost layer."""
     layer = layers[unit.layer]
 
     def own(values: Tensor) -> Course:
         return _numbers(values[..., unit.unit].reshape(-1))
 
     held = own(layer.hidden if layer.cell is None else layer.cell)
-    pull = own(pulls) if layer is layers[-1] else None
+    contribution = own(contributions) if layer is layers[-1] else None
     gates = layer.readings
     return UnitTrace(
         unit,
@@ -291,7 +312,7 @@ def _trace_of(
         own(gates["keep"]) if "keep" in gates else None,
         held,
         np.diff(held, prepend=0.0),  # states start at zero
-        pull,
-        None if pull is None else np.diff(pull, prepend=0.0),
+        contribution,
+        None if contribution is None else np.diff(contribution, prepend=0.0),
         None if probe is None else probe[unit] * np.diff(own(layer.hidden), prepend=0.0),
     )

@@ -35,9 +35,9 @@ HARD_CODED = "hard-coded"
 """The note of the line that sets the gate by hand: nothing is written between subject and verb."""
 
 PATHS: Mapping[str, tuple[Name, ...]] = {
-    "RNN_TANH": ("recall",),
-    "GRU": ("recall", "reset"),
-    "LSTM": ("recall", "output"),
+    "RNN_TANH": ("recurrent_input",),
+    "GRU": ("recurrent_input", "reset"),
+    "LSTM": ("recurrent_input", "output"),
 }
 """What is cut, by `torch.nn`'s ``mode``: the candidate's recurrent part, and the gate that neither
 keeps nor writes."""
@@ -70,7 +70,8 @@ class Line(NamedTuple):
             LSTM's write clamped to 0 and its keep to 1); ``mean`` (replaced by its mean over the
             words of these roles); ``resample`` (of another item); ``cut`` (a path, replaced by its
             mean).
-        quantity: ``write``, ``keep``, ``recall``, ``reset`` or ``output``; None where none is.
+        quantity: ``write``, ``keep``, ``recurrent_input``, ``reset`` or ``output``; None where none
+            is.
         to: The number to which it is clamped, in [0, 1]; else None.
         units: ``all``, ``chosen``, or ``random``: as many as were chosen.
         draw: The random set, from 0; else None.

@@ -32,8 +32,8 @@ class InterventionTarget:
 
     Attributes:
         quantity: ``keep`` or ``write``, of whichever gate reads as that; or torch's name of a gate,
-            ``candidate``, ``cell``, ``hidden``, or ``recall``, the candidate's recurrent part (GRU:
-            r·(W_hn·h + b_hn); LSTM: W_hg·h + b_hg; RNN: W_hh·h + b_hh).
+            ``candidate``, ``cell``, ``hidden``, or ``recurrent_input``, the candidate's recurrent
+            part (GRU: r·(W_hn·h + b_hn); LSTM: W_hg·h + b_hg; RNN: W_hh·h + b_hh).
         roles: The words at which; None for every word. A word of unknown role has none of them.
         units: The units in which; None for all.
     """
@@ -95,7 +95,7 @@ def quantity_of(net: Recurrence, name: Name) -> tuple[Quantity, bool]:
         return readings[name]
     if not cell.gates and name in {*get_args(Reading), *READINGS}:
         raise InputError(f"{name}: expected a GRU or an LSTM; an RNN has no gates to change")
-    own = [*cell.gates, "recall", "candidate", *dict.fromkeys((cell.memory, "hidden"))]
+    own = [*cell.gates, "recurrent_input", "candidate", *dict.fromkeys((cell.memory, "hidden"))]
     if name not in own:
         known = ", ".join([*readings, *own])
         raise InputError(f"quantity: expected one of {known} for {net.mode}, got {name!r}")

@@ -31,7 +31,7 @@ from memgate.gates.units.unit import Unit
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
-CARRIERS = {
+UNIT_TABLE = {
     "layer": "int64",
     "unit": "int64",
     "number": "bool",
@@ -51,7 +51,7 @@ CARRIERS = {
 }
 """The columns of the table of units."""
 
-TABLES = {"carriers": CARRIERS, "sets": SETS, "probe": PROBE, "weights": WEIGHTS}
+TABLES = {"unit_table": UNIT_TABLE, "sets": SETS, "probe": PROBE, "weights": WEIGHTS}
 
 BETWEEN = 6
 """Words between subject and verb from which on number has to be carried, for items of ablations.
@@ -74,13 +74,13 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NumberUnits:
-    """The units that carry the number, and the evidence.
+    """The units that carry the number, and what shows it.
 
     Attributes:
         units: The number units: the smallest set found whose loss brings agreement to chance; empty
             where none did. In the order in which they were added.
         between: Words between subject and verb that all items of the ablations have at least.
-        carriers: A row a unit: layer, unit, number (whether it is one of these); probe (weight at
+        unit_table: A row a unit: layer, unit, number (whether it is one of these); probe (weight at
             the last word, log-odds of plural for one standard deviation), readout (its weight times
             the unit's standard deviation at the last word: the same; null below the last layer);
             then what the loss of this unit alone costs, as
@@ -93,7 +93,7 @@ class NumberUnits:
 
     units: tuple[Unit, ...]
     between: int
-    carriers: pd.DataFrame
+    unit_table: pd.DataFrame
     sets: pd.DataFrame
     probe: pd.DataFrame
     weights: pd.DataFrame
@@ -104,7 +104,7 @@ class NumberUnits:
 
         Of the number of the subject, whatever the model's task asks.
         """
-        last = self.weights[self.weights["place"] == LAST]
+        last = self.weights[self.weights["position"] == LAST]
         return (
             last.assign(slope=last["weight"] / last["sd"])
             .pivot_table(index="layer", columns="unit", values="slope")  # sorted by both
@@ -137,14 +137,17 @@ class NumberUnits:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             units = tuple(Unit(int(layer), int(unit)) for layer, unit in content["units"])
-            frames = {name: _frame(content["tables"][name], TABLES[name]) for name in TABLES}
+            frames = {name: _frame(content["tables"], name) for name in TABLES}
             return cls(units, int(content["between"]), **frames)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected number units in JSON, got: {error!r}") from error
 
 
-def _frame(split: Mapping[str, Any], kinds: Mapping[str, str]) -> pd.DataFrame:
-    return _typed(pd.DataFrame(split["data"], columns=split["columns"]), kinds)
+def _frame(tables: Mapping[str, Any], name: str) -> pd.DataFrame:
+    """Read a table; those of memgate 0.1 have older names of a table and a column."""
+    split = tables["carriers" if name == "unit_table" and name not in tables else name]
+    frame = pd.DataFrame(split["data"], columns=split["columns"])
+    return _typed(frame.rename(columns={"place": "position"}), TABLES[name])
 
 
 def _typed(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -184,13 +187,15 @@ def number_units(
     between = _between(known, between)
     far = _sampled(known.filter(pa.array(_distance(known) >= between)), items, seed)
     every, choose, judge = _ablations(predictor, far, seed)
-    carriers = single_units(every).assign(
-        probe=weights.loc[weights["place"] == LAST, "weight"].to_numpy(),
+    unit_table = single_units(every).assign(
+        probe=weights.loc[weights["position"] == LAST, "weight"].to_numpy(),
         readout=_readout(classifier, halves[0].prefixes),
     )
-    sets = set_table(judge, _orders(carriers, choose, judge, max_size, draws, seed))
-    carriers["number"] = [unit in smallest(sets) for unit in units_of(carriers)]
-    return NumberUnits(smallest(sets), between, _typed(carriers, CARRIERS), sets, probe, weights)
+    sets = set_table(judge, _orders(unit_table, choose, judge, max_size, draws, seed))
+    unit_table["number"] = [unit in smallest(sets) for unit in units_of(unit_table)]
+    return NumberUnits(
+        smallest(sets), between, _typed(unit_table, UNIT_TABLE), sets, probe, weights
+    )
 
 
 def _ablations(predictor: Predictor, table: pa.Table, seed: int) -> Iterator[Ablation]:
@@ -202,15 +207,20 @@ def _ablations(predictor: Predictor, table: pa.Table, seed: int) -> Iterator[Abl
 
 
 def _orders(
-    carriers: pd.DataFrame, choose: Ablation, judge: Ablation, max_size: int, draws: int, seed: int
+    unit_table: pd.DataFrame,
+    choose: Ablation,
+    judge: Ablation,
+    max_size: int,
+    draws: int,
+    seed: int,
 ) -> dict[tuple[str, int], list[Unit]]:
     """Order units in each way, up to a size, and never all of them."""
-    size = min(max_size, len(carriers) - 1)
-    lots = random_orders(units_of(carriers), draws, size, seed)
+    size = min(max_size, len(unit_table) - 1)
+    lots = random_orders(units_of(unit_table), draws, size, seed)
     return {
-        ("greedy", 0): grow(choose, judge, waiting_list(carriers), size),
-        ("probe", 0): by_weight(carriers, "probe")[:size],
-        ("readout", 0): by_weight(carriers, "readout")[:size],
+        ("greedy", 0): grow(choose, judge, waiting_list(unit_table), size),
+        ("probe", 0): by_weight(unit_table, "probe")[:size],
+        ("readout", 0): by_weight(unit_table, "readout")[:size],
         **{("random", draw): lot for draw, lot in enumerate(lots)},
     }
 

@@ -31,7 +31,7 @@ DRAWS = 5
 
 PROBE = {
     "layer": "int64",
-    "place": "string",
+    "position": "string",
     "n": "int64",
     "accuracy": "float64",
     "low": "float64",
@@ -41,22 +41,22 @@ PROBE = {
     "control": "float64",
     "selectivity": "float64",
 }
-"""The columns of the table of probes, a row a layer and place.
+"""The columns of the table of probes, a row a layer and position.
 
-place: words after the subject, "0" is the subject, or "last"; n: held-out items; accuracy, with low
-and high, Wilson's 95% interval; majority: share of the more frequent number; n_control: held-out
-items whose subject's word was fitted to; control: mean accuracy of the control tasks on these, null
-without any; selectivity: accuracy on these same items less control.
+position: words after the subject, "0" is the subject, or "last"; n: held-out items; accuracy, with
+low and high, Wilson's 95% interval; majority: share of the more frequent number; n_control:
+held-out items whose subject's word was fitted to; control: mean accuracy of the control tasks on
+these, null without any; selectivity: accuracy on these same items less control.
 """
 
 WEIGHTS = {
     "layer": "int64",
-    "place": "string",
+    "position": "string",
     "unit": "int64",
     "weight": "float64",
     "sd": "float64",
 }
-"""The columns of the table of their weights, a row a layer, place and unit.
+"""The columns of the table of their weights, a row a layer, position and unit.
 
 weight: log-odds of plural for one standard deviation; sd: that deviation. The probe's direction, in
 which states are seen as singular or plural, is weight / sd.

@@ -60,19 +60,19 @@ def units_of(frame: pd.DataFrame) -> list[Unit]:
     ]
 
 
-def by_weight(carriers: pd.DataFrame, column: str) -> list[Unit]:
+def by_weight(unit_table: pd.DataFrame, column: str) -> list[Unit]:
     """Order units by falling weight of either sign; those without one are left out."""
-    known = carriers[carriers[column].notna()]
+    known = unit_table[unit_table[column].notna()]
     return units_of(
         known.loc[known[column].abs().sort_values(ascending=False, kind="stable").index]
     )
 
 
-def waiting_list(carriers: pd.DataFrame) -> list[Unit]:
+def waiting_list(unit_table: pd.DataFrame) -> list[Unit]:
     """Order units for a greedy set: 8 by probe, 8 by readout, then by what their own loss costs."""
     third = TRIED // 3
-    named = [*by_weight(carriers, "probe")[:third], *by_weight(carriers, "readout")[:third]]
-    cost = units_of(carriers.sort_values("margin", kind="stable"))
+    named = [*by_weight(unit_table, "probe")[:third], *by_weight(unit_table, "readout")[:third]]
+    cost = units_of(unit_table.sort_values("margin", kind="stable"))
     return list(dict.fromkeys([*named, *cost]))
 
 

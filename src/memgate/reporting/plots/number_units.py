@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from memgate.errors import InputError
-from memgate.gates.units.number_units import CARRIERS
+from memgate.gates.units.number_units import UNIT_TABLE
 from memgate.gates.units.probe import FARTHEST, LAST, PROBE
 from memgate.gates.units.sets import CHANCE, SETS
 from memgate.reporting.plots.checks import need
@@ -53,7 +53,7 @@ NAMED, MANY = 8, 24
 """Units whose names are written, at most, and of how many they are chosen for want of room."""
 
 
-def number_units_figure(carriers: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataFrame) -> Figure:
+def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataFrame) -> Figure:
     """Draw the three readings of which units carry the number side by side.
 
     Above at the left how well a probe tells the number from the state after each word, and beside
@@ -61,14 +61,14 @@ def number_units_figure(carriers: pd.DataFrame, sets: pd.DataFrame, probe: pd.Da
     each unit alone costs, against its weight in the probe and in the readout.
 
     Args:
-        carriers: A row a unit, as `memgate.gates.units.number_units.NumberUnits.carriers`.
+        units: A row a unit, as `memgate.gates.units.number_units.NumberUnits.unit_table`.
         sets: A row a lost set, as its `sets`.
         probe: A row a layer and word, as its `probe`.
 
     Raises:
         InputError: A table lacks a column or has no row.
     """
-    given = {"carriers": (carriers, CARRIERS), "sets": (sets, SETS), "probe": (probe, PROBE)}
+    given = {"units": (units, UNIT_TABLE), "sets": (sets, SETS), "probe": (probe, PROBE)}
     for name, (table, columns) in given.items():
         need(table, name, *columns)
         if table.empty:
@@ -77,11 +77,11 @@ def number_units_figure(carriers: pd.DataFrame, sets: pd.DataFrame, probe: pd.Da
     figure.set_figheight(0.95 * WIDTH)
     (words, lost), (by_probe, by_readout) = figure.subplots(2, 2)
     _probe(words, probe)
-    _sets(lost, sets, int(carriers["number"].sum()))
-    below = carriers[carriers["readout"].notna()]  # the readout sees the last layer alone
-    several = len(below) < len(carriers)
-    looks = _looks(carriers, several)
-    _units(by_probe, carriers, "probe", looks, several)
+    _sets(lost, sets, int(units["number"].sum()))
+    below = units[units["readout"].notna()]  # the readout sees the last layer alone
+    several = len(below) < len(units)
+    looks = _looks(units, several)
+    _units(by_probe, units, "probe", looks, several)
     _units(by_readout, below, "readout", looks, several)
     by_readout.sharey(by_probe)
     hollow = Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="none")
@@ -115,7 +115,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     places = [*map(str, range(FARTHEST + 1)), "", LAST]  # the gap parts the lines
     x = np.arange(len(places))
     for layer, rows in probe.groupby("layer"):
-        own = rows.set_index("place").reindex(places)
+        own = rows.set_index("position").reindex(places)
         color, marker = LAYERS[int(str(layer)) % len(LAYERS)]
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5}
         end = f", layer {layer}" if several else ""
@@ -174,11 +174,11 @@ def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
     _legend(axes, axes.lines[: len(axes.lines) - bool(named)])
 
 
-def _looks(carriers: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict[str, Any]]:
+def _looks(units: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict[str, Any]]:
     """Say how the units of each kind and layer look; number units last, and so on top."""
-    size = float(np.clip(60 / np.sqrt(len(carriers)), 2.5, 7))  # points; 2.5 from 576 units on
+    size = float(np.clip(60 / np.sqrt(len(units)), 2.5, 7))  # points; 2.5 from 576 units on
     looks = {}
-    for number, layer in sorted({*zip(carriers["number"], carriers["layer"], strict=True)}):
+    for number, layer in sorted({*zip(units["number"], units["layer"], strict=True)}):
         name = "number units" if number else "other units"
         looks[bool(number), int(layer)] = {
             "label": f"{name}, layer {layer}" if several else name,
@@ -192,7 +192,7 @@ def _looks(carriers: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict
 
 def _units(
     axes: Axes,
-    carriers: pd.DataFrame,
+    units: pd.DataFrame,
     weight: str,
     looks: dict[tuple[bool, int], dict[str, Any]],
     several: bool,
@@ -200,9 +200,7 @@ def _units(
     """Draw what the loss of each unit costs, in points, against its weight of either sign."""
     dress(axes, grid="both")
     drops = ["drop_without", "drop_with"]
-    units = carriers.assign(
-        x=carriers[weight].abs(), **{name: 100 * carriers[name] for name in drops}
-    )
+    units = units.assign(x=units[weight].abs(), **{name: 100 * units[name] for name in drops})
     faint = 0.6 if len(units) <= 50 else 0.2  # that the bars of many units don't hide their dots
     for (number, layer), look in looks.items():
         own = units[(units["number"] == number) & (units["layer"] == layer)]

@@ -41,19 +41,19 @@ ROLES = {
 TITLES = {
     "write": "write: 1 lets the word in",
     "keep": "keep: 1 holds what was there",
-    "effect": "effect: how far the memory moves",
-    "evidence": "evidence: towards the right answer",
+    "state_update": "state update: how far the memory moves",
+    "contribution_change": "change of the contribution: towards the right answer",
     "probe": "probe: towards the subject's number",
 }
 AXES = {
     "write": "mean write gate",
     "keep": "mean keep gate",
-    "effect": "absolute change",
-    "evidence": "change of log-odds",
+    "state_update": "absolute change",
+    "contribution_change": "change of log-odds",
     "probe": "change of its log-odds",
 }
 
-PAIRS = (("write", "keep"), ("effect", "evidence"), ("probe",))
+PAIRS = (("write", "keep"), ("state_update", "contribution_change"), ("probe",))
 """What stands side by side."""
 
 FIRST, LAST, VERB = -3, 20, 27
@@ -71,10 +71,11 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
 
     Returns:
         Write at the left and keep at the right, by role and below it by place; then in the same
-        order effect and evidence, and last probe if the table has it. An RNN has no gates. Singular
-        and plural apart, right and wrong answers together; filled markers are the number units, if
-        there are any, open ones all units. Bars and bands are 95% intervals of the mean, by
-        `memgate.gates.profile.variance_of_mean`; none where a single item has words.
+        order state update and change of the contribution, and last probe if the table has it. An
+        RNN has no gates. Singular and plural apart, right and wrong answers together; filled
+        markers are the number units, if there are any, open ones all units. Bars and bands are 95%
+        intervals of the mean, by `memgate.gates.profile.variance_of_mean`; none where a single item
+        has words.
 
     Raises:
         InputError: The table has no row, or lacks a column.
