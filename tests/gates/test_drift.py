@@ -314,7 +314,11 @@ def test_a_prediction_interval_worked_by_hand() -> None:
 
 
 def test_only_roles_of_all_units_that_all_have_are_held_side_by_side() -> None:
-    cells = {("write", "subject"): 0.5, ("write", "noun"): 0.5, ("contribution_change", "noun"): 3.0}
+    cells = {
+        ("write", "subject"): 0.5,
+        ("write", "noun"): 0.5,
+        ("contribution_change", "noun"): 3.0,
+    }
     one = role_profile(cells)
     few = role_profile({("write", "noun"): 0.5}, items=LEAST_ITEMS // 4 - 1)
     table = seed_drift(one, [one, pd.concat([role_profile({("write", "subject"): 0.4}), few]), one])

@@ -100,13 +100,16 @@ def _print_roles(terminal: Console, found: pd.DataFrame) -> None:
     for (layer, units), part in rows.groupby(["layer", "units"], sort=False):
         terminal.print(f"\nlayer {layer}, {'all units' if units == 'all' else units}")
         grid = Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)  # 80 columns
-        for name in ("reading", "number", ""):
+        for name in ("reading", "", ""):
             grid.add_column(name)
         for role in roles:
             grid.add_column(role, justify="right", no_wrap=True)
         for (reading, number), own in part.groupby(["reading", "number"], sort=False):
             by_role = own.set_index("stratum").to_dict("index")
-            for side, names in (("a", (ROW_NAMES.get(str(reading), str(reading)), str(number))), ("b", ("", ""))):
+            for side, names in (
+                ("a", (ROW_NAMES.get(str(reading), str(reading)), str(number))),
+                ("b", ("", "")),
+            ):
                 cells = (_cell(by_role.get(role), side) for role in roles)
                 grid.add_row(*names, side.upper(), *cells)
         terminal.print(grid)
@@ -130,7 +133,7 @@ def _print_places(terminal: Console, found: pd.DataFrame) -> None:
     most = places.loc[size.groupby([places[name] for name in WHAT], sort=False).idxmax()]
     most = most.sort_values("p_holm", kind="stable")[:FARTHEST]
     grid = Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)
-    for name in ("layer, units", "reading", "place, number"):
+    for name in ("layer", "reading", "place, number"):
         grid.add_column(name, no_wrap=True)
     for name in ("A", "B", "B less A, 95%"):
         grid.add_column(name, justify="right", no_wrap=True)
