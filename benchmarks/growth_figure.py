@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     CELLS,
     GREY,
     INK,

@@ -13,8 +13,7 @@ from matplotlib.lines import Line2D
 
 from experiments.gate_decides.panels import NAMES, in_percent, look_of, panels, size_looks
 from memgate.errors import InputError
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import DOTTED, GREY, INK, LARGE, MEDIUM, SMALL
+from memgate.reporting.plots.canvas import DOTTED, GREY, INK, LARGE, MEDIUM, SMALL, need
 
 Tables = Mapping[str, pd.DataFrame]
 

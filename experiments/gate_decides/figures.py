@@ -13,8 +13,17 @@ from matplotlib.figure import Figure
 from experiments.gate_decides.change_figures import Tables, cut_figure, dose_figure
 from experiments.gate_decides.panels import NAMES, look_of, panels, size_looks
 from memgate.errors import InputError
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import CELLS, GREY, INK, LARGE, MEDIUM, OTHER, SMALL, dress
+from memgate.reporting.plots.canvas import (
+    CELLS,
+    GREY,
+    INK,
+    LARGE,
+    MEDIUM,
+    OTHER,
+    SMALL,
+    dress,
+    need,
+)
 
 ROLES = {
     "before": "before",

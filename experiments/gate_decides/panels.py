@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from memgate.reporting.plots.style import blank, dress, legend
+from memgate.reporting.plots.canvas import blank, dress, legend
 
 NAMES = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 MARKERS = ("o", "s", "^", "D", "v")

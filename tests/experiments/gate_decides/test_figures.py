@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from experiments.gate_decides.change_figures import cut_figure, dose_figure
 from experiments.gate_decides.figures import FIGURES, gradient_figure, role_figure
 from memgate.errors import InputError
-from memgate.reporting.plots.png import save
+from memgate.reporting.plots.canvas import save
 
 SIZES = (2, 8, 100)
 

@@ -18,7 +18,7 @@ from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.reporting.plots import accuracy_figure, save
-from memgate.reporting.plots.style import CELLS, GREY, OTHER
+from memgate.reporting.plots.canvas import CELLS, GREY, OTHER
 
 RNN, GRU, LSTM = (f"models:/memgate-{cell}-corpus@champion" for cell in ("rnn", "gru", "lstm"))
 

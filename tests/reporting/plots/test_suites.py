@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
 from memgate.reporting.plots import save, suite_figure
-from memgate.reporting.plots.style import CELLS, GREY
+from memgate.reporting.plots.canvas import CELLS, GREY
 
 GRU, LSTM = "memgate-gru-corpus@champion", "memgate-lstm-corpus@champion"
 LONG = "R__VERB_NOUN_CCONJ_VERB original [verb before]"

@@ -5,11 +5,11 @@ state. They are 10 inches wide and meant to be read at 1,000 pixels.
 """
 
 from memgate.reporting.plots.accuracy import accuracy_figure
+from memgate.reporting.plots.canvas import save
 from memgate.reporting.plots.gates import gate_figure
 from memgate.reporting.plots.interventions import intervention_figure
 from memgate.reporting.plots.memory import gradient_figure, timescale_figure
 from memgate.reporting.plots.number_units import number_units_figure
-from memgate.reporting.plots.png import save
 from memgate.reporting.plots.profile import profile_figure
 from memgate.reporting.plots.suites import suite_figure
 

@@ -14,8 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, Strata
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.reporting.plots.checks import need_points
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
     INK,
@@ -26,6 +25,7 @@ from memgate.reporting.plots.style import (
     blank,
     dress,
     legend,
+    need_points,
     network_styles,
     plain,
 )

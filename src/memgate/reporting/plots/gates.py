@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
     INK,
@@ -22,6 +21,7 @@ from memgate.reporting.plots.style import (
     blank,
     dress,
     legend,
+    need,
 )
 
 LAYERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")

@@ -14,8 +14,17 @@ from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import DOTTED, GREY, INK, LARGE, MEDIUM, SMALL, blank, dress
+from memgate.reporting.plots.canvas import (
+    DOTTED,
+    GREY,
+    INK,
+    LARGE,
+    MEDIUM,
+    SMALL,
+    blank,
+    dress,
+    need,
+)
 
 PANELS: tuple[tuple[str, Sequence[str], str], ...] = (
     ("overall", ("all",), "all items"),

@@ -10,8 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     CELLS,
     DASHES,
     GREY,
@@ -24,6 +23,7 @@ from memgate.reporting.plots.style import (
     blank,
     dress,
     legend,
+    need,
 )
 
 CELL_OF = {"forget": ("lstm", "LSTM, keep = forget"), "update": ("gru", "GRU, keep = z")}

@@ -18,8 +18,7 @@ from memgate.errors import InputError
 from memgate.gates.units.number_units import UNIT_TABLE
 from memgate.gates.units.probe import FARTHEST, LAST, PROBE
 from memgate.gates.units.sets import CHANCE, SETS
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
     INK,
@@ -29,6 +28,7 @@ from memgate.reporting.plots.style import (
     WIDTH,
     blank,
     dress,
+    need,
 )
 
 LAYERS = (("#0072B2", "o"), ("#CC79A7", "s"), ("#009E73", "^"), (INK, "D"))

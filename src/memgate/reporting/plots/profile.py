@@ -13,8 +13,7 @@ from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
 from memgate.gates.profile import DTYPES, pooled, variance_of_mean
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
     INK,
@@ -24,6 +23,7 @@ from memgate.reporting.plots.style import (
     blank,
     dress,
     legend,
+    need,
 )
 
 NUMBER = {"sg": ("singular", "#0072B2", "o"), "pl": ("plural", "#E69F00", "D")}

@@ -15,8 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.reporting.plots.checks import need
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     CELLS,
     DOTTED,
     GREY,
@@ -28,6 +27,7 @@ from memgate.reporting.plots.style import (
     blank,
     dress,
     legend,
+    need,
     network_styles,
     plain,
 )

@@ -13,8 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from memgate.metrics.systems import NETWORK, Baseline, best_baseline
-from memgate.reporting.plots.checks import need_points
-from memgate.reporting.plots.style import (
+from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
     INK,
@@ -25,6 +24,7 @@ from memgate.reporting.plots.style import (
     blank,
     dress,
     legend,
+    need_points,
     network_styles,
     plain,
 )

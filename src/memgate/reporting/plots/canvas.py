@@ -1,17 +1,23 @@
-"""How figures look: colours, markers, letters, legends."""
+"""What all figures share: size, colours and legends, the checks of their tables, and `save`."""
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from memgate.errors import InputError
+from memgate.metrics.systems import NAMES, NETWORK
 
 WIDTH = 10.0  # inches
 SMALL, MEDIUM, LARGE = 9.5, 11.0, 12.0  # points: 13, 15 and 17 pixels where the figure has 1,000
@@ -37,43 +43,44 @@ def blank() -> Figure:
 
 
 def network_styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Say how each model's line looks: the cell's colour and marker; dashes tell models apart."""
+    """Return the look of each model's line: the cell's colour and marker, and dashes of its own."""
     styles = {}
-    seen: dict[str, int] = {}
+    models_of_color: dict[str, int] = {}
     for model in models:
         # the last cell named counts, as in runs/lstm/gru-synthetic; "congruence" names none
-        found = re.findall(r"(?:rnn|gru|lstm)(?![a-z])", model.lower())
-        color, marker = CELLS[found[-1]] if found else OTHER
-        place = seen[color] = seen.get(color, -1) + 1
-        hollow = (place + place // len(DASHES)) % 2 == 1  # 8 looks before one comes again
+        cells = re.findall(r"(?:rnn|gru|lstm)(?![a-z])", model.lower())
+        color, marker = CELLS[cells[-1]] if cells else OTHER
+        index = models_of_color.get(color, 0)
+        models_of_color[color] = index + 1
+        hollow = (index + index // len(DASHES)) % 2 == 1  # 8 looks before one comes again
         styles[model] = {
             "label": plain(model, 90),
             "color": color,
             "marker": marker,
             "markersize": 6.5,
             "markerfacecolor": "white" if hollow else color,
-            "fillstyle": FILLS[place // 2 % len(FILLS)],
+            "fillstyle": FILLS[index // 2 % len(FILLS)],
             "markerfacecoloralt": "white",
             "linewidth": 2.0,
-            "linestyle": DASHES[place % len(DASHES)],
+            "linestyle": DASHES[index % len(DASHES)],
         }
     return styles
 
 
 def baseline_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Say how the best baselines look: grey, dashed and open, a marker for each name."""
+    """Return the look of the best baselines: grey, dashed and open, a marker for each name."""
     return {
         name: {
             "label": plain(f"best baseline: {name}", 40),
             "color": GREY,
-            "marker": BASELINES[place % len(BASELINES)],
+            "marker": BASELINES[index % len(BASELINES)],
             "markersize": 7.5,
             "markerfacecolor": "white",
             "linewidth": 1.4,
             "linestyle": (0, (4, 2)),
             "zorder": 1.9,  # below the networks' lines, which have 2
         }
-        for place, name in enumerate(dict.fromkeys(names))
+        for index, name in enumerate(dict.fromkeys(names))
     }
 
 
@@ -110,3 +117,59 @@ def plain(text: str, width: int) -> str:
     """Break long names into lines, and keep a dollar sign from starting a formula."""
     lines = textwrap.wrap(text, width, break_on_hyphens=False)  # hyphens are within models' names
     return "\n".join(lines).replace("$", r"\$")
+
+
+def need(table: pd.DataFrame, name: str, *columns: str) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        InputError: It does.
+    """
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"{name} table: expected a column {missing[0]!r}, got {list(table)}")
+
+
+def need_points(
+    table: pd.DataFrame, name: str, keys: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Refuse a table of networks and baselines that can't be drawn.
+
+    Args:
+        table: The table.
+        name: What errors call it.
+        keys: The columns that tell its rows apart, `system` among them.
+        columns: What else it needs.
+
+    Raises:
+        InputError: A column is missing, no row is a network's, a system is unknown, or two rows
+            are of the same point.
+    """
+    need(table, name, *keys, *columns)
+    known = table["system"].isin([NETWORK, *NAMES])
+    if not known.all():
+        expected = ", ".join([NETWORK, *NAMES])
+        got = table.loc[~known, "system"].iloc[0]
+        raise InputError(f"{name} table: expected system among {expected}, got {got!r}")
+    if not (table["system"] == NETWORK).any():
+        raise InputError(f"{name} table: expected at least one row of a network, got none")
+    twice = table[table.duplicated(list(keys))]
+    if len(twice):
+        point = " ".join(map(str, twice[list(keys)].iloc[0]))
+        raise InputError(f"{name} table: expected one row a point, got two for {point}")
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, 1,500 pixels wide: whole or not at all, same bytes for the same table.
+
+    Raises:
+        OSError: The folder is missing or can't be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # matplotlib writes its version into the file unless Software is None
+        figure.savefig(partial, format="png", dpi=150, metadata={"Software": None})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
