@@ -21,8 +21,7 @@ OUT ?= out/evaluate
 DEVICE ?= cpu
 STUDY ?= configs/study/cells.yaml
 PORT ?= 5000
-# A worker a core, whole files to each, as most fixtures are a file's: 11 minutes on 2 cores, 24 with one worker.
-PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist loadfile
+PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 8
 
 .PHONY: help setup train ui evaluate study linzen answer test check bench bench-growth clean
 
@@ -68,21 +67,21 @@ answer: $(READY) ## train 150 networks (half an hour), write docs/answer and doc
 data/synthetic.jsonl: $(READY)
 	@$(BIN)/memgate generate --out $@ --items 10000 --seed 1
 
-test: $(READY) ## run the tests
-	@$(PYTEST)
+test: $(READY) ## run the tests, all but those that start processes (5 minutes on 2 cores)
+	@$(PYTEST) --dist worksteal -m "not processes"
 	@touch $(TESTED)
 
-check: $(READY) ## run what CI runs: format, lint, types, import contracts, tests, README
+check: $(READY) ## run what CI runs: format, lint, types, import contracts, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory $(TESTED)
+	$(PYTEST) --dist loadfile -m processes
 
-# The tests take minutes: check runs them unless they passed since the last change of any file.
-$(TESTED): $(READY) $(shell find src tests configs docs *.md Makefile pyproject.toml -type f -not -path '*/__pycache__/*')
-	$(PYTEST)
-	@touch $@
+# check runs the tests of `make test` unless they passed since the last change of any file.
+$(TESTED): $(READY) $(shell find src tests experiments benchmarks configs docs *.md Makefile pyproject.toml -type f -not -path '*/__pycache__/*')
+	@$(MAKE) --no-print-directory test
 
 bench: $(READY) ## measure the speed on DEVICE (cpu|cuda) in 5 minutes, into out/bench and docs/performance.md
 	@$(BIN)/python -m benchmarks --device $(DEVICE) --docs docs/performance.md

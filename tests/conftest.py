@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -40,6 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["HF_HOME"] = str(folder)
     os.environ["HF_DATASETS_CACHE"] = str(folder / "datasets")
     os.environ["HF_HUB_CACHE"] = str(folder / "hub")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports made out of garbage collection.
+
+    `statsmodels` collects in every correction of p-values, which takes 1 s over all modules.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

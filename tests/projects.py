@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 SYNTHETIC = """
 data:
@@ -19,6 +21,7 @@ model: {hidden_size: 4, embedding_size: 6}
 trainer: {max_epochs: 2}
 """
 
+# Without the analysis of gates, which takes two thirds of so small a fit.
 TRAINER = """
 trainer:
   accelerator: cpu
@@ -26,8 +29,10 @@ trainer:
 """
 
 
-def configure(folder: Path) -> None:
-    files = {"data/synthetic.yaml": SYNTHETIC, "trainer/default.yaml": TRAINER}
+def configure(folder: Path, analyse_gates: bool = False) -> None:
+    """Write small configurations below a folder."""
+    trainer = f"analyse_gates: {str(analyse_gates).lower()}{TRAINER}"
+    files = {"data/synthetic.yaml": SYNTHETIC, "trainer/default.yaml": trainer}
     files |= {f"cell/{cell}.yaml": f"model: {{cell: {cell}}}" for cell in ("rnn", "gru", "lstm")}
     for name, text in files.items():
         path = folder / "configs" / name
@@ -49,14 +54,24 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trained_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from memgate.cli import main  # after the import hook of conftest.py
 
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
+    # All workers of pytest-xdist share one: below it lies a folder of each worker's own.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        if folder.is_dir():
+            return folder
+        unfinished = folder.with_name("unfinished")
+        unfinished.mkdir()
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("MEMGATE_DATA", raising=False)
-        patch.chdir(folder)
-        configure(folder)
-        assert main(["train", "--data", "synthetic"]) == 0
+        patch.chdir(unfinished)
+        configure(unfinished, analyse_gates=True)
         assert main(["generate", "--out", "items.jsonl", "--items", "300", "--seed", "1"]) == 0
+        for cell in ("rnn", "gru", "lstm"):
+            files = ("trainer/default", f"cell/{cell}", "data/synthetic")
+            configs = [part for name in files for part in ("-c", f"configs/{name}.yaml")]
+            assert main(["fit", *configs]) == 0
+        unfinished.rename(folder)
     return folder
 
 

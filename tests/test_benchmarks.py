@@ -28,6 +28,7 @@ CPU = torch.device("cpu")
 MACHINE_AT_HAND = Machine("a machine", "cpu", 1, flops=100.0, copied=10.0)
 
 
+@pytest.mark.processes
 def test_the_whole_table_in_little(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- bench cpu -->\nold\n<!-- /bench cpu -->\nafter\n")

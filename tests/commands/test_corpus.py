@@ -80,6 +80,7 @@ def test_the_second_time_it_is_there(text: str, capsys: pytest.CaptureFixture[st
 ENTRIES = [[sys.executable, "-m", "memgate"], [str(Path(sys.executable).parent / "memgate")]]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("entry", ENTRIES, ids=["module", "script"])
 def test_it_parses_in_processes_of_its_own(empty: Path, entry: list[str]) -> None:
     write("text.txt", times=700)  # 500 kB: two parts
@@ -90,6 +91,7 @@ def test_it_parses_in_processes_of_its_own(empty: Path, entry: list[str]) -> Non
     assert Path("made/train.parquet").is_file()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("seconds", [0.0, 1.0, 3.0])
 def test_ctrl_c_ends_it_in_one_line(empty: Path, seconds: float) -> None:
     write("text.txt", times=7000)  # 5 MB

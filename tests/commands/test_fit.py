@@ -42,6 +42,7 @@ def checkpoint(kind: str) -> Path:
     return path
 
 
+@pytest.mark.processes
 def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
     empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
     assert torch.load(checkpoint("last"), weights_only=True)["epoch"] == epochs - 1
 
 
+@pytest.mark.processes
 def test_two_processes_train_test_and_register_once(empty: Path, fit_args: list[str]) -> None:
     ddp = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
     command = [sys.executable, "-m", "memgate", *fit_args, *ddp]

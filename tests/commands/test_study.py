@@ -51,6 +51,7 @@ def plan(**said: Any) -> list[StudyRun]:
     return read_study(Path(write(**said)), Path("configs")).runs()
 
 
+@pytest.mark.processes
 def test_a_study_makes_what_is_missing(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", write(), "--jobs", "2"]) == 0
     first = by_name()
@@ -111,6 +112,7 @@ def test_a_run_whose_ending_waits_is_done(empty: Path, capsys: pytest.CaptureFix
     assert (there.info.run_id, there.info.status) == (run_id, "FINISHED")
 
 
+@pytest.mark.processes
 def test_a_run_that_the_store_lacks_at_the_end_is_told(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +178,7 @@ def test_what_is_others(empty: Path) -> None:
     assert not is_elsewhere(others, run.owner)
 
 
+@pytest.mark.processes
 def test_what_fails_is_told_and_stops_no_other(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +193,7 @@ def test_what_fails_is_told_and_stops_no_other(
     assert run.data.tags["setting/model.hidden_size"] == "3"
 
 
+@pytest.mark.processes
 def test_a_killed_study_goes_on_where_its_runs_were(empty: Path) -> None:
     given = write(cells=["gru"], seeds=1, settings={"trainer.max_epochs": 150})
     command = [sys.executable, "-m", "memgate", "study", given, "--jobs", "1"]

@@ -89,6 +89,7 @@ with RunLogger("synthetic", "killed") as run:
 """
 
 
+@pytest.mark.processes
 def test_a_killed_run_loses_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", KILLED],

@@ -34,6 +34,7 @@ def wait_for(address: str, server: subprocess.Popen[str]) -> str:
     raise AssertionError(f"no answer from {address}")
 
 
+@pytest.mark.processes
 def test_the_ui_shows_runs_and_artifacts(trained: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "memgate", "ui", "--port", str(port)]

@@ -254,7 +254,7 @@ def test_a_study_and_its_search_run_on_both_workers_into_one_store(
     assert "study tiny: 2 runs, 2 done, 0 to do" in capsys.readouterr().out
 
 
-@pytest.mark.server
+@pytest.mark.processes
 def test_both_workers_write_a_study_to_one_server(
     cluster: Cluster, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

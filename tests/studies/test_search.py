@@ -44,6 +44,7 @@ def states(study: Study) -> list[str]:
 STORAGE = "sqlite:///mlruns/studies/mine/search.db"
 
 
+@pytest.mark.processes
 def test_the_best_settings_are_trained_and_registered(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_the_best_settings_are_trained_and_registered(
     assert "2 trials, 0 to do" in capsys.readouterr().out
 
 
+@pytest.mark.processes
 def test_a_trial_that_was_killed_is_made_up_for_and_a_bad_one_is_pruned(empty: Path) -> None:
     study = planned(trials=7)
     folder = Path("mlruns/studies/mine")
@@ -89,6 +91,7 @@ def test_a_trial_that_was_killed_is_made_up_for_and_a_bad_one_is_pruned(empty: P
     assert "study" not in run.data.tags
 
 
+@pytest.mark.processes
 def test_failed_trials_are_told_and_stop_nothing_else(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

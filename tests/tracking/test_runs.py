@@ -235,6 +235,7 @@ with toys.RunLogger("synthetic", "long") as logger:
 """
 
 
+@pytest.mark.processes
 def test_ctrl_c_during_a_fit(project: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", FIT, __file__],

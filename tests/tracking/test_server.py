@@ -27,7 +27,7 @@ from memgate.tracking.store import connect, experiment
 from tests.projects import configure
 from tests.servers import Server, program, server
 
-pytestmark = pytest.mark.server
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")

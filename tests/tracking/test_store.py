@@ -143,6 +143,7 @@ def test_the_folder_can_be_moved(
     assert not project.exists()  # nothing was written to the old place
 
 
+@pytest.mark.processes
 def test_two_new_processes_make_one_store_in_silence(tmp_path: Path) -> None:
     made = [
         subprocess.Popen(

@@ -107,6 +107,7 @@ def test_the_card_tells_what_was_made_and_left_out(text: str, tmp_path: Path) ->
     assert len({row["text"] for row in rows}) == len(rows)  # one item a sentence
 
 
+@pytest.mark.processes
 def test_parts_and_processes_change_nothing(text: str, tmp_path: Path) -> None:
     small(text, tmp_path / "one", shard_size=10**6).build()
     small(text, tmp_path / "many", num_proc=2).build()
@@ -138,6 +139,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_was_killed_goes_on_where_it_was(write: Write, tmp_path: Path, processes: int) -> None:
     lines = [f"The {n} near the {m} {v} ." for n in NOUNS for m in NOUNS[:9] for v in VERBS[:5]]
@@ -243,6 +245,7 @@ def test_a_missing_parser_is_told_before_the_text_is_read(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.processes
 def test_a_killed_process_leaves_the_parts_that_are_done(text: str, tmp_path: Path) -> None:
     save = shards.save
 

@@ -37,6 +37,7 @@ def stamps(folder: str) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in paths}
 
 
+@pytest.mark.processes
 def test_the_study_runs_once_and_goes_on_with_what_is_missing(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

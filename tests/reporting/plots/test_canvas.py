@@ -67,6 +67,7 @@ def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.processes
 def test_no_pyplot_and_no_display() -> None:
     code = "import sys, memgate.reporting.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

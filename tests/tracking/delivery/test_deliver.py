@@ -168,6 +168,7 @@ raise SystemExit(max(run.exitcode for run in runs))
 """
 
 
+@pytest.mark.processes
 def test_runs_that_log_the_same_data_at_once(project: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", RACE], capture_output=True, text=True, timeout=200, check=False

@@ -48,6 +48,7 @@ def test_a_model_is_fetched_and_then_found_in_the_cache(
     assert none.startswith("error: hf://someone/other: the Hugging Face Hub can't be reached (")
 
 
+@pytest.mark.processes
 def test_without_network_nobody_waits(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
         start = time.perf_counter()

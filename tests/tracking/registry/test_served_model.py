@@ -260,6 +260,7 @@ def post(address: str, body: Any) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
+@pytest.mark.processes
 def test_serving(server: str, predictor: Predictor) -> None:
     expected = predictor.predict([PREFIX])[0]
     for body in (

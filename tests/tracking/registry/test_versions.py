@@ -231,6 +231,7 @@ print(sorted({"lightning", "pytorch_lightning", "datasets", "torchmetrics"} & sy
 """
 
 
+@pytest.mark.processes
 def test_mlflow_alone_loads_it_without_lightning_datasets_or_pickle(
     project: Path, predictor: Predictor
 ) -> None:
