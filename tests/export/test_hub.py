@@ -68,6 +68,7 @@ def test_a_hub_that_refuses(address: str, tmp_path: Path) -> None:
     assert "\n" not in refused
 
 
+@pytest.mark.processes
 def test_without_network_nobody_waits(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
         start = time.perf_counter()
