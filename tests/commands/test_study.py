@@ -20,11 +20,10 @@ from memgate.cli import main
 from memgate.fitting.configuration import EXPERIMENT
 from memgate.studies.plan import StudyRun, read_study
 from memgate.studies.run import is_elsewhere, make
-from memgate.tracking.attempts import RETIRED, attempts
 from memgate.tracking.delivery.spool import FOLDER as SPOOLS
 from memgate.tracking.delivery.spool import Spool
 from memgate.tracking.store import connect, experiment, store_name
-from memgate.tracking.study_runs import search
+from memgate.tracking.study_runs import RETIRED, attempts, search
 
 
 def write(name: str = "mine", **said: Any) -> str:
@@ -102,8 +101,8 @@ def test_a_run_whose_ending_waits_is_done(empty: Path, capsys: pytest.CaptureFix
     (run,) = plan(seeds=1)
     run_id = begun(run)
     spool = Spool.create(SPOOLS.absolute() / run_id, {"run": run.name, "store": store_name()})
-    spool.begin()
-    spool.put("end", {"status": "FINISHED", "time": 1})
+    spool.mark_started()
+    spool.add_item("end", {"status": "FINISHED", "time": 1})
     spool.close()
     assert main(["study", write(seeds=1)]) == 0
     assert "1 runs, 1 done, 0 to do" in capsys.readouterr().out

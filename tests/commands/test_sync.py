@@ -20,8 +20,8 @@ def left(name: str, metrics: int, store: str | None = None) -> str:
     spool = Spool.create(
         Path("mlruns/spool", run_id).absolute(), {"run": name, "store": store or store_name()}
     )
-    spool.add([{"key": "n", "value": n, "timestamp": 9, "step": n} for n in range(metrics)])
-    spool.put("end", {"status": "FAILED", "time": 1234})
+    spool.add_metrics([{"key": "n", "value": n, "timestamp": 9, "step": n} for n in range(metrics)])
+    spool.add_item("end", {"status": "FAILED", "time": 1234})
     spool.close()
     return run_id
 
@@ -46,14 +46,14 @@ def test_what_waits_is_delivered(trained: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_another_store_and_a_deleted_run_hinder_no_other(
-    trained: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     left("elsewhere", 1, "http://mlflow.example.org")
     deleted, last = left("deleted", 1), left("last", 1)
     connect().delete_run(deleted)
     assert main(["sync"]) == 2
     printed = capsys.readouterr()
-    assert f"last ({last}): delivered 1 metrics, end" in printed.out
+    assert f"last ({last}): delivered 1 metric, end" in printed.out
     assert "it belongs to the store http://mlflow.example.org" in printed.err
     assert len(printed.err.splitlines()) == 1
     assert len(list(Path("mlruns/spool").iterdir())) == 2
@@ -61,7 +61,7 @@ def test_another_store_and_a_deleted_run_hinder_no_other(
     with RunLogger("synthetic", "next") as run:  # the next run delivers too
         _ = run.version
         assert connect().get_run(deleted).info.status == "FAILED"
-    assert f"memgate: delivered of deleted ({deleted}): 1 metrics, end" in capsys.readouterr().err
+    assert f"memgate: delivered for deleted ({deleted}): 1 metric, end" in caplog.messages
 
 
 def test_a_run_that_goes_on_is_left_alone(
@@ -70,7 +70,7 @@ def test_a_run_that_goes_on_is_left_alone(
     with RunLogger("synthetic", "going") as run:
         run.log_metrics({"n": 1.0}, 0)
         assert main(["sync"]) == 0
-        assert capsys.readouterr().out == "left alone, as they still go on: 1\n"
+        assert capsys.readouterr().out == "skipped, as they are still running: 1\n"
         assert not connect().get_metric_history(str(run.version), "n")
     assert connect().get_run(str(run.version)).info.status == "FINISHED"
 

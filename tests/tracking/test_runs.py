@@ -125,7 +125,7 @@ def test_resume(project: Path) -> None:
 
 
 def test_resume_of_no_run(project: Path) -> None:
-    with pytest.raises(InputError, match=r"run f00: can't go on: Run with id=f00 not found"):
+    with pytest.raises(InputError, match=r"run f00: can't be resumed: Run with id=f00 not found"):
         _ = RunLogger("synthetic", "toy", run_id="f00").experiment
 
 
@@ -305,9 +305,9 @@ def test_a_store_that_dies_stops_no_run(project: Path, monkeypatch: pytest.Monke
 def test_a_run_is_resumed_in_one_process_only(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "TAKING_SECONDS", 0.1)
+    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.1)
     with RunLogger("synthetic", "toy") as logger:
-        with pytest.raises(InputError, match="still goes on in another process"):
+        with pytest.raises(InputError, match="still running in another process"):
             _ = RunLogger("synthetic", "toy", run_id=str(logger.version)).experiment
         logger.log_metrics({"loss": 1.5}, step=7)
     assert read(logger).info.status == "FINISHED"
@@ -329,8 +329,8 @@ def test_a_resumed_run_first_says_what_it_left(project: Path) -> None:
     with RunLogger("synthetic", "toy") as logger:
         run_id = str(logger.version)
     spool = Spool.create(project / "mlruns/spool" / run_id, {"run": "toy", "store": store_name()})
-    spool.add([{"key": "loss", "value": 2.5, "timestamp": 1, "step": 0}])
-    spool.put("end", {"status": "FAILED", "time": 1})
+    spool.add_metrics([{"key": "loss", "value": 2.5, "timestamp": 1, "step": 0}])
+    spool.add_item("end", {"status": "FAILED", "time": 1})
     spool.close()
     with RunLogger("synthetic", "toy", run_id=run_id) as again:
         again.log_metrics({"loss": 1.5}, step=1)

@@ -1,37 +1,40 @@
-"""`memgate sync`: what runs had to say while the store was away, delivered."""
+"""`memgate sync`: deliver what runs logged while the store was away."""
 
 from __future__ import annotations
 
 import math
 
 from memgate.errors import InputError
-from memgate.tracking.delivery.deliver import deliver_waiting
+from memgate.reporting.console import echo
+from memgate.tracking.delivery.deliver import deliver_backlog
 from memgate.tracking.delivery.spool import FOLDER, folders
 from memgate.tracking.store import connect
 
 
 def sync() -> None:
-    """Deliver what waits below ``mlruns/spool``, each thing once and in order; one line a run.
+    """Deliver what runs logged while the MLflow server was away, or before they were killed.
 
-    Runs that still go on are left alone. It may be stopped anywhere and started again.
+    Everything below mlruns/spool is delivered once and in order. Runs that are still running are
+    skipped. The command can be stopped at any time and started again.
 
     Raises:
-        InputError: The store doesn't answer, or didn't take something; that still waits.
+        InputError: The store doesn't answer, or refused something, which is kept.
     """
     if not folders():
-        print(f"nothing waits in {FOLDER}")
+        echo(f"nothing waits in {FOLDER}")
         return
-    outcomes = []
-    for outcome in deliver_waiting(connect(), math.inf):
-        outcomes.append(outcome)
-        if not outcome.trouble:
-            print(f"{outcome.run}: delivered {outcome.what}")
-    left = [outcome for outcome in outcomes if outcome.trouble]
-    if left:
+    refused = []
+    for delivery in deliver_backlog(connect(), math.inf):
+        if delivery.error:
+            refused.append(delivery)
+        else:
+            echo(f"{delivery.run}: delivered {delivery.content}")
+    if refused:
+        first = refused[0]
         raise InputError(
-            f"{left[0].folder}: expected the store to take {left[0].what} of {left[0].run}, got: "
-            f"{left[0].trouble}; it is kept, and `memgate sync` tries again"
+            f"{first.folder}: expected the store to accept {first.content} of {first.run}, got: "
+            f"{first.error}; it is kept, and `memgate sync` tries again"
         )
-    goes_on = len(folders())
-    if goes_on:
-        print(f"left alone, as they still go on: {goes_on}")
+    running = len(folders())
+    if running:
+        echo(f"skipped, as they are still running: {running}")

@@ -18,7 +18,7 @@ import yaml
 from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.errors import InputError
 from memgate.models.classifier import RECURRENCE
-from memgate.tracking.attempts import here
+from memgate.tracking.study_runs import current_owner
 
 KEYS = ("cells", "data", "tasks", "seeds", "settings", "vary", "search")
 """What a study's file may say; all but ``data`` have defaults."""
@@ -62,7 +62,8 @@ class StudyRun:
         name: Its own, such as ``gru-synthetic-seed0``; no other run of the study has it.
         arguments: Those of `memgate fit`, with the configurations themselves in place of their
             paths, so that another machine needs no files of this one.
-        owner: Who makes it, as `memgate.tracking.attempts.here` says it on the machine that plans.
+        owner: Who makes it, as `memgate.tracking.study_runs.current_owner` says it on the machine
+            that plans.
         varied: The settings that tell it from other runs of its cell, data, task and seed.
     """
 
@@ -166,7 +167,9 @@ class Study:
             told = "".join(f"-{_leaf(name)}{value}" for name, value in varied.items())
             name = re.sub(r"[^\w.-]", "_", f"{group.name}{told}-seed{seed}")
             settings = {**self.settings, **found[group.name], **varied, "seed_everything": seed}
-            runs.append(StudyRun(self.name, name, group.arguments(settings), here(), varied))
+            runs.append(
+                StudyRun(self.name, name, group.arguments(settings), current_owner(), varied)
+            )
         names = [run.name for run in runs]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

@@ -28,7 +28,7 @@ from memgate.studies.jobs import (
 )
 from memgate.studies.plan import Study, StudyRun, read_study
 from memgate.studies.ray_jobs import on_this_machine, run_on_ray
-from memgate.tracking import attempts
+from memgate.tracking import study_runs
 from memgate.tracking.delivery import spool
 
 FOLDER = Path("mlruns/studies")
@@ -78,7 +78,7 @@ def study(
 
 def _run(name: str, runs: Sequence[StudyRun], processes: int, ray: str | None) -> Mapping[str, str]:
     """Make the runs that aren't there; return what went wrong, by their names."""
-    there = attempts.attempts(EXPERIMENT, name)
+    there = study_runs.attempts(EXPERIMENT, name)
     waiting = {run.name: run for run in _left(runs, there)}
     done = len(runs) - len(waiting)
     for one in there:
@@ -98,13 +98,13 @@ def _run(name: str, runs: Sequence[StudyRun], processes: int, ray: str | None) -
         return run_jobs(make, waiting, processes, progress)
 
 
-def _left(runs: Sequence[StudyRun], there: Sequence[attempts.Attempt]) -> list[StudyRun]:
+def _left(runs: Sequence[StudyRun], there: Sequence[study_runs.Attempt]) -> list[StudyRun]:
     """Return the runs that aren't finished."""
     finished = {(one.name, one.digest) for one in there if one.finished}
     return [run for run in runs if (run.name, run.digest) not in finished]
 
 
-def _retire_others(runs: Sequence[StudyRun], there: Sequence[attempts.Attempt]) -> None:
+def _retire_others(runs: Sequence[StudyRun], there: Sequence[study_runs.Attempt]) -> None:
     """Take what has other settings than any planned run out of the study.
 
     Raises:
@@ -120,18 +120,18 @@ def _retire_others(runs: Sequence[StudyRun], there: Sequence[attempts.Attempt]) 
                 "two files otherwise"
             )
     if others:
-        attempts.retire(others, runs[0].study)
+        study_runs.retire(others, runs[0].study)
         print(f"{len(others)} runs of other settings left the study; they stay in the store")
 
 
-def is_elsewhere(attempt: attempts.Attempt, owner: str) -> bool:
+def is_elsewhere(attempt: study_runs.Attempt, owner: str) -> bool:
     """Say whether an attempt is another's, and so not to be touched.
 
     Args:
         attempt: In the store that both use.
-        owner: Who asks, see `memgate.tracking.attempts.here`. What left a checkpoint or a spool in
-            this folder is his too (the folder may have moved), and what has no owner and isn't at
-            work.
+        owner: Who asks, see `memgate.tracking.study_runs.current_owner`. What left a checkpoint or
+            a spool in this folder is his too (the folder may have moved),
+            and what has no owner and isn't at work.
     """
     traces = (checkpoints.FOLDER / attempt.name / attempt.run_id, spool.FOLDER / attempt.run_id)
     if any(folder.exists() for folder in traces):
@@ -139,7 +139,7 @@ def is_elsewhere(attempt: attempts.Attempt, owner: str) -> bool:
     return attempt.owner != owner if attempt.owner else attempt.running
 
 
-def _owner(attempt: attempts.Attempt) -> str:
+def _owner(attempt: study_runs.Attempt) -> str:
     return attempt.owner or "another machine or folder"
 
 
@@ -157,7 +157,7 @@ def _conclude(
         raise InputError(f"{len(failed)} of {len(runs)} runs failed, see above; {again}")
     waits = f"what waits in {spool.FOLDER}, `memgate sync` delivers"
     try:
-        left = _left(runs, attempts.attempts(EXPERIMENT, planned.name))
+        left = _left(runs, study_runs.attempts(EXPERIMENT, planned.name))
     except InputError as error:
         raise InputError(f"study {planned.name}: {error}; {waits}") from error
     if left:
@@ -195,19 +195,19 @@ def make(run: StudyRun) -> None:
     """Make a run, or go on with it where it was stopped; nothing, if it is done by now."""
     mine = [
         one
-        for one in attempts.attempts(EXPERIMENT, run.study)
+        for one in study_runs.attempts(EXPERIMENT, run.study)
         if (one.name, one.digest) == (run.name, run.digest)
     ]
     if any(one.finished for one in mine):  # its ending was delivered meanwhile
         return
     own = [one for one in mine if not is_elsewhere(one, run.owner)]
     stopped = next((one for one in own if _checkpoint(one).is_file()), None)
-    attempts.retire([one for one in own if one != stopped], run.study)
+    study_runs.retire([one for one in own if one != stopped], run.study)
     go_on = [] if stopped is None else [f"--ckpt_path={_checkpoint(stopped)}"]
     with FitProgress(1, Console(file=io.StringIO())) as progress:
         run_fit([*run.arguments, *go_on], progress, run.tags)
 
 
-def _checkpoint(attempt: attempts.Attempt) -> Path:
+def _checkpoint(attempt: study_runs.Attempt) -> Path:
     """Return where the last checkpoint of an attempt is, if there is one."""
     return checkpoints.FOLDER / attempt.name / attempt.run_id / "checkpoints" / "last.ckpt"

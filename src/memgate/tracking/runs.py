@@ -1,17 +1,17 @@
-"""One MLflow run as a Lightning logger: nothing is lost, data with digests, an honest ending."""
+"""`RunLogger`: one MLflow run as a Lightning logger that loses nothing and ends with its status."""
 
 from __future__ import annotations
 
 import json
+import logging
 import signal
-import sys
 import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import mlflow
 import yaml
@@ -23,10 +23,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from memgate.errors import InputError
-from memgate.tracking.delivery.deliver import FAILURES, deliver, deliver_waiting
+from memgate.tracking.delivery.deliver import FAILURES, deliver, deliver_backlog
 from memgate.tracking.delivery.outbox import Outbox
 from memgate.tracking.delivery.spool import FOLDER, NO_FILES, Spool
-from memgate.tracking.ending import Status, status_of
 from memgate.tracking.provenance import code_tags, dataset_input, plain_params
 from memgate.tracking.store import connect, reason_of, store_name, storing
 from memgate.tracking.store import experiment as experiment_id
@@ -38,38 +37,42 @@ if TYPE_CHECKING:
     from memgate.data.items.schema import Split
     from memgate.predictor import Predictor
 
-WAITING_SECONDS = 5.0
-"""Of delivering what earlier runs left, before a run starts."""
+Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-TAKING_SECONDS = 10.0
-"""Of waiting for a run's spool: a process that begins may deliver it, one that was killed end."""
+BACKLOG_SECONDS = 5.0
+"""How long a new run delivers what earlier runs left behind, before it starts."""
+
+LOCK_SECONDS = 10.0
+"""How long a run waits for its spool, which another process may deliver at that moment."""
 
 TAG_LENGTH = 8000
-"""MLflow's limit; longer values are cut."""
+"""MLflow's limit for the value of a tag; longer values are cut."""
+
+log = logging.getLogger(__name__)
 
 
 class RunLogger(Logger):
-    """Logs one MLflow run, made when it is first needed and only by rank zero.
+    """Logs one MLflow run. Only rank zero does, and the run is created at its first use.
 
-    Lightning's `finalize`, called after each of fit, validate and test, only sends what is waiting;
-    the run ends with `end`, or with the ``with`` block: KILLED by Ctrl-C or SIGTERM, FAILED by any
-    other exception, else FINISHED. Checkpoints land in
+    Lightning calls `finalize` after each of fit, validate and test; it sends what is unsent. The
+    run ends with `end` or with the ``with`` block: KILLED after Ctrl-C or SIGTERM, FAILED after
+    any other exception, else FINISHED. Checkpoints are in
     ``<save_dir>/<run_name>/<run_id>/checkpoints``.
 
-    Once metrics come, a store that is away stops nothing: what it doesn't take, the model and the
-    ending included, waits in ``mlruns/spool/<run_id>`` for `memgate sync` or the next run. There
-    everything is written first, so that what a killed process had to say is delivered too.
+    Everything is written to ``mlruns/spool/<run_id>`` first, so kill -9 loses nothing. Once there
+    are metrics, a store that is away doesn't stop the run. `memgate sync` or the next run delivers
+    what is left in the spool, the model and the end of the run included.
 
     Args:
-        experiment: Name of the experiment, made if need be.
+        experiment: Name of the experiment, which is created if it is missing.
         run_name: Name of the run.
-        run_id: A run to go on with; it is set back to RUNNING.
+        run_id: A run to resume; its status becomes RUNNING again.
         tags: Tags of the run, such as cell, data and seed.
         save_dir: Folder of the checkpoints.
 
     Raises:
-        InputError: (when the run is first needed) the store is unreadable or has no such run, the
-            run still goes on in another process, or its spool can't be made.
+        InputError: (at the run's first use) The store is unreadable or has no such run, the run is
+            still running in another process, or its spool can't be created.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class RunLogger(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> mlflow.MlflowClient:
-        """MLflow's client, once the run is there; a dummy on other ranks."""
+        """MLflow's client, after the run is created; a dummy on other ranks."""
         if self._client is None:
             self._client = self._open()
         return self._client
@@ -119,63 +122,63 @@ class RunLogger(Logger):
     def _open(self) -> mlflow.MlflowClient:
         resumed = self._run_id is not None
         client = connect(create=not resumed)
-        for outcome in deliver_waiting(client, WAITING_SECONDS):
-            if not outcome.trouble:
-                print(f"memgate: delivered of {outcome.run}: {outcome.what}", file=sys.stderr)
+        for delivery in deliver_backlog(client, BACKLOG_SECONDS):
+            if not delivery.error:
+                log.warning("memgate: delivered for %s: %s", delivery.run, delivery.content)
         if self._run_id is None:
             tags = {**resolve_tags(), **code_tags(), **self._tags}
             run = client.create_run(
                 experiment_id(self._experiment_name), tags=tags, run_name=self._run_name
             )
             self._run_id = str(run.info.run_id)
-            spool = self._spool(self._run_id)
+            spool = self._open_spool(self._run_id)
         else:
-            spool = self._go_on(client, self._run_id)
+            spool = self._resume(client, self._run_id)
         self._outbox = Outbox(client, spool, resumed)
         with storing():
             first_step = next_step(client, self._run_id) if resumed else 0
-        self._system_metrics = SystemMetrics(self._outbox.keep, first_step)
+        self._system_metrics = SystemMetrics(self._outbox.keep_metrics, first_step)
         self._system_metrics.start()
         return client
 
-    def _spool(self, run_id: str) -> Spool:
-        """Take the run's folder, or make it; wait if another process has it for a moment."""
+    def _open_spool(self, run_id: str) -> Spool:
+        """Open the run's spool or create it; wait if another process has it open for a moment."""
         folder = FOLDER.absolute() / run_id
         with storing():
-            until = time.monotonic() + TAKING_SECONDS
-            while (spool := Spool.take(folder)) is None and folder.exists():
-                if time.monotonic() > until:
-                    raise InputError(f"run {run_id}: still goes on in another process")
+            deadline = time.monotonic() + LOCK_SECONDS
+            while (spool := Spool.open(folder)) is None and folder.exists():
+                if time.monotonic() > deadline:
+                    raise InputError(f"run {run_id}: still running in another process")
                 time.sleep(0.05)
             return spool or Spool.create(folder, {"run": self._run_name, "store": store_name()})
 
-    def _go_on(self, client: mlflow.MlflowClient, run_id: str) -> Spool:
-        """Deliver what the run left when it stopped, and set it back to RUNNING."""
-        spool = self._spool(run_id)
+    def _resume(self, client: mlflow.MlflowClient, run_id: str) -> Spool:
+        """Deliver what the run left behind when it was stopped, and set its status to RUNNING."""
+        spool = self._open_spool(run_id)
         try:
             client.get_run(run_id)
             deliver(client, spool)
             client.update_run(run_id, status="RUNNING")
         except FAILURES as error:
             spool.close()
-            raise InputError(f"run {run_id}: can't go on: {reason_of(error)}") from error
+            raise InputError(f"run {run_id}: can't be resumed: {reason_of(error)}") from error
         return spool
 
-    def _put(
+    def _add_item(
         self,
-        what: str,
+        kind: str,
         values: Mapping[str, object],
         files: Mapping[str, Callable[[Path], object]] = NO_FILES,
     ) -> str | None:
         _ = self.experiment
-        return None if self._outbox is None else self._outbox.put(what, values, files)
+        return None if self._outbox is None else self._outbox.add_item(kind, values, files)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keep metrics, and send all that wait once 1,000 do or 5 s have passed."""
+        """Log metrics; they are sent once 1,000 are unsent or 5 s have passed."""
         _ = self.experiment
         if self._outbox is not None:
-            self._outbox.add(metrics, step or 0)
+            self._outbox.add_metrics(metrics, step or 0)
 
     @rank_zero_only
     def log_hyperparams(
@@ -186,24 +189,24 @@ class RunLogger(Logger):
     ) -> None:
         """Log params, nested ones as ``outer/inner``, cut at MLflow's 6,000 characters.
 
-        MLflow's params never change. Where a resumed run comes with another value, the param keeps
-        the first and the tag ``changed/<param>`` tells the new one.
+        MLflow's params never change. If a resumed run has another value, the param keeps the first
+        value and the tag ``changed/<param>`` gets the new one.
         """
-        self._put("params", plain_params(params or {}))
+        self._add_item("params", plain_params(params or {}))
 
     @rank_zero_only
     def log_files(self, files: Mapping[str, Callable[[Path], object]]) -> None:
-        """Write artifacts in one request; the UI shows CSV, has no preview of Parquet.
+        """Log artifacts in one request. The UI shows CSV; it has no preview of Parquet.
 
         Args:
             files: For each path in the run, such as ``tables/accuracy.csv``, the function that
-                writes the file to a path of this machine.
+                writes the file to a path on this machine.
         """
-        self._put("files", {}, files)
+        self._add_item("files", {}, files)
 
     @rank_zero_only
     def log_dict(self, values: Mapping[str, Any], path: str) -> None:
-        """Write plain values to ``path``: JSON, or YAML where it ends in ``.yaml``."""
+        """Log plain values as the artifact ``path``: YAML if it ends in ``.yaml``, else JSON."""
         if path.endswith(".yaml"):
             text = yaml.safe_dump(dict(values))
         else:
@@ -212,26 +215,26 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def describe(self, markdown: str) -> None:
-        """Set the description that the UI shows above the run, cut at 8,000 characters."""
-        self._put("tags", {"mlflow.note.content": markdown[:TAG_LENGTH]})
+        """Set the run's description, which the UI shows at its top, cut at 8,000 characters."""
+        self._add_item("tags", {"mlflow.note.content": markdown[:TAG_LENGTH]})
 
     @rank_zero_only
     def log_dataset(
         self, dataset: datasets.Dataset, name: str, context: Split, source: str
     ) -> None:
-        """Record a split among the run's inputs, with the digest of all its rows.
+        """Log a split as an input of the run, with the digest of all its rows.
 
-        Of two splits with equal rows and one name MLflow keeps the first.
+        Of two splits with equal rows and names MLflow keeps the first.
 
         Args:
             dataset: The rows.
-            name: What the UI calls it, such as ``synthetic``.
+            name: Name of the data in the UI, such as ``synthetic``.
             context: Which split it is.
-            source: Where the rows come from: files, or the grammar and its seed.
+            source: Where the rows come from, as configured.
         """
-        given = dataset_input(dataset, name, context, source)
-        tags = {tag.key: tag.value for tag in given.tags}
-        self._put("inputs", {"dataset": dict(given.dataset), "tags": tags})
+        split = dataset_input(dataset, name, context, source)
+        tags = {tag.key: tag.value for tag in split.tags}
+        self._add_item("inputs", {"dataset": dict(split.dataset), "tags": tags})
 
     @rank_zero_only
     def register(
@@ -241,12 +244,12 @@ class RunLogger(Logger):
         scores: Mapping[str, float],
         tags: Mapping[str, str],
         description: str,
-        beside: Mapping[str, Callable[[Path], object]],
+        sidecars: Mapping[str, Callable[[Path], object]],
     ) -> str | None:
         """Register a model of the run, as `memgate.tracking.registry.versions.register` does.
 
         Returns:
-            The version; or None where the store is away and the model waits to be registered.
+            The version, or None if the store is away and the model is kept in the spool.
         """
         values = {
             "name": name,
@@ -254,18 +257,18 @@ class RunLogger(Logger):
             "tags": dict(tags),
             "description": description,
         }
-        files = {f"model/{file}": write for file, write in beside.items()}
-        return self._put("model", values, {"model": predictor.save, **files})
+        files = {f"model/{file}": write for file, write in sidecars.items()}
+        return self._add_item("model", values, {"model": predictor.save, **files})
 
     @rank_zero_only
     def finalize(self, status: str) -> None:  # noqa: ARG002  # Lightning's signature
-        """Send what waits; Lightning calls this after every stage, so the run goes on."""
+        """Send what is unsent; the run goes on, as Lightning calls this after every stage."""
         if self._outbox is not None:
             self._outbox.send()
 
     @rank_zero_only
     def end(self, status: Status) -> None:
-        """Send what waits and end the run; of several calls the first counts."""
+        """Send what is unsent and end the run; only the first call counts."""
         if self._system_metrics is None or self._outbox is None or self._ended:
             return
         self._ended = True
@@ -273,7 +276,7 @@ class RunLogger(Logger):
         self._outbox.close(status, int(time.time() * 1000))
 
     def __enter__(self) -> Self:
-        """End the run with the block; from here on SIGTERM ends it too."""
+        """Let the block end the run; from here on, SIGTERM raises `SIGTERMException`."""
         if threading.current_thread() is threading.main_thread():
             self._sigterm = signal.signal(signal.SIGTERM, self._on_sigterm)
         return self
@@ -284,15 +287,29 @@ class RunLogger(Logger):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the run as the block ended."""
+        """End the run with the status of the block."""
         self.end(status_of(error))
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._sigterm or signal.SIG_DFL)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Raise, unless Lightning is in charge: it puts its own handler before this one."""
+        """Raise, unless Lightning's own handler, which calls this one, is set."""
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             raise SIGTERMException(128 + signum)
+
+
+def status_of(error: BaseException | None) -> Status:
+    """Return the status of a run from the exception that ended it.
+
+    Lightning turns Ctrl-C into a SystemExit whose context is the KeyboardInterrupt.
+    """
+    cause = error
+    while cause is not None:
+        if isinstance(cause, (KeyboardInterrupt, SIGTERMException)):
+            return "KILLED"
+        cause = cause.__cause__ or cause.__context__
+    exits_well = isinstance(error, SystemExit) and not error.code and not error.__context__
+    return "FINISHED" if error is None or exits_well else "FAILED"
 
 
 def is_finished(run_id: str) -> bool:

@@ -1,9 +1,11 @@
-"""The runs of a study, as the store has them: tags, status, files and learning curves."""
+"""The runs of a study in the store: the attempts at each run, and what a report reads of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,29 +14,101 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from memgate.errors import InputError
+from memgate.tracking.delivery.deliver import deliver_backlog
 from memgate.tracking.store import connect, tracking_uri
 
 SETTING = "setting/"
-"""What the tags of varying settings begin with."""
+"""Prefix of the tags that hold the settings which vary in a study."""
+
+RETIRED = "retired from study"
+"""Tag that replaces ``study`` when another run takes a run's place."""
 
 FINISHED = "FINISHED"
 
 
-@dataclass(frozen=True, eq=False)
-class StudyRun:
-    """A run of a study.
+@dataclass(frozen=True)
+class Attempt:
+    """A run in the store that was started as a run of a study, whatever became of it.
 
     Attributes:
-        run_id: MLflow's name of it.
-        name: Its own within the study (tag ``study_run``).
+        run_id: MLflow's id of the run.
+        name: Name of the run within the study (tag ``study_run``).
+        digest: Hash of its settings without the seed (tag ``study_setting``); empty without one.
+        owner: Who started it, as `current_owner` returns it; empty if it has no such tag.
         status: MLflow's: FINISHED, RUNNING, FAILED, KILLED or SCHEDULED.
-        cell, data, task: Tags of that name.
-        seed: The tag of that name.
-        settings: What else varies in the study, by name.
+    """
+
+    run_id: str
+    name: str
+    digest: str
+    owner: str
+    status: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is finished."""
+        return self.status == FINISHED
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs, or ran when the store last heard of its process."""
+        return self.status == "RUNNING"
+
+
+def current_owner() -> str:
+    """Return the owner of the study runs that start here: machine and working directory."""
+    return f"{socket.gethostname()}:{Path.cwd()}"
+
+
+def attempts(experiment: str, study: str) -> list[Attempt]:
+    """Return the attempts at a study's runs, the newest first; a missing store is created.
+
+    First everything is delivered that runs of this working directory left behind. A run whose end
+    had not reached the store is finished then, and a killed run has the status KILLED.
+
+    Raises:
+        InputError: The store doesn't answer.
+    """
+    for _ in deliver_backlog(connect(), math.inf):
+        pass  # what the store refuses stays in its spool
+    return [
+        Attempt(
+            run.info.run_id,
+            run.data.tags["study_run"],
+            run.data.tags.get("study_setting", ""),
+            run.data.tags.get("study_owner", ""),
+            str(run.info.status),
+        )
+        for run in search(experiment, study)
+        if "study_run" in run.data.tags
+    ]
+
+
+def retire(retired: Iterable[Attempt], study: str) -> None:
+    """Remove attempts from their study; those that still count as running get the status KILLED."""
+    client = connect()
+    for attempt in retired:
+        client.set_tag(attempt.run_id, RETIRED, study)
+        client.delete_tag(attempt.run_id, "study")
+        if client.get_run(attempt.run_id).info.status == "RUNNING":
+            client.set_terminated(attempt.run_id, "KILLED")
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRun:
+    """A run of a study, with all that a report reads of it.
+
+    Attributes:
+        run_id: MLflow's id of the run.
+        name: Name of the run within the study (tag ``study_run``).
+        status: MLflow's: FINISHED, RUNNING, FAILED, KILLED or SCHEDULED.
+        cell, data, task, seed: Tags of that name.
+        settings: Settings that vary in the study, by name.
         params: All params, such as hidden_size.
-        items: Rows of each split that the run has as input, by ``train``, ``validation``, ``test``.
-        sources: Where the rows come from, as configured; each once.
-        digest: Of all it was made with but its seed (tag ``study_setting``); empty without one.
+        items: Number of items of each split among the run's inputs, by ``train``, ``validation``
+            and ``test``.
+        sources: Sources of the items, as configured, without duplicates.
+        digest: Hash of its settings without the seed (tag ``study_setting``); empty without one.
     """
 
     run_id: str
@@ -52,31 +126,31 @@ class StudyRun:
 
 
 def study_runs(experiment: str, study: str) -> list[StudyRun]:
-    """Return the runs of a study; of several by one name the newest that finished, else the newest.
+    """Return one run for each name in a study: the newest finished one, else the newest.
 
     Args:
-        experiment: The experiment they are in.
+        experiment: Name of their experiment.
         study: Their tag ``study``.
 
     Raises:
         InputError: The store is missing, there is no such study, or a run lacks a tag.
     """
-    found = list(search(experiment, study))
-    if not found:
-        known = sorted({str(run.data.tags["study"]) for run in search(experiment, None)})
-        there = f"studies: {', '.join(known)}" if known else "there is no study"
-        raise InputError(f"{study}: expected a study in {tracking_uri()}, found none; {there}")
+    runs = list(search(experiment, study))
+    if not runs:
+        studies = sorted({str(run.data.tags["study"]) for run in search(experiment, None)})
+        hint = f"studies: {', '.join(studies)}" if studies else "there is no study"
+        raise InputError(f"{study}: expected a study in {tracking_uri()}, found none; {hint}")
     newest: dict[str, Run] = {}
-    for run in sorted(found, key=lambda run: (run.info.status == FINISHED, run.info.start_time)):
+    for run in sorted(runs, key=lambda run: (run.info.status == FINISHED, run.info.start_time)):
         newest[_tag(run, "study_run")] = run
     return [_study_run(newest[name]) for name in sorted(newest)]
 
 
 def run_file(run: StudyRun, path: str) -> Path:
-    """Return where an artifact of a run lies, fetched if it isn't on this machine.
+    """Return the path of a run's artifact, downloaded if it isn't on this machine.
 
     Raises:
-        InputError: There is none.
+        InputError: The run has no such artifact, or it can't be downloaded.
     """
     client = connect(create=False)
     try:
@@ -87,39 +161,39 @@ def run_file(run: StudyRun, path: str) -> Path:
 
 
 def histories(run: StudyRun, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return what a run logged by step: columns metric, step and value, by step."""
+    """Return metrics of a run in the order of their steps: columns metric, step and value."""
     client = connect(create=False)
     rows = [
-        (name, int(each.step), float(each.value))
+        (name, int(point.step), float(point.value))
         for name in metrics
-        for each in client.get_metric_history(run.run_id, name)
+        for point in client.get_metric_history(run.run_id, name)
     ]
     table = pd.DataFrame(rows, columns=["metric", "step", "value"])
     return table.sort_values(["metric", "step"], kind="stable", ignore_index=True)
 
 
 def search(experiment: str, study: str | None) -> Iterator[Run]:
-    """Yield the runs of a study, or of all studies, whatever their status; the newest first.
+    """Yield the runs of a study, or of all studies, whatever their status, the newest first.
 
     Raises:
-        InputError: The store is missing, or MLflow can't read the name.
+        InputError: The store is missing, or MLflow can't search for such a name.
     """
     client = connect(create=False)
-    there = client.get_experiment_by_name(experiment)
-    if there is None:
+    stored = client.get_experiment_by_name(experiment)
+    if stored is None:
         return
     quote = '"' if study and "'" in study else "'"
-    wanted = "tags.study LIKE '%'" if study is None else f"tags.study = {quote}{study}{quote}"
+    condition = "tags.study LIKE '%'" if study is None else f"tags.study = {quote}{study}{quote}"
     token: str | None = ""
     while token is not None:
         try:
-            found = client.search_runs(
-                [there.experiment_id], wanted, max_results=1000, page_token=token or None
+            page = client.search_runs(
+                [stored.experiment_id], condition, max_results=1000, page_token=token or None
             )
         except MlflowException as error:
             raise InputError(f"{study}: expected the name of a study: {error.message}") from error
-        yield from found
-        token = found.token or None
+        yield from page
+        token = page.token or None
 
 
 def _study_run(run: Run) -> StudyRun:
@@ -132,9 +206,9 @@ def _study_run(run: Run) -> StudyRun:
         ) from error
     inputs = [] if run.inputs is None else run.inputs.dataset_inputs
     items: dict[str, int] = {}
-    for each in inputs:
-        rows = int(json.loads(each.dataset.profile or "{}").get("num_rows", 0))
-        for tag in each.tags:
+    for split in inputs:
+        rows = int(json.loads(split.dataset.profile or "{}").get("num_rows", 0))
+        for tag in split.tags:
             if tag.key == "mlflow.data.context":
                 items[tag.value] = items.get(tag.value, 0) + rows
     return StudyRun(
@@ -152,13 +226,13 @@ def _study_run(run: Run) -> StudyRun:
         },
         params=dict(run.data.params),
         items=items,
-        sources=tuple(dict.fromkeys(_source(each.dataset.source) for each in inputs)),
+        sources=tuple(dict.fromkeys(_source(split.dataset.source) for split in inputs)),
         digest=tags.get("study_setting", ""),
     )
 
 
 def _source(source: str) -> str:
-    """Return where a data set comes from, of the JSON that `dataset_input` makes."""
+    """Return the source of a data set from the JSON that `dataset_input` writes."""
     try:
         return str(json.loads(source)["tags"]["mlflow.source.name"])
     except (ValueError, TypeError, KeyError):

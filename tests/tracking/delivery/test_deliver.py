@@ -14,7 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from memgate.predictor import Predictor
-from memgate.tracking.delivery.deliver import deliver, deliver_waiting
+from memgate.tracking.delivery.deliver import deliver, deliver_backlog
 from memgate.tracking.delivery.spool import Spool
 from memgate.tracking.provenance import dataset_input
 from memgate.tracking.registry.versions import model_folder
@@ -30,21 +30,23 @@ def spool(project: Path, predictor: Predictor) -> Spool:
     run_id = connect().create_run(experiment("synthetic")).info.run_id
     about = {"run": "toy", "store": store_name()}
     made = Spool.create((project / "mlruns/spool" / run_id).absolute(), about)
-    made.add([{"key": "n", "value": n / 7, "timestamp": 9, "step": n} for n in range(1200)])
-    made.put("params", {f"p{n}": str(n) for n in range(150)})
-    made.put("params", {"p0": "other"})
+    made.add_metrics([{"key": "n", "value": n / 7, "timestamp": 9, "step": n} for n in range(1200)])
+    made.add_item("params", {f"p{n}": str(n) for n in range(150)})
+    made.add_item("params", {"p0": "other"})
     split = dataset_input(datasets.Dataset.from_dict({"text": ["x"]}), "toy", "train", "here")
-    made.put("inputs", {"dataset": dict(split.dataset), "tags": {"mlflow.data.context": "train"}})
-    made.put("files", {}, {"a/b.txt": partial(Path.write_text, data="text")})
-    made.put("tags", {"mlflow.note.content": "# About"})
+    made.add_item(
+        "inputs", {"dataset": dict(split.dataset), "tags": {"mlflow.data.context": "train"}}
+    )
+    made.add_item("files", {}, {"a/b.txt": partial(Path.write_text, data="text")})
+    made.add_item("tags", {"mlflow.note.content": "# About"})
     files: dict[str, Callable[[Path], object]] = {
         "model": predictor.save,
         "model/note.txt": partial(Path.write_text, data="beside"),
         "model/more/x.txt": partial(Path.write_text, data="below"),
     }
     values = {"name": NAME, "scores": SCORES, "tags": {"cell": "gru"}, "description": "text"}
-    made.put("model", values, files)
-    made.put("end", {"status": "FINISHED", "time": 1234})
+    made.add_item("model", values, files)
+    made.add_item("end", {"status": "FINISHED", "time": 1234})
     return made
 
 
@@ -87,7 +89,7 @@ def test_delivered_twice_is_there_once(spool: Spool, predictor: Predictor, tmp_p
     spool.close()
     check(spool.run_id, predictor)
     shutil.copytree(tmp_path / "kept", spool.folder)  # as if killed before anything was taken away
-    again = Spool.take(spool.folder)
+    again = Spool.open(spool.folder)
     assert again is not None
     assert deliver(connect(), again) == done
     again.close()
@@ -112,14 +114,14 @@ def test_a_refusal_keeps_all_behind_it(spool: Spool, predictor: Predictor) -> No
     with pytest.raises(MlflowException):
         deliver(client, spool)
     waiting = "1200 metrics, params, params, inputs, files, tags, model, end"
-    assert spool.waiting() == waiting
+    assert spool.pending() == waiting
     spool.close()
-    (outcome,) = deliver_waiting(client, 5)
-    assert outcome.what == waiting
-    assert "active" in outcome.trouble
+    (delivery,) = deliver_backlog(client, 5)
+    assert delivery.content == waiting
+    assert "active" in delivery.error
     client.restore_run(spool.run_id)
-    (outcome,) = deliver_waiting(client, 5)
-    assert (outcome.run, outcome.trouble) == (f"toy ({spool.run_id})", "")
+    (delivery,) = deliver_backlog(client, 5)
+    assert (delivery.run, delivery.error) == (f"toy ({spool.run_id})", "")
     check(spool.run_id, predictor)
 
 
@@ -130,10 +132,10 @@ def test_a_damaged_folder_hinders_no_other(spool: Spool, predictor: Predictor, f
     (damaged / file).write_text("{\n")
     os.utime(damaged / "run.json", (0, 0))  # the oldest comes first
     spool.close()
-    first, second = deliver_waiting(connect(), 60)
+    first, second = deliver_backlog(connect(), 60)
     assert first.folder == damaged
-    assert first.trouble.startswith(f"{damaged / file}: expected an object with")
-    assert (second.run, second.trouble) == (f"toy ({spool.run_id})", "")
+    assert first.error.startswith(f"{damaged / file}: expected an object with")
+    assert (second.run, second.error) == (f"toy ({spool.run_id})", "")
     check(spool.run_id, predictor)
 
 
@@ -152,7 +154,7 @@ def race(barrier):
     spool = Spool.create(Path(run_id).absolute(), {"run": "one", "store": "x"})
     for number in range(25):
         split = dataset_input(datasets.Dataset.from_dict({"n": [number]}), "toy", "train", "here")
-        spool.put("inputs", {"dataset": dict(split.dataset), "tags": {}})
+        spool.add_item("inputs", {"dataset": dict(split.dataset), "tags": {}})
         barrier.wait(60)
         deliver(client, spool)
     spool.close()
@@ -183,5 +185,5 @@ def test_runs_that_log_the_same_data_at_once(project: Path) -> None:
 
 def test_no_run_is_begun_after_the_time(spool: Spool) -> None:
     spool.close()
-    assert list(deliver_waiting(connect(), 0)) == []
+    assert list(deliver_backlog(connect(), 0)) == []
     assert spool.folder.exists()

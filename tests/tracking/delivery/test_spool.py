@@ -19,7 +19,7 @@ def point(number: int) -> dict[str, object]:
 
 
 def released(folder: Path) -> Spool:
-    again = Spool.take(folder)
+    again = Spool.open(folder)
     assert again is not None
     return again
 
@@ -43,44 +43,44 @@ def test_everything_comes_out_once_and_in_order(
     added, sent, put, dropped = 0, list[int](), 0, list[int]()
     for what, count in steps:
         if what == "add":
-            spool.add([point(number) for number in range(added, added + count)])
+            spool.add_metrics([point(number) for number in range(added, added + count)])
             added += count
         elif what == "send":
-            found, place = spool.metrics(count)
+            found, place = spool.next_metrics(count)
             sent += [metric["step"] for metric in found]
-            spool.sent(place)
+            spool.mark_delivered(place)
         elif what == "put":
-            spool.put("files", {"n": put}, {"a/b.txt": lambda path: path.write_text("x")})
+            spool.add_item("files", {"n": put}, {"a/b.txt": lambda path: path.write_text("x")})
             put += 1
         elif what == "drop":
             for item in list(spool.items())[:1]:
                 assert (item.files / "a/b.txt").read_text() == "x"
                 dropped.append(item.values["n"])
-                spool.drop(item)
+                spool.remove(item)
         else:
             spool.close()
             assert folder.exists() == (len(sent) < added or len(dropped) < put)
             spool = released(folder) if folder.exists() else Spool.create(folder, ABOUT)
             assert spool.about() == ABOUT
-    found, place = spool.metrics(1000)
+    found, place = spool.next_metrics(1000)
     assert sent + [metric["step"] for metric in found] == list(range(added))
     assert dropped + [item.values["n"] for item in spool.items()] == list(range(put))
-    spool.sent(place)
+    spool.mark_delivered(place)
     for item in spool.items():
-        spool.drop(item)
+        spool.remove(item)
     spool.close()
     assert list(folder.parent.iterdir()) == []
 
 
 def test_what_waits(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "f00", ABOUT)
-    assert spool.waiting() == ""
-    spool.add([point(0), point(1)])
-    spool.put("model", {})
-    spool.put("end", {})
-    assert spool.waiting() == "2 metrics, model, end"
-    spool.sent(spool.metrics(1)[1])
-    assert spool.waiting() == "1 metrics, model, end"
+    assert spool.pending() == ""
+    spool.add_metrics([point(0), point(1)])
+    spool.add_item("model", {})
+    spool.add_item("end", {})
+    assert spool.pending() == "2 metrics, model, end"
+    spool.mark_delivered(spool.next_metrics(1)[1])
+    assert spool.pending() == "1 metric, model, end"
     spool.close()
 
 
@@ -92,9 +92,9 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        spool.put("files", {}, {"x.txt": fail})
+        spool.add_item("files", {}, {"x.txt": fail})
     assert list(spool.items()) == []
-    assert spool.put("files", {}, {"y.txt": lambda path: path.write_text("whole")}) == 1
+    assert spool.add_item("files", {}, {"y.txt": lambda path: path.write_text("whole")}) == 1
     (item,) = spool.items()
     assert [path.name for path in item.files.iterdir()] == ["y.txt"]
     spool.close()
@@ -102,13 +102,13 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_line_cut_off_is_dropped(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "f00", ABOUT)
-    spool.add([point(0)])
+    spool.add_metrics([point(0)])
     spool.close()
     with (tmp_path / "f00" / "metrics.jsonl").open("a") as file:
         file.write('{"key": "lo')
     again = released(tmp_path / "f00")
-    again.add([point(1)])
-    assert again.metrics(10)[0] == [point(0), point(1)]
+    again.add_metrics([point(1)])
+    assert again.next_metrics(10)[0] == [point(0), point(1)]
     again.close()
 
 
@@ -117,7 +117,7 @@ import os, signal, sys
 from pathlib import Path
 from memgate.tracking.delivery.spool import Spool
 spool = Spool.create(Path("mlruns/spool/f00"), {"run": "held", "store": "x"})
-spool.add([{"key": "loss", "value": float("nan"), "timestamp": 1, "step": 0}])
+spool.add_metrics([{"key": "loss", "value": float("nan"), "timestamp": 1, "step": 0}])
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -134,16 +134,16 @@ def test_only_one_process_has_it_and_kill_gives_it_back(
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         (folder,) = folders()
-        assert Spool.take(folder) is None
+        assert Spool.open(folder) is None
         process.kill()
     spool = released(folder)
-    assert Spool.take(folder) is None  # nor does this process take it twice
-    (metric,) = spool.metrics(10)[0]
+    assert Spool.open(folder) is None  # nor does this process take it twice
+    (metric,) = spool.next_metrics(10)[0]
     assert metric["value"] != metric["value"]
-    spool.sent(spool.metrics(10)[1])
+    spool.mark_delivered(spool.next_metrics(10)[1])
     spool.close()
     assert folders() == []
-    assert Spool.take(folder) is None
+    assert Spool.open(folder) is None
 
 
 def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
@@ -166,11 +166,11 @@ def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
 )
 def test_damaged_contents_are_named_and_kept(tmp_path: Path, file: str, text: str) -> None:
     spool = Spool.create(tmp_path / "f00", ABOUT)
-    spool.add([point(0)])
-    spool.put("tags", {"a": "b"})
+    spool.add_metrics([point(0)])
+    spool.add_item("tags", {"a": "b"})
     (tmp_path / "f00" / file).write_text(text)
     with pytest.raises(InputError, match=rf"f00/{file}: expected "):
-        _ = spool.metrics(9), list(spool.items())
+        _ = spool.next_metrics(9), list(spool.items())
     spool.close()
     assert (tmp_path / "f00" / file).read_text() == text
 
@@ -183,13 +183,13 @@ spool = Spool.create(Path("f00"), {"run": "full", "store": "x"})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a disk with 1,000 bytes left
 points = [{"key": "loss", "value": 0.5, "timestamp": 1, "step": step} for step in range(9)]
-spool.add(points)
+spool.add_metrics(points)
 try:
-    spool.add(points)
+    spool.add_metrics(points)
 except OSError as error:
     print(error.strerror, end="; ")
-spool.add(points[:1])
-print(len(spool.metrics(99)[0]))
+spool.add_metrics(points[:1])
+print(len(spool.next_metrics(99)[0]))
 spool.close()
 """
 

@@ -1,4 +1,4 @@
-"""From a spool to the store: once, in order, and again from where it was stopped."""
+"""From a spool to the store: everything once and in order, also after a delivery was stopped."""
 
 from __future__ import annotations
 
@@ -22,47 +22,50 @@ from memgate.tracking.registry.versions import register_once
 from memgate.tracking.store import reason_of, store_name
 
 BATCH = 1000
-"""Metrics of one request, MLflow's limit: 0.1 ms each, where one at a time takes 4.4 to 6 ms."""
+"""Metrics in one request, MLflow's limit: 0.1 ms each, against 4.4 to 6 ms one at a time."""
 
 PER_REQUEST = 100
-"""Params or tags of one request, MLflow's limit."""
+"""Params or tags in one request, MLflow's limit."""
 
 FAILURES = (MlflowException, SQLAlchemyError, OSError, InputError)
-"""What a store raises that doesn't take something, or isn't there."""
+"""Exceptions that mean: the store refuses something, or doesn't answer."""
 
 
 def deliver(client: mlflow.MlflowClient, spool: Spool) -> dict[int, str]:
-    """Bring all that waits to the store: metrics, then the rest, each in order.
+    """Send everything in a spool to the store: first the metrics, then the items, each in order.
 
-    What was delivered and not yet taken from the spool when a process was killed is delivered
-    again, and changes nothing: MLflow keeps one of two metrics alike in run, key, time, step and
-    value, params, tags, inputs and files stay what they are, a model is registered once.
+    A process that is killed after a delivery, before it updated the spool, delivers again. That
+    changes nothing: of metrics with equal run, key, time, step and value MLflow keeps one; params,
+    tags, inputs and files stay what they are; a model is registered once.
 
     Returns:
-        By the number of each thing delivered: the version of a model, else nothing.
+        For the number of each item what its delivery returned: a model's version, else "".
 
     Raises:
-        MlflowException, SQLAlchemyError, OSError, InputError: The store didn't take something; it
-            and all behind it wait.
+        MlflowException, SQLAlchemyError, OSError, InputError: The store refused something. That,
+            and everything after it, stays in the spool.
     """
-    while (found := spool.metrics(BATCH))[0]:
-        client.log_batch(spool.run_id, metrics=[Metric(**metric) for metric in found[0]])
-        spool.sent(found[1])
-    done = {}
+    while True:
+        metrics, offset = spool.next_metrics(BATCH)
+        if not metrics:
+            break
+        client.log_batch(spool.run_id, metrics=[Metric(**metric) for metric in metrics])
+        spool.mark_delivered(offset)
+    delivered = {}
     for item in spool.items():
-        done[item.number] = DELIVERIES[item.what](client, spool.run_id, item)
-        spool.drop(item)
-    return done
+        delivered[item.number] = DELIVERIES[item.kind](client, spool.run_id, item)
+        spool.remove(item)
+    return delivered
 
 
 def _params(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
-    """Log params; where one has another value already, the tag ``changed/<param>`` tells."""
-    known = client.get_run(run_id).data.params
-    new = [Param(key, value) for key, value in item.values.items() if key not in known]
+    """Log params. If a param has another value, the tag ``changed/<param>`` gets the new one."""
+    logged = client.get_run(run_id).data.params
+    new = [Param(key, value) for key, value in item.values.items() if key not in logged]
     changed = [
         RunTag(f"changed/{key}", value)
         for key, value in item.values.items()
-        if known.get(key, value) != value
+        if logged.get(key, value) != value
     ]
     for start in range(0, max(len(new), len(changed)), PER_REQUEST):
         chunk = slice(start, start + PER_REQUEST)
@@ -82,22 +85,22 @@ def _files(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
 
 def _inputs(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
     tags = [InputTag(*tag) for tag in item.values["tags"].items()]
-    given = [DatasetInput(Dataset(**item.values["dataset"]), tags=tags)]
+    inputs = [DatasetInput(Dataset(**item.values["dataset"]), tags=tags)]
     try:
-        client.log_inputs(run_id, datasets=given)
+        client.log_inputs(run_id, datasets=inputs)
     except MlflowException as error:
         if error.error_code != "BAD_REQUEST":
             raise
-        # Another run logged the same split between MLflow's look for it and its INSERT: a UNIQUE
-        # constraint failed. Now it is there.
-        client.log_inputs(run_id, datasets=given)
+        # MLflow looks for the data set and then inserts it. Another run inserted the same one in
+        # between, so a UNIQUE constraint failed; now MLflow finds it.
+        client.log_inputs(run_id, datasets=inputs)
     return ""
 
 
 def _model(_client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
     folder = item.files / "model"
-    beside = {path.name: partial(_copy, path) for path in folder.iterdir()}
-    return register_once(run_id, Predictor.load(folder), **item.values, beside=beside)
+    sidecars = {path.name: partial(_copy, path) for path in folder.iterdir()}
+    return register_once(run_id, Predictor.load(folder), **item.values, beside=sidecars)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -122,71 +125,70 @@ DELIVERIES: Mapping[str, Callable[[mlflow.MlflowClient, str, Item], str]] = Mapp
         "end": _end,
     }
 )
-"""How each kind of thing is delivered; each bears to be done twice."""
+"""How each kind of item is delivered. Each function may be called twice for one item."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one run's folder.
+class Delivery:
+    """What became of one run's spool.
 
     Attributes:
         run: Name and id of the run.
-        folder: Where its things wait, or waited.
-        what: What was delivered, or was to be.
-        trouble: Why it still waits; empty if it doesn't.
+        folder: The spool's folder.
+        content: What was delivered, or should have been.
+        error: Why it was not delivered; empty if it was.
     """
 
     run: str
     folder: Path
-    what: str
-    trouble: str
+    content: str
+    error: str
 
 
-def deliver_waiting(client: mlflow.MlflowClient, seconds: float) -> Iterator[Outcome]:
-    """Deliver what ended or killed runs of this working directory left, oldest first.
+def deliver_backlog(client: mlflow.MlflowClient, seconds: float) -> Iterator[Delivery]:
+    """Deliver what runs of this working directory left behind, the oldest first.
 
-    A run that still goes on is left alone, one that was killed ends as KILLED. What the store
-    refuses for good (its run was deleted) and what is damaged here is passed over; where the store
-    doesn't answer, that's the end.
+    A run that still runs is skipped; a run that was killed gets the status KILLED. A spool that is
+    damaged, or that the store refuses for good (the run was deleted), doesn't stop the others. A
+    store that doesn't answer does.
 
     Args:
-        client: The store is there.
-        seconds: No run is begun after as many.
+        client: MLflow's client.
+        seconds: No delivery starts later than this.
     """
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     for folder in folders():
-        spool = Spool.take(folder) if time.monotonic() < until else None
+        spool = Spool.open(folder) if time.monotonic() < deadline else None
         if spool is None:
             continue
-        run, what = spool.run_id, "what can't be read"
+        run, content = spool.run_id, "what can't be read"
         try:
             about = spool.about()
             run = f"{about['run']} ({spool.run_id})"
-            what = spool.waiting()
+            content = spool.pending()
             if about["store"] != store_name():
-                trouble = f"it belongs to the store {about['store']}"
-                yield Outcome(run, folder, what, trouble)
+                yield Delivery(run, folder, content, f"it belongs to the store {about['store']}")
                 continue
             _deliver_and_end(client, spool)
-            yield Outcome(run, folder, what or "its end", "")
+            yield Delivery(run, folder, content or "its end", "")
         except FAILURES as error:
-            yield Outcome(run, folder, what, reason_of(error))
-            if not _for_good(error):
+            yield Delivery(run, folder, content, reason_of(error))
+            if not _is_permanent(error):
                 return
         finally:
             spool.close()
 
 
 def _deliver_and_end(client: mlflow.MlflowClient, spool: Spool) -> None:
-    """Deliver all; a run that didn't say how it ended was killed when it last wrote."""
-    last = int(spool.written() * 1000)
+    """Deliver a spool; a run without a recorded end was killed, and ended with its last write."""
+    last_write = int(spool.last_write() * 1000)
     deliver(client, spool)
     if client.get_run(spool.run_id).info.status == "RUNNING":
-        client.set_terminated(spool.run_id, "KILLED", last)
+        client.set_terminated(spool.run_id, "KILLED", last_write)
 
 
-def _for_good(error: BaseException) -> bool:
-    """Say whether it will be the same again, and another run's things may well be taken."""
+def _is_permanent(error: BaseException) -> bool:
+    """Return whether a retry would fail again, while other runs may still be delivered."""
     if isinstance(error, MlflowException):
         return int(error.get_http_status_code()) < 500  # type: ignore[no-untyped-call]
-    return isinstance(error, InputError)  # a damaged file here
+    return isinstance(error, InputError)  # a damaged file of the spool

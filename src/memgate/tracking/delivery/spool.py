@@ -1,4 +1,7 @@
-"""What a run has to say and the store hasn't taken yet: a folder, in order, safe from kill -9."""
+"""`Spool`: the folder with what a run logged and the store does not have yet.
+
+It keeps everything in order, and nothing in it is lost by kill -9.
+"""
 
 from __future__ import annotations
 
@@ -17,33 +20,35 @@ from typing import Any, Self
 from memgate.errors import InputError
 
 FOLDER = Path("mlruns/spool")
-"""Below it each run that has something to deliver has a folder, named by its id."""
+"""Folder of all spools. Each is named by the id of its run."""
 
-ABOUT, LOCK, BEGUN = "run.json", "lock", "begun"
-METRICS, SENT, ITEM = "metrics.jsonl", "sent", "item.json"
+ABOUT, LOCK, STARTED = "run.json", "lock", "begun"
+METRICS, DELIVERED, ITEM = "metrics.jsonl", "sent", "item.json"
+"""Names of files in a spool, as spools of earlier versions have them."""
 
 METRIC = MappingProxyType({"key": str, "value": (float, int), "timestamp": int, "step": int})
+"""Fields of a line of the metrics."""
 
 NO_FILES: Mapping[str, Callable[[Path], object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to deliver that isn't a metric.
+    """Something to deliver that isn't a metric.
 
     Attributes:
-        folder: Where it is kept, named by its place in the order.
-        what: Its kind, see `memgate.tracking.delivery.deliver`.
+        folder: Its folder, named by its number.
+        kind: One of `memgate.tracking.delivery.deliver.DELIVERIES`.
         values: Plain values.
     """
 
     folder: Path
-    what: str
+    kind: str
     values: dict[str, Any]
 
     @property
     def number(self) -> int:
-        """Its place in the order, from 1."""
+        """Its position in the order of items, from 1."""
         return int(self.folder.name)
 
     @property
@@ -53,13 +58,13 @@ class Item:
 
 
 class Spool:
-    """The folder of one run; while it is open no other process can take it.
+    """The spool of one run. While it is open, no other process can open it.
 
-    Metrics are lines of ``metrics.jsonl``, and the file ``sent`` holds how many of its bytes are
-    delivered while not all are; other things are folders ``0001``, ``0002``, … . A thing is there
-    whole or not at all, and is taken away only after its delivery: what is killed in between is
-    delivered again, so deliveries must bear that. Written files outlive the process, not a loss of
-    power (no fsync).
+    Metrics are lines of ``metrics.jsonl``; the file ``sent`` holds how many of its bytes are
+    delivered. Items are folders ``0001``, ``0002``, and so on. An item or a line is there whole or
+    not at all, and is removed only after its delivery. A process that is killed in between delivers
+    it again, so every delivery must be repeatable. What is written outlives the process, but not a
+    loss of power (there is no fsync).
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
@@ -72,26 +77,26 @@ class Spool:
 
     @classmethod
     def create(cls, folder: Path, about: Mapping[str, str]) -> Self:
-        """Make the folder of a run and take it.
+        """Create the spool of a run and open it.
 
         Args:
-            folder: Doesn't exist.
-            about: What `about` is to return: names of the run and of its store.
+            folder: Must not exist.
+            about: What `about` will return: name of the run and of its store.
 
         Raises:
-            OSError: The folder can't be made.
+            OSError: The folder can't be created.
         """
-        aside = _aside(folder)
-        aside.mkdir(parents=True)
-        (aside / ABOUT).write_text(json.dumps(dict(about)), encoding="utf-8")
-        lock = os.open(aside / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        temporary = _temporary(folder)
+        temporary.mkdir(parents=True)
+        (temporary / ABOUT).write_text(json.dumps(dict(about)), encoding="utf-8")
+        lock = os.open(temporary / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        aside.rename(folder)  # locked from its first moment on
+        temporary.rename(folder)  # so it is locked as soon as others can see it
         return cls(folder, lock)
 
     @classmethod
-    def take(cls, folder: Path) -> Self | None:
-        """Take the folder of a run, or return None if it is gone, in use or another user's."""
+    def open(cls, folder: Path) -> Self | None:
+        """Open a spool, or return None if it is gone, open in a process, or another user's."""
         try:
             lock = os.open(folder / LOCK, os.O_RDWR)
         except OSError:  # gone, or another user's
@@ -100,7 +105,7 @@ class Spool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(lock), (folder / LOCK).stat()):
                 return cls(folder, lock)
-        except OSError:  # another process has it; or it was delivered and removed meanwhile
+        except OSError:  # open in another process, or delivered and removed meanwhile
             os.close(lock)
             return None
         os.close(lock)
@@ -112,25 +117,25 @@ class Spool:
         return self.folder.name
 
     def about(self) -> dict[str, str]:
-        """Return what it was made with.
+        """Return what the spool was created with.
 
         Raises:
-            InputError: It is damaged.
+            InputError: The file is damaged.
         """
         path = self.folder / ABOUT
         text = path.read_bytes() if path.exists() else b""
-        return _object(path, text, {"run": str, "store": str})
+        return _parse(path, text, {"run": str, "store": str})
 
-    def begin(self) -> None:
-        """Note that training began; for `begun`, in each process of a fit."""
-        (self.folder / BEGUN).touch()
+    def mark_started(self) -> None:
+        """Record that training started, for every process of the fit."""
+        (self.folder / STARTED).touch()
 
-    def begun(self) -> bool:
-        """Say whether training began."""
-        return (self.folder / BEGUN).exists()
+    def is_started(self) -> bool:
+        """Return whether training started."""
+        return (self.folder / STARTED).exists()
 
-    def add(self, metrics: Sequence[Mapping[str, object]]) -> None:
-        """Append metrics, all or none; any thread may.
+    def add_metrics(self, metrics: Sequence[Mapping[str, object]]) -> None:
+        """Append metrics, all or none, from any thread.
 
         Raises:
             OSError: The disk is full.
@@ -140,151 +145,152 @@ class Spool:
             size = os.fstat(self._metrics).st_size
             try:
                 written = 0
-                while written < len(lines):  # a full disk takes a part
+                while written < len(lines):  # a full disk accepts a part
                     written += os.write(self._metrics, lines[written:])
             except OSError:
                 os.ftruncate(self._metrics, size)  # whole lines or none
                 raise
 
-    def metrics(self, most: int) -> tuple[list[dict[str, Any]], int]:
-        """Return the first metrics that aren't delivered, and the place behind them for `sent`.
+    def next_metrics(self, limit: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the first metrics that aren't delivered, and the offset of the byte after them.
 
         Args:
-            most: How many at most.
+            limit: Number of metrics at most.
 
         Raises:
             InputError: They are damaged.
         """
         lines: list[bytes] = []
         with self._guard, (self.folder / METRICS).open("rb") as file:
-            file.seek(self._sent())
-            while len(lines) < most and (line := file.readline()):
+            file.seek(self._delivered())
+            while len(lines) < limit and (line := file.readline()):
                 lines.append(line)
-            return [_object(self.folder / METRICS, line, METRIC) for line in lines], file.tell()
+            return [_parse(self.folder / METRICS, line, METRIC) for line in lines], file.tell()
 
-    def sent(self, place: int) -> None:
-        """Note that all metrics before a place are delivered; behind the last the file is emptied.
+    def mark_delivered(self, offset: int) -> None:
+        """Record that all metrics before an offset are delivered; when all are, empty the file.
 
         Args:
-            place: As `metrics` returned it.
+            offset: As `next_metrics` returned it.
         """
-        mark = self.folder / SENT
+        mark = self.folder / DELIVERED
         with self._guard:
-            if place < os.fstat(self._metrics).st_size:
-                aside = _aside(mark)
-                aside.write_text(str(place), encoding="utf-8")
-                aside.replace(mark)
+            if offset < os.fstat(self._metrics).st_size:
+                temporary = _temporary(mark)
+                temporary.write_text(str(offset), encoding="utf-8")
+                temporary.replace(mark)
             else:
-                mark.unlink(missing_ok=True)  # first: killed here, all is delivered once more
+                # In this order: a process killed in between delivers all metrics once more.
+                mark.unlink(missing_ok=True)
                 os.ftruncate(self._metrics, 0)
 
-    def _sent(self) -> int:
-        mark = self.folder / SENT
+    def _delivered(self) -> int:
+        mark = self.folder / DELIVERED
         text = mark.read_text(encoding="utf-8") if mark.exists() else "0"
         if not text.isdecimal():
             raise InputError(f"{mark}: expected a number of bytes, got {text[:40]!r}")
         return int(text)
 
-    def put(
+    def add_item(
         self,
-        what: str,
+        kind: str,
         values: Mapping[str, object],
         files: Mapping[str, Callable[[Path], object]] = NO_FILES,
     ) -> int:
-        """Append a thing that isn't a metric, and return its number.
+        """Append an item and return its number.
 
         Args:
-            what: Its kind.
-            values: What JSON can hold.
+            kind: Its kind.
+            values: Values that JSON can hold.
             files: For each path, such as ``tables/accuracy.csv``, the function that writes it.
         """
         number = max((item.number for item in self.items()), default=0) + 1
-        place = self.folder / f"{number:04d}"
-        aside = _aside(place)
-        shutil.rmtree(aside, ignore_errors=True)  # of a writer that failed
-        (aside / "files").mkdir(parents=True)
+        folder = self.folder / f"{number:04d}"
+        temporary = _temporary(folder)
+        shutil.rmtree(temporary, ignore_errors=True)  # of a writer that failed
+        (temporary / "files").mkdir(parents=True)
         for name, write in files.items():
-            path = aside / "files" / name
+            path = temporary / "files" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
-        text = json.dumps({"what": what, "values": dict(values)})
-        (aside / ITEM).write_text(text, encoding="utf-8")
-        aside.rename(place)
+        text = json.dumps({"what": kind, "values": dict(values)})
+        (temporary / ITEM).write_text(text, encoding="utf-8")
+        temporary.rename(folder)
         return number
 
     def items(self) -> Iterator[Item]:
-        """Yield what isn't a metric, in order.
+        """Yield the items in order.
 
         Raises:
-            InputError: One is damaged.
+            InputError: An item is damaged.
         """
-        for folder in sorted(
-            (each for each in self.folder.iterdir() if each.name.isdecimal()),
-            key=lambda each: int(each.name),
-        ):
+        folders = [path for path in self.folder.iterdir() if path.name.isdecimal()]
+        for folder in sorted(folders, key=lambda folder: int(folder.name)):
             path = folder / ITEM
             text = path.read_bytes() if path.exists() else b""
-            told = _object(path, text, {"what": str, "values": dict})
-            yield Item(folder, told["what"], told["values"])
+            content = _parse(path, text, {"what": str, "values": dict})
+            yield Item(folder, content["what"], content["values"])
 
-    def drop(self, item: Item) -> None:
-        """Take a thing away: it is delivered."""
-        aside = _aside(item.folder)
-        item.folder.rename(aside)
-        shutil.rmtree(aside)
+    def remove(self, item: Item) -> None:
+        """Remove an item that is delivered."""
+        temporary = _temporary(item.folder)
+        item.folder.rename(temporary)
+        shutil.rmtree(temporary)
 
-    def written(self) -> float:
-        """Return when a metric was added or delivered last, in seconds since 1970."""
+    def last_write(self) -> float:
+        """Return when a metric was last added or delivered, in seconds since 1970."""
         return os.fstat(self._metrics).st_mtime
 
-    def waiting(self) -> str:
-        """Say what waits, such as ``12 metrics, model, end``; empty if nothing does.
+    def pending(self) -> str:
+        """Return a list of what is not delivered, such as ``12 metrics, model, end``, or nothing.
 
         Raises:
             InputError: It is damaged.
         """
         with self._guard, (self.folder / METRICS).open("rb") as file:
-            file.seek(self._sent())
+            file.seek(self._delivered())
             metrics = sum(1 for _ in file)
-        names = [item.what for item in self.items()]
-        return ", ".join([f"{metrics} metrics"][: metrics > 0] + names)
+        names = [item.kind for item in self.items()]
+        if metrics:
+            names.insert(0, "1 metric" if metrics == 1 else f"{metrics} metrics")
+        return ", ".join(names)
 
     def close(self) -> None:
-        """Give the folder back, and remove it if nothing waits."""
+        """Let other processes open the spool; remove it if everything is delivered."""
         try:
-            empty = not self.waiting()
+            empty = not self.pending()
         except InputError:  # damaged: kept as it is
             empty = False
         os.close(self._metrics)
         if empty:
-            aside = _aside(self.folder)
-            self.folder.rename(aside)
-            shutil.rmtree(aside)
+            temporary = _temporary(self.folder)
+            self.folder.rename(temporary)
+            shutil.rmtree(temporary)
         os.close(self._lock)
 
 
 def folders() -> list[Path]:
-    """Return the folders of all runs of this working directory, the oldest first."""
+    """Return the folders of all spools of this working directory, the oldest first."""
     if not FOLDER.is_dir():
         return []
-    found = [each for each in FOLDER.absolute().iterdir() if not each.name.startswith(".")]
-    return sorted(found, key=lambda each: (_age(each), each.name))
+    paths = [path for path in FOLDER.absolute().iterdir() if not path.name.startswith(".")]
+    return sorted(paths, key=lambda path: (_created(path), path.name))
 
 
-def _age(folder: Path) -> float:
+def _created(folder: Path) -> float:
     path = folder / ABOUT
     return path.stat().st_mtime if path.exists() else 0.0
 
 
-def _aside(path: Path) -> Path:
-    """Return where a path is made or removed out of everybody's sight."""
+def _temporary(path: Path) -> Path:
+    """Return the hidden path under which a path is written or removed."""
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
-def _object(path: Path, text: bytes, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a file of a spool, or a line of it: an object with some keys, each of its types."""
+def _parse(path: Path, text: bytes, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse a file of a spool, or a line of it: an object with these fields of these types."""
     with suppress(ValueError, TypeError, KeyError):
-        told = json.loads(text)
-        if all(isinstance(told[key], kind) for key, kind in keys.items()):
-            return {**told}
-    raise InputError(f"{path}: expected an object with {', '.join(keys)}, got {text[:60]!r}")
+        content = json.loads(text)
+        if all(isinstance(content[name], kind) for name, kind in fields.items()):
+            return {**content}
+    raise InputError(f"{path}: expected an object with {', '.join(fields)}, got {text[:60]!r}")
