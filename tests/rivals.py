@@ -1,4 +1,4 @@
-"""Registered versions with made-up answers and gate profiles, for tests of who may be champion."""
+"""Registered versions with made-up predictions and gate profiles, for tests of promotion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memgate.gates.drift import PROFILE
 from memgate.gates.profile import DTYPES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
-from memgate.tracking.registry.pairs import PREDICTIONS
+from memgate.tracking.registry.comparison import PREDICTIONS
 from memgate.tracking.registry.versions import register
 from memgate.tracking.store import connect, experiment
 
@@ -34,20 +34,20 @@ def predictor(seed: int = 0) -> Predictor:
     return Predictor(classifier, vocabulary)
 
 
-def answers(wrong: Mapping[int, int], items: int = ITEMS) -> pd.DataFrame:
-    """What a model answers: of each number of attractors the first few items are wrong.
+def predictions(wrong: Mapping[int, int], items: int = ITEMS) -> pd.DataFrame:
+    """What a model predicts: of each number of attractors the first few items are wrong.
 
     Half of the items have no attractor, a quarter one, and so on; a thousand have 3 and more in 63.
     """
-    places = np.arange(items)
-    attractors = np.minimum(np.log2(items / (places + 1)).astype(int), 4)
-    rank = pd.Series(places).groupby(attractors).cumcount().to_numpy()
+    positions = np.arange(items)
+    attractors = np.minimum(np.log2(items / (positions + 1)).astype(int), 4)
+    rank = pd.Series(positions).groupby(attractors).cumcount().to_numpy()
     limit = np.array([wrong.get(number, 0) for number in attractors])
     return pd.DataFrame(
         {
-            "item": [f"{place:016x}" for place in places],
-            "label": np.where(places % 2, "pl", "sg"),
-            "answer": np.where(places % 2, "pl", "sg"),
+            "item": [f"{position:016x}" for position in positions],
+            "label": np.where(positions % 2, "pl", "sg"),
+            "answer": np.where(positions % 2, "pl", "sg"),
             "correct": rank >= limit,
             "intervening": pd.array(attractors * 3, dtype="Int64"),
             "attractors": pd.array(attractors, dtype="Int64"),
@@ -68,14 +68,14 @@ def profile(write: float, items: int = 100) -> pd.DataFrame:
 
 
 def add(
-    answered: pd.DataFrame | None, gates: pd.DataFrame | None, seed: int, name: str = NAME
+    predicted: pd.DataFrame | None, gates: pd.DataFrame | None, seed: int, name: str = NAME
 ) -> str:
     """Register a version of a run; its model's weights are of the seed."""
     client = connect()
     run_id = client.create_run(experiment("made")).info.run_id
     client.log_param(run_id, "seed", str(seed))
     client.log_text(run_id, f"seed_everything: {seed}\nthreads: 1\n", "config.yaml")
-    tables = {PREDICTIONS: answered, PROFILE: gates}
+    tables = {PREDICTIONS: predicted, PROFILE: gates}
     beside = {
         file: partial(pd.DataFrame.to_parquet, table, index=False)
         for file, table in tables.items()

@@ -13,9 +13,13 @@ from memgate.cli import main
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.predictor import Predictor
-from memgate.tracking.registry.challenge import COLUMNS
-from memgate.tracking.registry.pairs import LEAST, PREDICTIONS, paired
-from tests.rivals import answers, predictor
+from memgate.tracking.registry.comparison import (
+    LEAST_COMMON,
+    PAIRED_COLUMNS,
+    PREDICTIONS,
+    paired_items,
+)
+from tests.rivals import predictions, predictor
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +36,9 @@ def save(name: str, table: pd.DataFrame | None, seed: int = 0) -> str:
 
 
 def test_rows_are_paired_by_item_in_any_order() -> None:
-    one, other = answers({0: 30}), answers({0: 20, 1: 5}).sample(frac=1, random_state=0)
-    pairs = paired(save("a", one), save("b", other[:800]))
-    assert pairs.answered == (1000, 800)
+    one, other = predictions({0: 30}), predictions({0: 20, 1: 5}).sample(frac=1, random_state=0)
+    pairs = paired_items(save("a", one), save("b", other[:800]))
+    assert pairs.totals == (1000, 800)
     assert len(pairs.rows) == 800
     expected = one.merge(other[:800][["item", "correct"]], on="item")
     assert pairs.rows["a"].tolist() == expected["correct_x"].tolist()
@@ -44,7 +48,7 @@ def test_rows_are_paired_by_item_in_any_order() -> None:
 
 
 def test_what_is_printed_and_written(capsys: pytest.CaptureFixture[str]) -> None:
-    models = [save("a", answers({0: 10})), save("b", answers({0: 8, 4: 20}))]
+    models = [save("a", predictions({0: 10})), save("b", predictions({0: 8, 4: 20}))]
     assert main(["compare", *models, "--out", "out"]) == 0
     printed = capsys.readouterr().out
     lines = printed.splitlines()
@@ -57,7 +61,7 @@ def test_what_is_printed_and_written(capsys: pytest.CaptureFixture[str]) -> None
     assert rows["subject sg"][0] == "500"
     assert max(map(len, lines)) <= 80
     table = pd.read_csv("out/paired.csv")
-    assert list(table) == list(COLUMNS)
+    assert list(table) == list(PAIRED_COLUMNS)
     breakdowns = ["overall", "label", "intervening", "attractors", "attractors_or_more"]
     assert table["by"].unique().tolist() == breakdowns
     assert table.loc[0, "difference"] == pytest.approx(-0.018)
@@ -66,11 +70,11 @@ def test_what_is_printed_and_written(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_with_files_both_answer_now(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "--out", "items.jsonl", "--items", "300"]) == 0
-    a, b = save("a", None, 0), save("b", answers({}), 1)
+    a, b = save("a", None, 0), save("b", predictions({}), 1)
     items = jsonl.read(["items.jsonl"])
     right = [evaluation.predictions(Predictor.load(Path(each)), items)["correct"] for each in "ab"]
     assert not np.array_equal(right[0], right[1])
-    pairs = paired(a, b, ["items.jsonl"])
+    pairs = paired_items(a, b, ["items.jsonl"])
     assert pairs.rows["a"].tolist() == right[0].tolist()
     assert pairs.rows["b"].tolist() == right[1].tolist()
     capsys.readouterr()
@@ -78,26 +82,27 @@ def test_with_files_both_answer_now(capsys: pytest.CaptureFixture[str]) -> None:
     assert "300 items in common, of 300 and 300 of items.jsonl" in capsys.readouterr().out
     Path("few.jsonl").write_text("\n".join(Path("items.jsonl").read_text().splitlines()[:20]))
     with pytest.raises(InputError, match=r"at least 100 .* got 20 of 20 .* name more of them"):
-        paired(a, b, ["few.jsonl"])
+        paired_items(a, b, ["few.jsonl"])
 
 
 def test_faults_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    good = answers({})
+    good = predictions({})
     save("good", good)
     save("old", None)
-    save("few", good[: LEAST - 1])
+    save("few", good[: LEAST_COMMON - 1])
     save("strange", good.assign(item=good["item"] + "-2"))
     save("asked", good.assign(answer="good"))
     save("less", good.drop(columns="attractors"))
     save("damaged", good)
     Path("damaged", PREDICTIONS).write_bytes(b"PAR1")
     for name, message in {
-        "old": "old: expected predictions.parquet beside the model, found none; with --data FILE",
-        "few": "good and few: expected at least 100 items that both answered, got 99 of 1000 and "
+        "old": "old: expected predictions.parquet alongside the model, found none; with "
+        "--data FILE",
+        "few": "good and few: expected at least 100 items in common, got 99 of 1000 and "
         "99 test items; with --data FILE",
         "strange": "got 0 of 1000 and 1000 test items; with --data FILE",
-        "asked": "good and asked: expected models of one task; of item 0000000000000000 the right "
-        "answers are 'sg' and 'good'",
+        "asked": "good and asked: expected models of one task; the right answers to item "
+        "0000000000000000 are 'sg' and 'good'",
         "less": "expected a column 'attractors', got item, label",
         "damaged": "expected predictions as Parquet, got: ",
         "nowhere": "nowhere: expected a model URI or a folder, found neither",
@@ -108,6 +113,6 @@ def test_faults_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None
         assert message in told
         assert told.count("\n") == 1
     Path("out").write_text("a file")
-    save("other", answers({0: 3}))
+    save("other", predictions({0: 3}))
     assert main(["compare", "good", "other", "--out", "out"]) == 2
     assert "out: expected a folder to write to" in capsys.readouterr().err

@@ -33,9 +33,8 @@ def _add_compare(commands: Commands) -> None:
     what = "two models on the same items, overall and by stratum: paired tables, exact tests"
     compare = commands.add_parser("compare", help=what, description=what)
     compare.set_defaults(function="commands.compare:compare")
-    compare.add_argument(
-        "models", nargs=2, metavar="MODEL", help="models:/NAME@ALIAS, … or a folder"
-    )
+    compare.add_argument("a", metavar="MODEL", help="models:/NAME@ALIAS, … or a folder")
+    compare.add_argument("b", metavar="MODEL", help="the second model")
     compare.add_argument(
         "--data", nargs="+", default=(), metavar="FILE", help="agreement JSONL (their test items)"
     )
@@ -43,7 +42,7 @@ def _add_compare(commands: Commands) -> None:
 
 
 def _add_promote(commands: Commands) -> None:
-    what = "make a version champion, if it is no worse and its gates haven't drifted"
+    what = "make a version champion, unless it is worse or its gates drifted"
     how = (
         "Worse: overall by McNemar's exact test; with so many attractors, or so many and more, "
         "where the loss is beyond the margin and significant too, so that chance refuses nobody."
@@ -71,7 +70,7 @@ def _add_history(commands: Commands) -> None:
     history.add_argument("name", metavar="NAME", help="the registered model")
     what = "put the champion before the present one back"
     rollback = commands.add_parser("rollback", help=what, description=what)
-    rollback.set_defaults(function="commands.promote:rollback")
+    rollback.set_defaults(function="commands.rollback:rollback")
     rollback.add_argument("name", metavar="NAME", help="the registered model")
     rollback.add_argument("--why", default="", metavar="TEXT", help="kept with the change")
 

@@ -7,35 +7,38 @@ from functools import partial
 from pathlib import Path
 
 from memgate.errors import InputError
+from memgate.evaluation.runtime import one_quiet_thread
+from memgate.reporting.console import echo
 from memgate.reporting.files import write_all
 from memgate.reporting.pairs import print_pairs
-from memgate.tracking.registry.challenge import paired_table
-from memgate.tracking.registry.pairs import paired
+from memgate.tracking.registry.comparison import paired_items, paired_table
 
 
-def compare(models: Sequence[str], data: Sequence[str], out: Path | None = None) -> None:
-    """Print how two models differ on the same items, and on demand write it.
+def compare(a: str, b: str, data: Sequence[str] = (), out: Path | None = None) -> None:
+    """Compare two models on the same items, overall and by stratum: paired tables, exact tests.
 
     Args:
-        models: Two MLflow model URIs or folders, A and B.
-        data: Files of agreement JSONL, or globs, that both answer; without any, the test items of
-            their runs.
-        out: Folder for ``paired.csv``; nothing is written without.
+        a: The first model: models:/NAME@ALIAS, another URI of MLflow's, hf://OWNER/NAME or a
+            folder.
+        b: The second model.
+        data: Files of agreement JSONL, or globs, that both models are evaluated on; without any,
+            the test items of their runs.
+        out: Folder for paired.csv; without it nothing is written.
 
     Raises:
-        InputError: Not two models; or as `memgate.tracking.registry.pairs.paired`; or the folder
-        can't be
-            written.
+        InputError: It is one model twice; as `memgate.tracking.registry.comparison.paired_items`;
+            or the folder can't be written.
     """
-    if len(models) != 2 or models[0] == models[1]:
-        raise InputError(f"compare: expected two models, got {' '.join(models)}")
-    pairs = paired(models[0], models[1], data)
-    table = paired_table(pairs.rows)
+    if a == b:
+        raise InputError(f"compare: expected two models, got {a} {b}")
+    one_quiet_thread()
+    items = paired_items(a, b, data)
+    table = paired_table(items.rows)
     if out is not None:
         write_all(out, {"paired.csv": partial(table.to_csv, index=False)})
-    for side, model in zip("AB", models, strict=True):
-        print(f"{side}  {model}")
-    print(pairs)
+    echo(f"A  {a}")
+    echo(f"B  {b}")
+    echo(str(items))
     print_pairs(table)
     if out is not None:
-        print(f"wrote paired.csv to {out}")
+        echo(f"wrote paired.csv to {out}")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import pandas as pd
+
+from memgate.reporting.console import DASH, echo, print_table
 from memgate.tracking.registry.champion import Change, champion_of, history
 
-HEADINGS = ("from (UTC)", "champion", "in place of", "how", "why")
+HEADER = ("from (UTC)", "champion", "in place of", "how", "why")
 
 
 def run_history(name: str) -> None:
-    """Print the changes of a model's champion, oldest first, and who it is.
+    """Show which version was champion when, and why; the oldest first.
 
     Args:
         name: The registered model.
@@ -16,32 +21,21 @@ def run_history(name: str) -> None:
     Raises:
         InputError: There is no such registered model, or no store.
     """
-    changes, present = history(name), champion_of(name)
+    changes, champion = history(name), champion_of(name)
     if changes:
-        _print([_row(made) for made in changes])
+        rows = pd.DataFrame(map(_row, changes), columns=list(HEADER))
+        print_table(rows, names=len(HEADER))
     else:
-        print(f"{name}: no change of champion is recorded")
-    if present is None:
-        print(f"now there is none; `memgate promote {name} VERSION` makes one")
-    elif changes and _last(changes) == present:
-        print(f"now it is version {present}")
+        echo(f"{name}: no change of champion is recorded")
+    if champion is None:
+        echo(f"now there is none; `memgate promote {name} VERSION` makes one")
+    elif champion == next((c.version for c in reversed(changes) if c.took_effect), None):
+        echo(f"now it is version {champion}")
     else:
-        print(f"now it is version {present}, chosen outside this record")
+        echo(f"now it is version {champion}, set by another program")
 
 
-def _last(changes: list[Change]) -> str | None:
-    return next((made.version for made in reversed(changes) if made.lasted), None)
-
-
-def _row(made: Change) -> tuple[str, ...]:
-    at = made.at[:19].replace("T", " ")
-    how = made.how if made.lasted else f"{made.how}, but didn't last"
-    return at, made.version, made.replaced or "–", how, made.why
-
-
-def _print(rows: list[tuple[str, ...]]) -> None:
-    lines = [HEADINGS, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+def _row(change: Change) -> tuple[str, ...]:
+    when = datetime.fromisoformat(change.at).strftime("%Y-%m-%d %H:%M:%S")
+    how = change.how if change.took_effect else f"{change.how}, without effect"
+    return when, change.version, change.replaced or DASH, how, change.why

@@ -23,8 +23,8 @@ from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import BASELINES, CONFIG, TOKENIZER, WEIGHTS, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes
+from memgate.tracking.registry.comparison import PREDICTIONS
 from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin
-from memgate.tracking.registry.pairs import PREDICTIONS
 
 CARD, ONNX, ACCURACY = "README.md", "model.onnx", "accuracy.csv"
 

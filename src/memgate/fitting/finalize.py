@@ -23,7 +23,7 @@ from memgate.predictor import BASELINES, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
 from memgate.tracking.registry.champion import champion_status
-from memgate.tracking.registry.pairs import PREDICTIONS
+from memgate.tracking.registry.comparison import PREDICTIONS
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
 

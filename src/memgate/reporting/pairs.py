@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
-from memgate.reporting.console import format_p, print_table
+from memgate.reporting.console import echo, format_p, print_table
 
-TITLES = {
+STRATUM_NAMES = {
     "label": "subject",
     "intervening": "between",
     "attractors": "attractors",
     "attractors_or_more": "attractors",
 }
-"""What the strata of a breakdown are called."""
+"""What stands before a stratum, by breakdown."""
 
 
 def print_pairs(table: pd.DataFrame) -> None:
-    """Print a paired table, in percent; what it means is said below it.
+    """Print a paired table, in percent, and below it what it means.
 
     Args:
-        table: As `memgate.tracking.registry.challenge.paired_table` makes it, or `judged` with its
-        verdicts:
-            then p is one-sided, and corrected over all rows by attractors.
+        table: Of `memgate.tracking.registry.comparison.paired_table`, or of `judge` there: then p
+            is one-sided, and corrected over all rows by attractors.
     """
     judged = "verdict" in table
-    cells, sections = [], []
-    for by, rows in table.groupby("by", sort=False):
-        for row in rows.to_dict("records"):
-            difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
-            cells.append(
-                {
-                    "": "all" if by == "overall" else f"{TITLES[str(by)]} {row['stratum']}",
-                    "items": row["n"],
-                    "A": f"{100 * row['accuracy_a']:.1f}",
-                    "B": f"{100 * row['accuracy_b']:.1f}",
-                    "B less A, 95%": f"{difference:+.1f} ({low:+.1f} to {high:+.1f})",
-                    "only A:B": f"{row['only_a']}:{row['only_b']}",
-                    "p": format_p(row["p_worse" if judged else "p_holm"]),
-                }
-                | ({"B is": row["verdict"]} if judged else {})
-            )
-        sections.append(len(cells) - 1)
-    print_table(pd.DataFrame(cells), sections=sections)
-    print("only A:B: items that one alone gets right; 95%: Tango (1998)")
+    rows = table.to_dict("records")
+    cells = pd.DataFrame([_cells(row, "p_worse" if judged else "p_holm") for row in rows])
     if judged:
-        print("p: McNemar's exact test, one-sided (is B worse?), Holm over attractors")
-        print("–: too few items differ for any p < 0.05 (Tarone 1990)")
+        cells["B is"] = table["verdict"]
+    last = table.groupby("by", sort=False).tail(1).index
+    print_table(cells, sections=set(last))
+    echo("only A:B: items that only one model gets right; 95%: Tango (1998)")
+    if judged:
+        echo("p: McNemar's exact test, one-sided (is B worse?), Holm over attractors")
+        echo("–: too few items differ for any p < 0.05 (Tarone 1990)")
     else:
-        print("p: McNemar's exact test, Holm over the rows of a block")
+        echo("p: McNemar's exact test, Holm over the rows of a block")
+
+
+def _cells(row: Mapping[Hashable, Any], p: str) -> dict[str, str]:
+    overall = row["by"] == "overall"
+    difference, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+    return {
+        "": "all" if overall else f"{STRATUM_NAMES[row['by']]} {row['stratum']}",
+        "items": f"{row['n']}",
+        "A": f"{100 * row['accuracy_a']:.1f}",
+        "B": f"{100 * row['accuracy_b']:.1f}",
+        "B less A, 95%": f"{difference:+.1f} ({low:+.1f} to {high:+.1f})",
+        "only A:B": f"{row['only_a']}:{row['only_b']}",
+        "p": format_p(row[p]),
+    }

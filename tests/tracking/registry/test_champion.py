@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.registry.champion import (
-    RECORD,
+    CHANGE,
+    DECISION,
     Change,
     How,
     champion_of,
-    change,
     history,
+    keep_refusal,
     now,
     previous,
+    set_champion,
     set_first_champion,
 )
-from memgate.tracking.registry.promotion import set_champion
 from memgate.tracking.registry.versions import register
 from memgate.tracking.store import connect, experiment
 
@@ -38,26 +42,40 @@ def five(project: Path) -> None:
 
 
 def move(version: str, replaced: str | None, how: How = "promoted", why: str = "") -> None:
-    change(connect(), NAME, Change(now(), version, replaced, how, why))
+    set_champion(NAME, Change(now(), version, replaced, how, why))
 
 
-def told() -> list[tuple[str, str | None, str, bool]]:
-    return [(made.version, made.replaced, made.how, made.lasted) for made in history(NAME)]
+def record() -> list[tuple[str, str | None, str, bool]]:
+    return [
+        (change.version, change.replaced, change.how, change.took_effect)
+        for change in history(NAME)
+    ]
+
+
+def decisions(version: str) -> list[str]:
+    """What is kept of decisions on a version, in their order."""
+    tags = connect().get_model_version(NAME, version).tags
+    return [str(tags[key]) for key in sorted(tags) if key.startswith(DECISION)]
 
 
 def test_the_first_is_recorded(project: Path, predictor: Predictor) -> None:
     (first,) = history(NAME)
-    assert (first.version, first.replaced, first.how, first.lasted) == ("1", None, "registered", 1)
+    assert (first.version, first.replaced, first.how, first.took_effect) == (
+        "1",
+        None,
+        "registered",
+        1,
+    )
     assert first.at.endswith("Z")
     assert first.at < now()
     run_id = connect().create_run(experiment("synthetic")).info.run_id
     register(run_id, predictor, "memgate-new", {})
     assert champion_of("memgate-new") == "1"
-    assert [made.version for made in history("memgate-new")] == ["1"]
+    assert [change.version for change in history("memgate-new")] == ["1"]
     assert previous("memgate-new") is None
 
 
-def test_crowning_the_first_can_be_done_again(project: Path, five: None) -> None:
+def test_the_first_champion_can_be_set_again(project: Path, five: None) -> None:
     set_first_champion(connect(), NAME, "1")
     set_first_champion(connect(), NAME, "2")
     assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
@@ -68,16 +86,61 @@ def test_crowning_the_first_can_be_done_again(project: Path, five: None) -> None
     assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
 
 
-def test_changes_are_told_in_order(project: Path, five: None) -> None:
+def test_changes_are_listed_in_order(project: Path, five: None) -> None:
     move("3", "1")
     move("2", "3", "forced", "it's quicker, “really”")
-    assert told() == [
+    assert record() == [
         ("1", None, "registered", True),
         ("3", "1", "promoted", True),
         ("2", "3", "forced", True),
     ]
     assert history(NAME)[-1].why == "it's quicker, “really”"
     assert champion_of(NAME) == "2"
+
+
+def test_a_record_is_a_plain_sentence(project: Path, five: None) -> None:
+    set_champion(NAME, Change(now(), "2", "1", "forced", "for the talk"))
+    tags = connect().get_registered_model(NAME).tags
+    (first, second) = (tags[key] for key in sorted(tags) if key.startswith(CHANGE))
+    assert first == "version 1 registered"
+    assert second == "version 2 forced, in place of version 1: for the talk"
+
+
+@pytest.mark.parametrize("replaced", [None, "7"])
+@pytest.mark.parametrize("why", ["", "so: it is", "two\nlines", ", in place of version 3: x"])
+@pytest.mark.parametrize("how", get_args(How))
+def test_records_are_read_as_they_were_written(
+    project: Path, how: How, why: str, replaced: str | None
+) -> None:
+    change = Change("2020-01-01T00:00:00.000000Z", "12", replaced, how, why)
+    key = f"{CHANGE}{change.at}/12"
+    client = connect()
+    client.set_registered_model_tag(NAME, key, change.record())
+    assert history(NAME)[0] == replace(change, took_effect=history(NAME)[0].took_effect)
+    old = {"version": "12", "replaced": replaced, "how": how, "why": why}
+    written = {name: value for name, value in old.items() if value}
+    client.set_registered_model_tag(NAME, key, json.dumps(written))
+    assert history(NAME)[0] == replace(change, took_effect=history(NAME)[0].took_effect)
+
+
+def test_decisions_are_kept(project: Path, five: None) -> None:
+    set_champion(NAME, Change(now(), "2", "1", "promoted"), "n 3")
+    set_champion(NAME, Change(now(), "1", "2", "put back"))
+    set_champion(NAME, Change(now(), "2", "1", "promoted"), "n 4")
+    assert decisions("2") == ["n 3", "n 4"], "no record is lost"
+    assert decisions("1") == []
+    keep_refusal(NAME, "3", "n 5")
+    keep_refusal(NAME, "3", "n 6")
+    assert decisions("3") == ["n 5", "n 6"]
+    assert (champion_of(NAME), len(history(NAME))) == ("2", 4)
+
+
+def test_another_champion_meanwhile_stops_it(project: Path, five: None) -> None:
+    move("2", "1")
+    with pytest.raises(InputError, match="version 2 became champion while version 3 was compared"):
+        set_champion(NAME, Change(now(), "3", "1", "promoted"), "passed")
+    assert decisions("3") == []
+    assert len(history(NAME)) == 2
 
 
 def test_going_back_goes_further_each_time(project: Path, five: None) -> None:
@@ -103,14 +166,14 @@ def test_a_kill_before_the_alias_moves_leaves_the_old_champion(project: Path, fi
             "BEGIN SELECT RAISE(ABORT, 'stopped here'); END"
         )
     with pytest.raises(InputError, match="stopped here") as caught:
-        set_champion(NAME, Change(now(), "2", "1", "promoted"), "{}")
+        set_champion(NAME, Change(now(), "2", "1", "promoted"), "passed")
     assert "\n" not in str(caught.value)
     assert champion_of(NAME) == "1"
-    assert told() == [("1", None, "registered", True), ("2", "1", "promoted", False)]
+    assert record() == [("1", None, "registered", True), ("2", "1", "promoted", False)]
     with closing(sqlite3.connect("mlruns/mlflow.db")) as store, store:
         store.execute("DROP TRIGGER stop")
     set_champion(NAME, Change(now(), "3", "1", "promoted"))
-    assert [made.lasted for made in history(NAME)] == [True, False, True]
+    assert [change.took_effect for change in history(NAME)] == [True, False, True]
     assert previous(NAME) == "1"
 
 
@@ -120,7 +183,7 @@ def test_two_at_once_are_both_recorded(project: Path, five: None) -> None:
     def promote(version: str) -> None:
         start.wait()
         try:
-            set_champion(NAME, Change(now(), version, "1", "promoted"), f'{{"version": {version}}}')
+            set_champion(NAME, Change(now(), version, "1", "promoted"), f"version {version}")
         except InputError as error:  # who came later saw that there is another champion
             refused.append((version, str(error)))
 
@@ -129,12 +192,13 @@ def test_two_at_once_are_both_recorded(project: Path, five: None) -> None:
         thread.start()
     for thread in both:
         thread.join()
-    changed = [made for made in history(NAME) if made.how == "promoted"]
+    changed = [change for change in history(NAME) if change.how == "promoted"]
     assert len(changed) + len(refused) == 2
-    assert champion_of(NAME) in {made.version for made in changed}
-    assert [made.version for made in changed if made.lasted] == [champion_of(NAME)]
-    decisions = connect().get_model_version(NAME, "1").tags
-    assert sum(key.startswith("decision/") for key in decisions) == len(changed)
+    assert champion_of(NAME) in {change.version for change in changed}
+    assert [change.version for change in changed if change.took_effect] == [champion_of(NAME)]
+    for version in ("2", "3"):
+        kept = [f"version {version}"] if version in {change.version for change in changed} else []
+        assert decisions(version) == kept
     assert all("became champion while" in error for _, error in refused)
 
 
@@ -142,12 +206,12 @@ def test_a_champion_of_other_programs(project: Path, five: None) -> None:
     move("2", "1")
     connect().set_registered_model_alias(NAME, "champion", "4")
     assert champion_of(NAME) == "4"
-    assert told()[1:] == [("2", "1", "promoted", True)]
+    assert record()[1:] == [("2", "1", "promoted", True)]
     assert previous(NAME) == "2"
     move("5", "4")
     assert previous(NAME) == "4", "who was found as champion counts"
     connect().set_registered_model_alias(NAME, "champion", "1")
-    assert told() == [
+    assert record() == [
         ("1", None, "registered", True),
         ("2", "1", "promoted", False),
         ("5", "4", "promoted", False),
@@ -162,7 +226,7 @@ def test_what_is_not_there(project: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert champion_of("memgate-empty") is None
     assert history("memgate-empty") == []
     assert previous("memgate-empty") is None
-    connect().set_registered_model_tag(NAME, f"{RECORD}2026-01-01/2", "[1]")
+    connect().set_registered_model_tag(NAME, f"{CHANGE}2026-01-01/2", "[1]")
     with pytest.raises(InputError, match=r"tag champion/2026-01-01/2: expected a record .*\[1\]"):
         history(NAME)
     monkeypatch.chdir(tmp_path)

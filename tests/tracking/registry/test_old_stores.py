@@ -104,7 +104,7 @@ def test_what_lies_alongside_a_model(old: Path, capsys: pytest.CaptureFixture[st
 def test_the_record_of_champions(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", NAME]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(maxsplit=2)[2].split() for line in lines[1:-1]] == [
+    assert [line.split()[2:] for line in lines[2:-1]] == [
         ["1", "–", "registered"],
         ["2", "1", "promoted"],
         ["1", "2", "put", "back", "two", "seeds", "are", "few"],
@@ -112,7 +112,7 @@ def test_the_record_of_champions(old: Path, capsys: pytest.CaptureFixture[str]) 
         ["1", "2", "put", "back"],
         ["2", "1", "promoted"],
     ]
-    assert lines[1].startswith("2026-12-01 02:40:07")
+    assert lines[2].split()[:2] == ["2026-12-01", "02:40:07"]
     assert lines[-1] == "now it is version 2"
     assert main(["rollback", NAME]) == 0
     assert main(["promote", NAME, "2"]) == 0

@@ -1,19 +1,115 @@
-"""What a promotion or a refusal writes, and which versions differ by their seed alone."""
+"""The reasons of a decision in words, and which versions differ only in their seed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import datasets
+import pandas as pd
 import pytest
 import yaml
 
 from memgate.errors import InputError
-from memgate.tracking.registry.champion import Change, champion_of, history, now
-from memgate.tracking.registry.promotion import refuse, require_version, same_setting, set_champion
+from memgate.gates.drift import SEED_DRIFT_COLUMNS, seed_drift
+from memgate.tracking.provenance import dataset_input
+from memgate.tracking.registry.comparison import judge, paired_table
+from memgate.tracking.registry.promotion import (
+    LONGEST_TAG,
+    MOST_CELLS,
+    Decision,
+    drift_in_words,
+    find_version,
+    losses_in_words,
+    seeds_of,
+)
 from memgate.tracking.store import connect, experiment
+from tests.rivals import predictions, profile
 
 NAME = "memgate-gru-synthetic"
+
+
+def pairs(wrong: dict[int, int], margin: float = 0.01) -> pd.DataFrame:
+    rows = predictions({}).rename(columns={"correct": "a"})
+    return judge(paired_table(rows.assign(b=predictions(wrong)["correct"])), margin)
+
+
+def drift(write: float = 0.4, seeds: int = 3, layers: int = 1) -> pd.DataFrame:
+    def of_layers(mean: float) -> pd.DataFrame:
+        one = profile(mean)
+        parts = [one.assign(layer=layer) for layer in range(layers)]
+        return pd.concat(parts, ignore_index=True)
+
+    return seed_drift(of_layers(write), [of_layers(0.4 + 0.01 * seed) for seed in range(seeds)])
+
+
+def versions(seeds: int) -> list[str]:
+    return [str(10_000 + seed) for seed in range(seeds)]
+
+
+def test_the_longest_record_fits_a_tag() -> None:
+    table = pairs(dict.fromkeys(range(5), 13))
+    gates, drifted = drift_in_words(drift(write=5.0, seeds=40, layers=9), versions(40))
+    reasons = losses_in_words(table, 0.01) + drifted
+    assert len(reasons) > MOST_CELLS
+    subject = "A: champion 10000, B: version 20000, margin 0.01, on items of " + "x" * 500
+    text = Decision(subject, table, gates, reasons).record("refused")
+    assert 1500 < len(text) < LONGEST_TAG
+    lines = text.splitlines()
+    assert lines[0] == f"refused: {subject}"
+    assert lines[1 : len(reasons) + 1] == reasons
+    assert f"gates: {15 * 9} of {15 * 9} cells beyond" in text
+    assert text.count("10039") == 1, "all seeds"
+    assert len(lines) == 2 + len(reasons) + len(table)
+    assert len(Decision("x" * LONGEST_TAG, table, "", []).record("refused")) == LONGEST_TAG
+
+
+def test_nothing_speaks_against_an_equal_model() -> None:
+    gates, reasons = drift_in_words(drift(), versions(3))
+    assert losses_in_words(pairs({}), 0.01) == reasons == []
+    seeds = "3 seeds (versions 10000, 10001, 10002)"
+    assert gates == f"gates: 0 of 15 cells beyond the variability of {seeds}"
+    assert Decision("both", pairs({}), gates, []).record("promoted").splitlines()[2] == (
+        "overall all: 1000 items, 100.0% and 100.0% right, only A 0, only B 0, one-sided "
+        "p 1, not worse"
+    )
+
+
+def test_each_reason_has_its_numbers() -> None:
+    overall, stratum = losses_in_words(pairs({0: 20}), 0.01)
+    assert overall == (
+        "overall 98.0% right, the champion 100.0%: of 1000 items it loses 20 and wins 0 "
+        "(one-sided p = 9.5e-07, below 0.05)"
+    )
+    assert stratum.startswith("with 0 attractors 96.0% right, the champion 100.0%, lower by more ")
+    assert "than 0.01: of 500 items it loses 20 and wins 0" in stratum
+    _, gates = drift_in_words(drift(write=0.9), versions(3))
+    assert len(gates) == MOST_CELLS + 1
+    assert gates[-1] == "gates drifted in 7 more cells"
+    lenient = losses_in_words(pairs({0: 20}, margin=0.05), 0.05)
+    assert [reason[:7] for reason in lenient] == ["overall"]
+
+
+def test_without_profiles_the_predictions_decide() -> None:
+    none = pd.DataFrame(columns=list(SEED_DRIFT_COLUMNS))
+    gates, reasons = drift_in_words(none, [])
+    assert reasons == []
+    assert gates == (
+        "gates: drift isn't tested, the predictions decide: a gate profile is missing, or the "
+        "profiles have too little in common"
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_with_few_seeds_the_farthest_cell_is_named(seeds: int) -> None:
+    gates, reasons = drift_in_words(drift(write=0.9, seeds=seeds), versions(seeds))
+    assert reasons == []
+    assert (
+        f"expected 3 versions of the champion's setting, each of another seed, found {seeds}"
+        in (gates)
+    )
+    assert "; farthest apart: " in gates
+    assert "nan" not in gates
 
 
 def config(seed: int | None, **changes: object) -> dict[str, Any]:
@@ -36,15 +132,15 @@ def config(seed: int | None, **changes: object) -> dict[str, Any]:
 
 def add(
     seed: int | None,
-    lr: str = "0.02",
-    tags: dict[str, str] | None = None,
+    data: str = "a",
     configured: dict[str, Any] | str | None = None,
 ) -> str:
-    """Another version, of a run with a seed, a learning rate and a configuration."""
+    """Another version, of a run with a seed, data and a configuration."""
     client = connect()
-    run = client.create_run(experiment("synthetic"), tags=tags)
-    client.log_param(run.info.run_id, "learning_rate", lr)
-    client.log_param(run.info.run_id, "seed", str(seed))
+    run = client.create_run(experiment("synthetic"))
+    rows = datasets.Dataset.from_dict({"text": [data]})
+    inputs = [dataset_input(rows, "synthetic", "train", "Grammar")]
+    client.log_inputs(run.info.run_id, datasets=inputs)
     if configured != "":
         text = (
             configured
@@ -58,87 +154,28 @@ def add(
     return str(version.version)
 
 
-def tags(version: str) -> dict[str, str]:
-    return dict(connect().get_model_version(NAME, version).tags)
-
-
-def test_both_versions_tell_of_a_change(project: Path) -> None:
-    old = tags("1")
-    add(0)
-    made = Change(now(), "2", "1", "forced", "for the talk")
-    set_champion(NAME, made, '{"n":3}', "not judged")
-    assert tags("2") == {
-        "seed": "0",
-        "promoted": "forced",
-        "promoted_at": made.at,
-        "replaced": "1",
-        "why": "for the talk",
-        "drift": "not judged",
-        f"decision/{made.at}": '{"n":3}',
-    }
-    also = {"replaced_by": "2", "replaced_at": made.at, f"decision/{made.at}": '{"n":3}'}
-    assert {key: value for key, value in tags("1").items() if key not in old} == also
-    assert champion_of(NAME) == "2"
-    back = Change(now(), "1", "2", "put back")
-    set_champion(NAME, back)
-    assert "replaced_by" not in tags("1"), "it is champion"
-    assert tags("1")[f"decision/{made.at}"] == '{"n":3}', "no record is lost"
-    assert tags("2")["replaced_by"] == "1"
-    again = Change(now(), "2", "1", "promoted")
-    set_champion(NAME, again, '{"n":4}')
-    assert "why" not in tags("2"), "that was of an earlier change"
-    assert {tags("2")[f"decision/{at}"] for at in (made.at, again.at)} == {'{"n":3}', '{"n":4}'}
-
-
-def test_a_refusal_is_written_on_both(project: Path) -> None:
-    add(0)
-    refuse(NAME, "2", "1", '{"n":3}', "not judged")
-    refuse(NAME, "2", "1", '{"n":4}', "15 of 15 cells")
-    found = tags("2")
-    assert found["drift"] == "15 of 15 cells"
-    assert found["refused_against"] == "1"
-    assert tags("1")["withstood"] == "2"
-    for each in (found, tags("1")):
-        decisions = [each[key] for key in sorted(each) if key.startswith("decision/")]
-        assert decisions == ['{"n":3}', '{"n":4}']
-    assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
-
-
-def test_another_champion_meanwhile_stops_it(project: Path) -> None:
-    add(0)
-    add(1)
-    set_champion(NAME, Change(now(), "2", "1", "promoted"))
-    with pytest.raises(InputError, match="version 2 became champion while version 3 was held"):
-        set_champion(NAME, Change(now(), "3", "1", "promoted"))
-    assert tags("3") == {"seed": "1"}
-    assert len(history(NAME)) == 2
-
-
 def test_versions_are_named_where_one_is_missing(project: Path) -> None:
     add(0)
-    assert require_version(NAME, "2").version in (2, "2")
+    assert find_version(NAME, "2").version in (2, "2")
     for version in ("7", "best", "", "-1"):
         with pytest.raises(InputError, match="expected a version, one of 1, 2; got") as caught:
-            require_version(NAME, version)
+            find_version(NAME, version)
         assert "\n" not in str(caught.value)
 
 
 def test_seeds_of_one_setting(project: Path) -> None:
     champion = add(0)
     like, again, newest = add(1), add(2), add(2)
-    other_rate, own_seed, no_seed = add(3, lr="0.1"), add(0), add(None)
-    other_setting = add(4, tags={"setting/train": "100", "study": "sizes"})
-    in_a_study = add(5, tags={"study": "sizes"})
+    other_data, own_seed, no_seed = add(3, data="b"), add(0), add(None)
     gone = add(6)
     connect().delete_registered_model_alias(NAME, "champion")
-    run_id = str(connect().get_model_version(NAME, gone).run_id)
-    connect().set_tag(run_id, "setting/train", "200")
-    assert same_setting(NAME, champion, "1") == [champion, like, newest, in_a_study]
-    assert same_setting(NAME, champion, newest) == [champion, like, again, in_a_study]
-    assert same_setting(NAME, other_rate, "1") == [other_rate]
-    assert not {own_seed, no_seed, other_setting, gone} & set(same_setting(NAME, champion, "1"))
+    connect().set_model_version_tag(NAME, gone, "seed", "0")
+    assert seeds_of(NAME, champion, "1") == [champion, like, newest]
+    assert seeds_of(NAME, champion, newest) == [champion, like, again]
+    assert seeds_of(NAME, other_data, "1") == [other_data]
+    assert not {own_seed, no_seed, other_data, gone} & set(seeds_of(NAME, champion, "1"))
     with pytest.raises(InputError, match="expected a version"):
-        same_setting(NAME, "99", "1")
+        seeds_of(NAME, "99", "1")
 
 
 @pytest.mark.parametrize(
@@ -155,8 +192,8 @@ def test_seeds_of_one_setting(project: Path) -> None:
 def test_what_no_param_names_is_another_setting(project: Path, changed: dict[str, object]) -> None:
     champion, like = add(0), add(1)
     other = add(2, configured=config(2, **changed))
-    assert same_setting(NAME, champion, "1") == [champion, like]
-    assert same_setting(NAME, other, "1") == [other]
+    assert seeds_of(NAME, champion, "1") == [champion, like]
+    assert seeds_of(NAME, other, "1") == [other]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +209,7 @@ def test_what_no_param_names_is_another_setting(project: Path, changed: dict[str
 def test_where_files_lie_is_no_setting(project: Path, changed: dict[str, object]) -> None:
     champion = add(0)
     other = add(3, configured=config(3, **changed))
-    assert same_setting(NAME, champion, "1") == [champion, other]
+    assert seeds_of(NAME, champion, "1") == [champion, other]
 
 
 @pytest.mark.parametrize("text", ["", "a text", "a: [", "- 1"])
@@ -180,5 +217,5 @@ def test_an_unknown_configuration_is_like_none(project: Path, text: str) -> None
     champion, like = add(0), add(1)
     unknown = add(2, configured=text)
     add(3, configured=text)
-    assert same_setting(NAME, champion, "1") == [champion, like]
-    assert same_setting(NAME, unknown, "1") == [unknown]
+    assert seeds_of(NAME, champion, "1") == [champion, like]
+    assert seeds_of(NAME, unknown, "1") == [unknown]

@@ -1,27 +1,44 @@
-"""Which version is champion, and the record of which was: tags of the registered model."""
+"""The alias ``champion`` of a registered model, and the record of its changes in MLflow tags."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import mlflow
 from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from memgate.errors import InputError
-from memgate.tracking.store import connect, tracking_uri
+from memgate.tracking.store import connect, storing, tracking_uri
 
 CHAMPION = "champion"
 """The alias."""
 
-RECORD = "champion/"
-"""What the tags of the record begin with: one a change, so that no two writers share one."""
+CHANGE = "champion/"
+"""Prefix of the registered model's tags that record changes, ``champion/TIME/VERSION``.
+
+Each change has a tag of its own, so two writers never write the same one.
+"""
+
+DECISION = "decision/"
+"""Prefix of a version's tags that keep what `memgate promote` decided, ``decision/TIME``."""
+
+LONGEST_REASON = 1000
+"""Characters of a user's reason."""
 
 How = Literal["registered", "promoted", "forced", "put back"]
+
+RECORD = re.compile(
+    r"version (?P<version>\d+) (?P<how>registered|promoted|forced|put back)"
+    r"(, in place of version (?P<replaced>\d+))?(: (?P<why>.*))?",
+    re.DOTALL,
+)
+"""What `Change.record` writes."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +48,11 @@ class Change:
     Attributes:
         at: When, in UTC: ISO 8601 with microseconds and a Z.
         version: The new champion.
-        replaced: The one before, or None.
+        replaced: The champion before, or None.
         how: ``registered`` (the first of its name), ``promoted``, ``forced`` or ``put back``.
-        why: What was said of it; mostly empty.
-        lasted: Whether it was champion until the next change; not if whoever wrote the record was
-            stopped before the alias moved, or the alias was moved outside memgate.
+        why: The user's reason, or "".
+        took_effect: Whether the version was champion until the next change. It was not if the
+            writer was stopped before the alias moved, or if another program moved the alias.
     """
 
     at: str
@@ -43,7 +60,17 @@ class Change:
     replaced: str | None
     how: How
     why: str = ""
-    lasted: bool = True
+    took_effect: bool = True
+
+    def record(self) -> str:
+        """Return the value of its tag.
+
+        >>> Change("", "2", "1", "forced", "it is faster").record()
+        'version 2 forced, in place of version 1: it is faster'
+        """
+        replaced = f", in place of version {self.replaced}" if self.replaced else ""
+        why = f": {self.why}" if self.why else ""
+        return f"version {self.version} {self.how}{replaced}{why}"
 
 
 def now() -> str:
@@ -57,47 +84,87 @@ def champion_of(name: str) -> str | None:
     Raises:
         InputError: There is no such registered model, or no store.
     """
-    return _champion(registered(connect(create=False), name))
+    return _alias(registered_model(connect(create=False), name))
+
+
+def set_champion(name: str, change: Change, decision: str = "") -> None:
+    """Keep the decision, record a change, and then move the alias.
+
+    A process that is stopped in between leaves the old champion. If another version became champion
+    meanwhile, nothing is written. A second writer within the few milliseconds of the writing isn't
+    noticed: then the later one is champion, and the record has both.
+
+    Args:
+        name: The registered model.
+        change: The change.
+        decision: What was decided, in words; a tag of the new champion.
+
+    Raises:
+        InputError: The champion isn't ``change.replaced`` any more, or the store can't be written.
+    """
+    champion = champion_of(name)
+    if champion != change.replaced:
+        raise InputError(
+            f"{name}: version {champion} became champion while version {change.version} was "
+            f"compared with {change.replaced or 'none'}; try again"
+        )
+    client = connect(create=False)
+    with storing():
+        if decision:
+            client.set_model_version_tag(name, change.version, DECISION + change.at, decision)
+        _record_and_set(client, name, change)
+
+
+def check_reason(why: str) -> None:
+    """Check that a user's reason fits a tag.
+
+    Raises:
+        InputError: It is too long.
+    """
+    if len(why) > LONGEST_REASON:
+        raise InputError(f"--why: expected at most {LONGEST_REASON} characters, got {len(why)}")
+
+
+def keep_refusal(name: str, version: str, decision: str) -> None:
+    """Keep as a tag of a version why it wasn't promoted.
+
+    Raises:
+        InputError: The store can't be written.
+    """
+    client = connect(create=False)
+    with storing():
+        client.set_model_version_tag(name, version, DECISION + now(), decision)
 
 
 def set_first_champion(client: mlflow.MlflowClient, name: str, version: str) -> None:
     """Make the first version of a name its champion; may be called again if it was stopped."""
-    there = mlflow.search_model_versions(filter_string=f"name = '{name}'")
-    model = registered(client, name)
-    if CHAMPION in model.aliases or min(int(each.version) for each in there) < int(version):
+    versions = mlflow.search_model_versions(filter_string=f"name = '{name}'")
+    model = registered_model(client, name)
+    if CHAMPION in model.aliases or min(int(other.version) for other in versions) < int(version):
         return
-    if any(key.startswith(RECORD) for key in model.tags):  # stopped before the alias moved
+    if any(key.startswith(CHANGE) for key in model.tags):  # stopped before the alias moved
         client.set_registered_model_alias(name, CHAMPION, version)
     else:
-        change(client, name, Change(now(), version, None, "registered"))
-
-
-def change(client: mlflow.MlflowClient, name: str, made: Change) -> None:
-    """Record a change and then make it: a kill between the two leaves the old champion."""
-    key = f"{RECORD}{made.at}/{made.version}"
-    about = {"version": made.version, "replaced": made.replaced, "how": made.how, "why": made.why}
-    value = {key: value for key, value in about.items() if value}
-    client.set_registered_model_tag(name, key, json.dumps(value, ensure_ascii=False))
-    client.set_registered_model_alias(name, CHAMPION, made.version)
+        _record_and_set(client, name, Change(now(), version, None, "registered"))
 
 
 def history(name: str) -> list[Change]:
-    """Return the changes of champion, oldest first, by the clocks of who made them.
+    """Return the changes of champion, oldest first, by the clocks of their writers.
 
     Raises:
         InputError: There is no such registered model, no store, or a tag isn't memgate's.
     """
-    model = registered(connect(create=False), name)
+    model = registered_model(connect(create=False), name)
     changes = [
         _read(name, key, str(value))
         for key, value in sorted(model.tags.items())
-        if key.startswith(RECORD)
+        if key.startswith(CHANGE)
     ]
-    return _lasting(changes, _champion(model))
+    return _with_effect(changes, _alias(model))
 
 
 def champion_status(name: str, version: str) -> str:
-    """Say who is champion where a version isn't, and how it can become it; "" where it is.
+    """Return which version is champion, and the command that promotes this one; "" if it is it.
 
     Args:
         name: The registered model.
@@ -111,35 +178,35 @@ def champion_status(name: str, version: str) -> str:
         return ""
     command = f"memgate promote {name} {version}"
     if champion is None:
-        return f"{name} has no champion; {command} makes version {version} it"
-    return f"champion is version {champion}; {command} holds version {version} against it"
+        return f"{name} has no champion; {command} makes version {version} champion"
+    return f"champion is version {champion}; {command} compares version {version} with it"
 
 
 def previous(name: str) -> str | None:
     """Return the version that was champion before the present one, or None.
 
-    What was put back counts as never replaced, so that going back twice goes back by two.
+    A version that was put back counts as never replaced, so going back twice goes back by two.
 
     Raises:
         InputError: As `history`.
     """
-    line: list[str] = []
-    for made in history(name):
-        if not made.lasted:
+    stack: list[str] = []
+    for change in history(name):
+        if not change.took_effect:
             continue
-        if made.replaced and line[-1:] != [made.replaced]:
-            line.append(made.replaced)  # before the record began, or outside memgate
-        if made.how == "put back" and made.version in line:
-            del line[len(line) - line[::-1].index(made.version) :]
+        if change.replaced and stack[-1:] != [change.replaced]:
+            stack.append(change.replaced)  # set before the record began, or by another program
+        if change.how == "put back" and change.version in stack:
+            del stack[len(stack) - stack[::-1].index(change.version) :]
         else:
-            line.append(made.version)
-    present = champion_of(name)
-    if present is not None and line[-1:] != [present]:
-        line.append(present)
-    return line[-2] if len(line) > 1 else None
+            stack.append(change.version)
+    champion = champion_of(name)
+    if champion is not None and stack[-1:] != [champion]:
+        stack.append(champion)
+    return stack[-2] if len(stack) > 1 else None
 
 
-def registered(client: mlflow.MlflowClient, name: str) -> RegisteredModel:
+def registered_model(client: mlflow.MlflowClient, name: str) -> RegisteredModel:
     """Return a registered model.
 
     Raises:
@@ -149,11 +216,11 @@ def registered(client: mlflow.MlflowClient, name: str) -> RegisteredModel:
         return client.get_registered_model(name)
     except MlflowException as error:
         raise InputError(
-            f"{name}: expected the name of a registered model; {known_models()}"
+            f"{name}: expected the name of a registered model; {registered_names()}"
         ) from error
 
 
-def known_models() -> str:
+def registered_names() -> str:
     """Say which models are registered, for messages."""
     try:
         connect(create=False)
@@ -163,33 +230,43 @@ def known_models() -> str:
     return f"registered models: {', '.join(names) or 'none'}"
 
 
-def _champion(model: RegisteredModel) -> str | None:
+def _record_and_set(client: mlflow.MlflowClient, name: str, change: Change) -> None:
+    key = f"{CHANGE}{change.at}/{change.version}"
+    client.set_registered_model_tag(name, key, change.record())
+    client.set_registered_model_alias(name, CHAMPION, change.version)
+
+
+def _alias(model: RegisteredModel) -> str | None:
     version = model.aliases.get(CHAMPION)
-    return None if version is None else str(version)  # sqlite's is a number, http's a text
+    return None if version is None else str(version)  # sqlite gives a number, http a text
 
 
 def _read(name: str, key: str, value: str) -> Change:
-    at = key.removeprefix(RECORD).split("/")[0]
+    match = RECORD.fullmatch(value)
     try:
-        told = json.loads(value)
-        version, replaced = str(told["version"]), told.get("replaced")
-        return Change(at, version, replaced and str(replaced), told["how"], told.get("why", ""))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # up to November 2026 the record was JSON with the same names
+        record: dict[str, Any] = match.groupdict() if match else json.loads(value)
+        known = {field: text for field, text in record.items() if text}
+        return Change(at=key.removeprefix(CHANGE).split("/")[0], **{"replaced": None, **known})
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{name}: tag {key}: expected a record of memgate's, got {value!r}"[:200]
         ) from error
 
 
-def _lasting(changes: Sequence[Change], present: str | None) -> list[Change]:
-    """Mark the changes that didn't last, by what later ones found and by who is champion."""
+def _with_effect(changes: Sequence[Change], champion: str | None) -> list[Change]:
+    """Mark the changes that took effect.
+
+    A change did if its version is what the next change replaced, or for the last one the present
+    champion. If that version was never recorded, another program made it champion after the change.
+    """
     marked: list[Change] = []
-    needed = present
-    for place in range(len(changes) - 1, -1, -1):
-        made = changes[place]
-        # one that never was recorded came from outside memgate, and the record goes on before it
-        recorded = any(needed == earlier.version for earlier in changes[:place])
-        lasted = made.version == needed or not recorded
-        if lasted:
-            needed = made.replaced
-        marked.append(replace(made, lasted=lasted))
+    expected = champion
+    for position in reversed(range(len(changes))):
+        change = changes[position]
+        recorded = any(expected == earlier.version for earlier in changes[:position])
+        took_effect = change.version == expected or not recorded
+        if took_effect:
+            expected = change.replaced
+        marked.append(replace(change, took_effect=took_effect))
     return marked[::-1]

@@ -1,169 +1,243 @@
-"""A version takes the champion's place, or may not: what was decided is written on both."""
+"""Whether a version may replace the champion: `decide`, by predictions and by gates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from memgate.errors import InputError
-from memgate.tracking.registry.champion import Change, champion_of, change, now, registered
-from memgate.tracking.store import connect, storing
+from memgate.gates.drift import LEAST_SEEDS, PROFILE, SEED_DRIFT_COLUMNS, read_profile, seed_drift
+from memgate.tracking.registry.champion import registered_model
+from memgate.tracking.registry.comparison import LEVEL, judge, paired_items, paired_table
+from memgate.tracking.registry.versions import model_folder
+from memgate.tracking.store import connect
 
-DECISION = "decision/"
-"""What the tags with a decision begin with; the time follows, so that none replaces another."""
+MOST_CELLS = 8
+"""Cells of gates that the reasons name: those farthest from the seeds."""
 
-DRIFT = "drift"
-"""The tag that says what the last decision on a version found about its gates, in words."""
+LONGEST_TAG = 5000
+"""Characters of a version's tag: older stores of MLflow took no more."""
 
 CONFIG = "config.yaml"
 """The whole configuration of a run, among its artifacts."""
 
-NO_SETTING = {
+NOT_A_SETTING = {
     "": ("seed_everything", "ckpt_path", "track", "threads"),
     "data": ("seed", "source"),
     "trainer": ("default_root_dir",),
 }
-"""What in a configuration leaves the setting as it is, by section.
+"""What seeds of one setting may have different in their configurations, by section.
 
-The seed; where a fit went on from; whether it is logged, and in how many threads it runs; where
-files lie; and the source, whose rows the digests tell.
+Of the source only the paths may differ: the digests of the data are compared too.
 """
 
 
-def require_version(name: str, version: str) -> ModelVersion:
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What a comparison of a challenger with the champion comes to.
+
+    Attributes:
+        subject: What was compared: versions, margin and items, in words.
+        pairs: A table of `memgate.tracking.registry.comparison.judge`, the champion as model A.
+        gates: What is known about drift, in words.
+        reasons: Why the challenger is refused, each with its numbers; none if it passes.
+    """
+
+    subject: str
+    pairs: pd.DataFrame
+    gates: str
+    reasons: list[str]
+
+    def record(self, outcome: str) -> str:
+        """Return all of this in lines of text, for a tag of the challenger.
+
+        Args:
+            outcome: ``promoted``, ``forced`` or ``refused``.
+        """
+        rows = map(_row_in_words, self.pairs.to_dict("records"))
+        lines = [f"{outcome}: {self.subject}", *self.reasons, self.gates, *rows]
+        return "\n".join(lines)[:LONGEST_TAG]
+
+
+def decide(
+    name: str, version: str, champion: str, margin: float, data: Sequence[str] = ()
+) -> Decision:
+    """Compare a version with the champion, item by item, and its gates with those of the seeds.
+
+    Args:
+        name: The registered model.
+        version: The challenger.
+        champion: The champion.
+        margin: Loss of accuracy by attractors, a proportion, that is allowed.
+        data: As `memgate.tracking.registry.comparison.paired_items` takes them.
+
+    Raises:
+        InputError: The two can't be compared, or a gate profile is damaged.
+    """
+    items = paired_items(f"models:/{name}/{champion}", f"models:/{name}/{version}", data)
+    pairs = judge(paired_table(items.rows), margin)
+    profiles = {seed: _profile(name, seed) for seed in seeds_of(name, champion, without=version)}
+    seeds = {seed: profile for seed, profile in profiles.items() if profile is not None}
+    profile = _profile(name, version)
+    drift = pd.DataFrame(columns=list(SEED_DRIFT_COLUMNS))
+    if profile is not None and champion in seeds:
+        drift = seed_drift(profile, list(seeds.values()))
+    gates, drifted = drift_in_words(drift, list(seeds))
+    subject = f"A: champion {champion}, B: version {version}, margin {margin:g}, on {items}"
+    return Decision(subject, pairs, gates, [*losses_in_words(pairs, margin), *drifted])
+
+
+def _profile(name: str, version: str) -> pd.DataFrame | None:
+    path = model_folder(f"models:/{name}/{version}") / PROFILE
+    return read_profile(path) if path.is_file() else None
+
+
+def losses_in_words(pairs: pd.DataFrame, margin: float) -> list[str]:
+    """Return the rows in which the challenger is worse, each as a reason to refuse it.
+
+    Args:
+        pairs: A table of `memgate.tracking.registry.comparison.judge`, the champion as model A.
+        margin: The margin it was made with.
+    """
+    reasons = []
+    for row in pairs[pairs["verdict"] == "worse"].to_dict("records"):
+        where, beyond = "overall", ""
+        if row["by"] != "overall":
+            noun = "attractor" if row["stratum"] == "1" else "attractors"
+            where, beyond = f"with {row['stratum']} {noun}", f", lower by more than {margin:g}"
+        reasons.append(
+            f"{where} {100 * row['accuracy_b']:.1f}% right, "
+            f"the champion {100 * row['accuracy_a']:.1f}%{beyond}: "
+            f"of {row['n']} items it loses {row['only_a']} and wins {row['only_b']} "
+            f"(one-sided p = {row['p_worse']:.2g}, below {LEVEL:g})"
+        )
+    return reasons
+
+
+def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what is known about drift, and the reasons to refuse the challenger.
+
+    Where drift can't be tested, there are no reasons: the predictions alone decide. Otherwise no
+    challenger could replace a champion that has fewer than `LEAST_SEEDS` seeds.
+
+    Args:
+        drift: A table of `memgate.gates.drift.seed_drift`; empty where a profile is missing.
+        seeds: The versions it was made with, the champion first.
+    """
+    untested = "gates: drift isn't tested, the predictions decide: "
+    if drift.empty:
+        missing = "a gate profile is missing, or the profiles have too little in common"
+        return untested + missing, []
+    distance = (drift["mean"] - drift["mean_seeds"]).abs()
+    order = drift.assign(distance=distance).sort_values(["p", "distance"], ascending=[True, False])
+    cells = order.to_dict("records")
+    names = [f"{c['reading']} at words of role {c['stratum']} (layer {c['layer']})" for c in cells]
+    farthest = (
+        f"; farthest apart: {names[0]}, {cells[0]['mean']:.3f} against {cells[0]['mean_seeds']:.3f}"
+    )
+    if not drift["items"].equals(drift["items_seeds"]):
+        return untested + "the two profiles were read on other items" + farthest, []
+    if len(seeds) < LEAST_SEEDS:
+        few = (
+            f"expected {LEAST_SEEDS} versions of the champion's setting, each of another seed, "
+            f"found {len(seeds)} (version {', '.join(seeds)})"
+        )
+        return untested + few + farthest, []
+    count = int(drift["drifted"].sum())
+    gates = (
+        f"gates: {count} of {len(drift)} cells beyond the variability of {len(seeds)} seeds "
+        f"(versions {', '.join(seeds)})"
+    )
+    reasons = [
+        f"gates drifted: {name} is {cell['mean']:.3f} on average; other seeds give "
+        f"{cell['mean_seeds']:.3f}, and one more is expected from {cell['low']:.3f} to "
+        f"{cell['high']:.3f} (p = {cell['p_holm']:.2g}, Holm, below {LEVEL:g})"
+        for name, cell in list(zip(names, cells, strict=True))[:MOST_CELLS]
+        if cell["drifted"]
+    ]
+    if count > MOST_CELLS:
+        reasons.append(f"gates drifted in {count - MOST_CELLS} more cells")
+    return gates, reasons
+
+
+def _row_in_words(row: Mapping[Hashable, Any]) -> str:
+    return (
+        f"{row['by']} {row['stratum']}: {row['n']} items, {100 * row['accuracy_a']:.1f}% and "
+        f"{100 * row['accuracy_b']:.1f}% right, only A {row['only_a']}, only B {row['only_b']}, "
+        f"one-sided p {row['p_worse']:.2g}, {row['verdict']}"
+    )
+
+
+def find_version(name: str, version: str) -> ModelVersion:
     """Return a version of a registered model.
 
     Raises:
         InputError: There is no such model or version.
     """
     client = connect(create=False)
-    registered(client, name)
+    registered_model(client, name)
     try:
         return client.get_model_version(name, version)
     except MlflowException as error:
-        there = mlflow.search_model_versions(filter_string=f"name = '{name}'")
-        known = ", ".join(sorted((str(each.version) for each in there), key=int))
+        versions = mlflow.search_model_versions(filter_string=f"name = '{name}'")
+        numbers = ", ".join(sorted((str(other.version) for other in versions), key=int))
         raise InputError(
-            f"{name}: expected a version, one of {known or 'none'}; got {version}"
+            f"{name}: expected a version, one of {numbers or 'none'}; got {version}"
         ) from error
 
 
-def set_champion(name: str, change_to: Change, decision: str = "", drift: str = "") -> None:
-    """Move the alias to another version, after what was decided is written on both and recorded.
+def seeds_of(name: str, champion: str, without: str) -> list[str]:
+    """Return the versions that differ from the champion only in their seed, one a seed.
 
-    The old champion stays until the last step. Where another was made champion meanwhile nothing
-    is written; within the few milliseconds that the writing takes a second writer isn't noticed:
-    then the later one is champion, and the record has both.
-
-    Args:
-        name: The registered model.
-        change_to: The change; its ``replaced`` is whom the version was held against.
-        decision: By what numbers, as JSON; or "" without any.
-        drift: What was found about its gates, in words, for the new champion; or "".
-
-    Raises:
-        InputError: The champion is another by now, or the store can't be written.
-    """
-    version, old = change_to.version, change_to.replaced
-    present = champion_of(name)
-    if present != old:
-        raise InputError(
-            f"{name}: version {present} became champion while version {version} was held against "
-            f"{old or 'none'}; try again"
-        )
-    client = connect(create=False)
-    with storing():
-        what = {"promoted": change_to.how, "promoted_at": change_to.at, "replaced": old or "none"}
-        told = {"why": change_to.why, DRIFT: drift}
-        what |= {key: value for key, value in told.items() if value}
-        _tag(client, name, version, _with(what, change_to.at, decision))
-        stale = ["replaced_by", "replaced_at", *([] if change_to.why else ["why"])]
-        _untag(client, name, version, stale)
-        if old is not None:
-            by = {"replaced_by": version, "replaced_at": change_to.at}
-            _tag(client, name, old, _with(by, change_to.at, decision))
-        change(client, name, change_to)
-
-
-def refuse(name: str, version: str, champion: str, decision: str, drift: str) -> None:
-    """Write on a version and on the champion that it may not replace that, and by what numbers.
+    Two runs are seeds of each other if their configurations (`CONFIG`, compared whole but for
+    `NOT_A_SETTING`) and the digests of their data are equal. A run without a configuration has no
+    other seeds. Of several versions of a seed the newest counts.
 
     Args:
         name: The registered model.
-        version: The challenger.
-        champion: Whom it was held against.
-        decision: By what numbers, as JSON.
-        drift: What was found about its gates, in words.
-
-    Raises:
-        InputError: The store can't be written.
-    """
-    at, client = now(), connect(create=False)
-    with storing():
-        what = {"refused_at": at, "refused_against": champion, DRIFT: drift}
-        _tag(client, name, version, _with(what, at, decision))
-        withstood = {"withstood": version, "withstood_at": at}
-        _tag(client, name, champion, _with(withstood, at, decision))
-
-
-def same_setting(name: str, champion: str, without: str) -> list[str]:
-    """Return the versions that differ from the champion by their seed alone, one a seed.
-
-    Runs are alike that were configured alike but for the seed and `NO_SETTING` (their `CONFIG` is
-    compared whole, so also what no param names: weight decay, patience, shares of batches), that
-    have equal params but for ``seed``, the same settings of a study (tags ``setting/…``), and
-    inputs of the same digests. A run that kept no configuration is like none. Of several versions
-    of a seed the newest counts.
-
-    Args:
-        name: The registered model.
-        champion: The version they are like; it comes first.
+        champion: The version they are compared with; it comes first.
         without: A version that isn't counted.
 
     Raises:
         InputError: There is no such model or version.
     """
     client = connect(create=False)
-    own = require_version(name, champion)
-    like, configured = _setting(client, own), _configured(own)
-    if like is None or configured is None:
+    champion_version = find_version(name, champion)
+    digests, config = _digests(client, champion_version), _config(champion_version)
+    if config is None:
         return [champion]
-    newest = {_seed(own): champion}
+    by_seed = {champion_version.tags.get("seed"): champion}
     versions = mlflow.search_model_versions(filter_string=f"name = '{name}'")
-    for each in sorted(versions, key=lambda one: -int(one.version)):
-        seed = _seed(each)
-        wanted = str(each.version) != without and seed is not None and seed not in newest
-        # the configuration is a file, fetched last and only if all else is equal
-        if wanted and _setting(client, each) == like and _configured(each) == configured:
-            newest[seed] = str(each.version)
-    return [champion, *sorted((each for each in newest.values() if each != champion), key=int)]
+    for version in sorted(versions, key=lambda version: -int(version.version)):
+        number, seed = str(version.version), version.tags.get("seed")
+        if number == without or seed is None or seed in by_seed:
+            continue
+        # The configuration is a file, fetched only if the data are the same
+        if _digests(client, version) == digests and _config(version) == config:
+            by_seed[seed] = number
+    return [champion, *sorted(set(by_seed.values()) - {champion}, key=int)]
 
 
-def _seed(version: ModelVersion) -> str | None:
-    seed = version.tags.get("seed")
-    return None if seed is None else str(seed)
-
-
-def _setting(client: mlflow.MlflowClient, version: ModelVersion) -> object | None:
-    """Return what the store knows of a run's setting but its seed; None if the run is gone."""
+def _digests(client: mlflow.MlflowClient, version: ModelVersion) -> list[str] | None:
+    """Return the digests of the data of a version's run; None if the run is gone."""
     try:
         run = client.get_run(str(version.run_id))
     except MlflowException:
         return None
-    params = {key: value for key, value in run.data.params.items() if key != "seed"}
-    settings = {key: value for key, value in run.data.tags.items() if key.startswith("setting/")}
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return params, settings, sorted(str(each.dataset.digest) for each in inputs)
+    return sorted(str(entry.dataset.digest) for entry in inputs)
 
 
-def _configured(version: ModelVersion) -> dict[str, Any] | None:
-    """Return how a version's run was configured, less `NO_SETTING`; None if that isn't known."""
+def _config(version: ModelVersion) -> dict[str, Any] | None:
+    """Return the configuration of a version's run without `NOT_A_SETTING`; None if unknown."""
     try:
         path = mlflow.artifacts.download_artifacts(run_id=str(version.run_id), artifact_path=CONFIG)
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -171,30 +245,9 @@ def _configured(version: ModelVersion) -> dict[str, Any] | None:
         return None
     if not isinstance(config, dict):
         return None
-    for section, names in NO_SETTING.items():
-        within = config.get(section) if section else config
-        if isinstance(within, dict):
+    for section, names in NOT_A_SETTING.items():
+        values = config.get(section) if section else config
+        if isinstance(values, dict):
             for name in names:
-                within.pop(name, None)
+                values.pop(name, None)
     return config
-
-
-def _with(tags: Mapping[str, str], at: str, decision: str) -> dict[str, str]:
-    return {**tags, **({DECISION + at: decision} if decision else {})}
-
-
-def _tag(client: mlflow.MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
-        try:
-            client.set_model_version_tag(name, version, key, value)
-        except MlflowException:
-            # MLflow looks whether a tag is there and then inserts it: where another writer was
-            # faster by a moment, the second time it is there (seen in 1 of 7 races on sqlite).
-            client.set_model_version_tag(name, version, key, value)
-
-
-def _untag(client: mlflow.MlflowClient, name: str, version: str, keys: list[str]) -> None:
-    there = client.get_model_version(name, version).tags
-    for key in keys:
-        if key in there:
-            client.delete_model_version_tag(name, version, key)

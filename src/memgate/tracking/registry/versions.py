@@ -21,7 +21,7 @@ from memgate.data.items.tasks import Task, TaskName
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.registry import hub
-from memgate.tracking.registry.champion import CHAMPION, known_models, set_first_champion
+from memgate.tracking.registry.champion import CHAMPION, registered_names, set_first_champion
 from memgate.tracking.registry.uris import is_uri
 from memgate.tracking.store import connect
 
@@ -191,7 +191,7 @@ def model_folder(uri: str) -> Path:
         folder = _fetch(uri)
     elif not folder.is_dir():
         raise InputError(
-            f"{uri}: expected a model URI or a folder, found neither; {known_models()}"
+            f"{uri}: expected a model URI or a folder, found neither; {registered_names()}"
         )
     if not (folder / "MLmodel").is_file():
         return folder
@@ -261,4 +261,4 @@ def _fetch(uri: str) -> Path:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except Exception as error:  # MLflow's, and those of whichever file system it asks
         reason = " ".join(str(error).split())
-        raise InputError(f"{uri}: expected a model, got: {reason}; {known_models()}") from error
+        raise InputError(f"{uri}: expected a model, got: {reason}; {registered_names()}") from error

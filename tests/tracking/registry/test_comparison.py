@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from memgate.metrics.paired import difference_interval, mcnemar
-from memgate.tracking.registry.challenge import COLUMNS, LEVEL, judged, paired_table
+from memgate.tracking.registry.comparison import LEVEL, PAIRED_COLUMNS, judge, paired_table
 
 
 def frame(
@@ -30,7 +30,7 @@ def test_a_table_worked_by_hand() -> None:
         [1, 1, 1, 0, 0, 1], [1, 0, 1, 1, 0, 0], [0, 0, None, 5, 4, 0], [0, 12, None, 3, 5, 1]
     )
     table = paired_table(rows)
-    assert list(table) == list(COLUMNS)
+    assert list(table) == list(PAIRED_COLUMNS)
     found = {
         (row["by"], row["stratum"]): (row["n"], row["only_a"], row["only_b"])
         for row in table.to_dict("records")
@@ -61,8 +61,10 @@ def test_two_equal_models_differ_nowhere() -> None:
     assert set(table["by"]) == {"overall", "label", "attractors"}
     assert (table[["only_a", "only_b", "difference"]] == 0).all(axis=None)
     assert (table["p_holm"] == 1).all()
-    assert judged(table, 0.05)["verdict"].tolist() == ["not worse", "not worse"]
-    assert judged(table, 0.01)["verdict"].tolist() == ["open", "open"], "100 items tell no more"
+    assert judge(table, 0.05)["verdict"].tolist() == ["not worse", "not worse"]
+    assert judge(table, 0.01)["verdict"].tolist() == ["inconclusive", "inconclusive"], (
+        "100 items tell no more"
+    )
 
 
 def test_attractors_are_also_counted_as_so_many_or_more() -> None:
@@ -89,7 +91,7 @@ def table_of(strata: dict[str, tuple[int, int, int]]) -> pd.DataFrame:
         (by, name, n, a, b, 1 - b / n, 1 - a / n, (b - a) / n, *difference_interval(a, b, n), 1, 1)
         for by, name, (n, a, b) in rows
     ]
-    return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(found, columns=list(PAIRED_COLUMNS)).astype(PAIRED_COLUMNS)
 
 
 def summed(strata: dict[str, tuple[int, int, int]]) -> tuple[int, ...]:
@@ -97,16 +99,20 @@ def summed(strata: dict[str, tuple[int, int, int]]) -> tuple[int, ...]:
 
 
 def verdicts(margin: float = 0.01, **strata: tuple[int, int, int]) -> dict[str, str]:
-    table = judged(table_of({key.removeprefix("n"): n for key, n in strata.items()}), margin)
+    table = judge(table_of({key.removeprefix("n"): n for key, n in strata.items()}), margin)
     return dict(zip(table["stratum"], table["verdict"], strict=True))
 
 
 def test_a_loss_needs_evidence_and_size() -> None:
     small = verdicts(n0=(5000, 50, 50), n4=(3, 3, 0))
-    assert small == {"all": "not worse", "0": "not worse", "4": "open"}, "3 items tell nothing"
+    assert small == {"all": "not worse", "0": "not worse", "4": "inconclusive"}, (
+        "3 items tell nothing"
+    )
     large = verdicts(n0=(5000, 50, 50), n4=(300, 15, 0))
     assert large["4"] == "worse"
-    assert verdicts(0.06, n0=(5000, 50, 50), n4=(300, 15, 0))["4"] == "open", "5 points lost of 6"
+    assert verdicts(0.06, n0=(5000, 50, 50), n4=(300, 15, 0))["4"] == "inconclusive", (
+        "5 points lost of 6"
+    )
     within = verdicts(n0=(20_000, 150, 20), n4=(300, 5, 5))
     assert (within["all"], within["0"]) == ("worse", "not worse"), "surely worse, by 0.65 points"
     better = verdicts(n0=(5000, 10, 200), n4=(100, 0, 30))
@@ -116,7 +122,7 @@ def test_a_loss_needs_evidence_and_size() -> None:
 def test_strata_are_corrected_for_being_many() -> None:
     # one-sided p of 5:0 is 1/32: below 0.05 alone, not among two
     assert verdicts(n4=(100, 5, 0))["4"] == "worse"
-    assert verdicts(n3=(5000, 50, 50), n4=(100, 5, 0))["4"] == "open"
+    assert verdicts(n3=(5000, 50, 50), n4=(100, 5, 0))["4"] == "inconclusive"
 
 
 LOSING = {
@@ -130,7 +136,7 @@ LOSING = {
 
 
 def test_losses_that_are_small_one_by_one_are_put_together() -> None:
-    table = judged(table_of(LOSING)).set_index("stratum")
+    table = judge(table_of(LOSING)).set_index("stratum")
     assert table.index[table["verdict"] == "worse"].tolist() == ["2+", "3+"]
     # 0, 1, 1+, 2+ and 3+ can reject, with 35, 12, 26, 14 and 8 discordant of K = 6: 2^-6 > 0.05/6
     assert table.index[table["p_worse"].isna()].tolist() == ["2", "3", "4+"]
@@ -142,7 +148,7 @@ def test_losses_that_are_small_one_by_one_are_put_together() -> None:
 def test_strata_that_cannot_reject_do_not_count() -> None:
     # 7:0 is 1/128: below 0.05 / 2, whatever lies beside it
     small = {"2": (40, 2, 1), "3": (40, 1, 2), "4+": (9, 2, 2)}
-    crowded = judged(table_of({"1": (300, 7, 0), **small})).set_index("stratum")
+    crowded = judge(table_of({"1": (300, 7, 0), **small})).set_index("stratum")
     # 1+ and 2+ have 17 and 10 discordant items, 3+ has 7 as 1 has: K is 4
     assert crowded.loc["1", "p_worse"] == pytest.approx(4 / 128)
     assert crowded.loc["1", "verdict"] == "worse"
@@ -166,7 +172,7 @@ def refusals(
                 n, [(discordant + loss) / 2, (discordant - loss) / 2, 1 - discordant]
             )
             drawn[name] = (n, int(counts[0]), int(counts[1]))
-        table = judged(table_of(drawn))
+        table = judge(table_of(drawn))
         refused += int((table["verdict"] == "worse").any())
         naive += int((table["difference"][table["by"] == "attractors"] < -0.01).any())
     return refused / runs, naive / runs
