@@ -166,7 +166,7 @@ def test_unknown_words_are_shown_as_such(capsys: pytest.CaptureFixture[str]) -> 
     assert "cat, (<unk>)" in out
     assert "The (" not in out
     assert "NNS (" not in out
-    assert "commas stand apart" in out
+    assert "put a space before a comma" in out
 
 
 def test_an_rnn_and_a_lower_layer_show_what_they_have(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,15 +1,16 @@
-"""What `memgate explain` prints: words as columns, and below each what the units do there."""
+"""Explanations in the terminal: a column a word, below it what the units do at this word."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
 from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, ROW_NAMES, Course, Explanation
+from memgate.reporting.console import console
+from memgate.reporting.shades import GATES
 
 NAMES = 20
 """Columns before the first word: seven for the unit, ``state update`` and a space."""
@@ -20,11 +21,8 @@ NARROW, WIDE = 6, 26
 BLOCKS = " ░▒▓█"
 """Shades where there is no colour, from 0 to 1."""
 
-SHADES = {"write": (127, 39, 4), "keep": (8, 48, 107)}
-"""The colours of 1, those of the page; 0 is white."""
-
 Part = list[tuple[int, int]]
-"""The words of one line: their places, and the columns of each."""
+"""The words of one line: the position of each, and its width in columns."""
 
 
 def print_explanations(explanations: Sequence[Explanation]) -> None:
@@ -33,57 +31,62 @@ def print_explanations(explanations: Sequence[Explanation]) -> None:
     A sentence that is wider than the terminal goes on in further lines, cut between words. Where
     there is no colour, blocks stand for the shades.
     """
-    console = Console(highlight=False)
-    coloured = console.color_system is not None and not console.no_color
+    out = console()
+    coloured = out.color_system is not None and not out.no_color
     sentence = ""
-    for each in explanations:
-        if each.sentence != sentence:
-            sentence = each.sentence
-            console.print(Text(f"\n{_plain(sentence)}", "bold"))
-        layers, size = each.size
-        about = f"{each.cell.upper()}, {layers} × {size} units; shown: {each.chosen}"
-        console.print(Text.assemble("\n", (_plain(each.model), "bold underline"), f"  {about}\n"))
-        for part in _parts(each, console.width - NAMES):
-            for line in _lines(each, part, coloured):
-                console.print(line, no_wrap=True, crop=True)
-            console.print()
-        p = float(each.p[-1])
-        console.print(
+    for explanation in explanations:
+        if explanation.sentence != sentence:
+            sentence = explanation.sentence
+            out.print(Text(f"\n{_plain(sentence)}", "bold"))
+        layers, size = explanation.size
+        cell, model = explanation.cell.upper(), _plain(explanation.model)
+        about = f"{cell}, {layers} × {size} units; shown: {explanation.chosen}"
+        out.print(Text.assemble("\n", (model, "bold underline"), f"  {about}\n"))
+        for part in _parts(explanation, out.width - NAMES):
+            for line in _lines(explanation, part, coloured):
+                out.print(line, no_wrap=True, crop=True)
+            out.print()
+        p = float(explanation.p[-1])
+        against, answer = explanation.answers
+        out.print(
             Text.assemble(
-                "after the last word: ", (each.answers[p > 0.5], "bold"), f", {max(p, 1 - p):.1%}"
+                "after the last word: ",
+                (answer if p > 0.5 else against, "bold"),
+                f", {max(p, 1 - p):.1%}",
             )
         )
-    _print_glossary(console, explanations)
+    out.print()
+    for line in _glossary(explanations):
+        out.print(Text(line, "dim"))
 
 
-def _print_glossary(console: Console, explanations: Sequence[Explanation]) -> None:
-    rows = (row for each in explanations for trace in each.units for row in trace.shown)
-    console.print()
-    for name in dict.fromkeys(name for name, _ in rows):
-        console.print(Text(f"{ROW_NAMES.get(name, name)}: {GLOSSARY[name]}", "dim"))
-    if any(not word.known for each in explanations for word in each.words):
-        console.print(
-            Text("(<unk>): no word of the model's; commas stand apart, as in 'cat ,'", "dim")
-        )
-    console.print(Text(CONVENTIONS, "dim"))
+def _glossary(explanations: Sequence[Explanation]) -> Iterator[str]:
+    """Yield what the names of the printed rows mean."""
+    traces = (trace for explanation in explanations for trace in explanation.units)
+    names = dict.fromkeys(name for trace in traces for name, _ in trace.shown)
+    for name in names:
+        yield f"{ROW_NAMES.get(name, name)}: {GLOSSARY[name]}"
+    if any(not word.known for explanation in explanations for word in explanation.words):
+        yield "(<unk>): not in the model's vocabulary; put a space before a comma, as in 'cat ,'"
+    yield CONVENTIONS
 
 
 def _parts(explanation: Explanation, room: int) -> Iterator[Part]:
     """Cut a sentence between words into lines."""
     part: Part = []
-    for place, word in enumerate(explanation.words):
+    for position, word in enumerate(explanation.words):
         longest = max(cell_len(word.label), len(word.role or ""))
         width = min(max(longest + 1, NARROW), WIDE, max(room, NARROW))
         if part and sum(columns for _, columns in part) + width > room:
             yield part
             part = []
-        part.append((place, width))
+        part.append((position, width))
     yield part
 
 
 def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Text]:
     """Yield the lines of a part: words, roles, the rows of each unit, and the probability."""
-    words = [(explanation.words[place], width) for place, width in part]
+    words = [(explanation.words[position], width) for position, width in part]
     line = Text(" " * NAMES)
     for word, width in words:
         line.append(_right(word.label, width), "bold" if word.known else "bold italic")
@@ -100,17 +103,17 @@ def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Tex
             line = Text.assemble((f"{'' if row else str(trace.unit):<7}", "bold"), label)
             yield line.append_text(_cells(name, values, part, coloured))
     line = Text(f"{f'P({explanation.answers[1]})':<{NAMES}}", "bold")
-    for place, width in part:
-        line.append(_right(f"{explanation.p[place]:.2f}", width))
+    for position, width in part:
+        line.append(_right(f"{explanation.p[position]:.2f}", width))
     yield line
 
 
 def _cells(name: str, values: Course, part: Part, coloured: bool) -> Text:
     """Return one row's numbers: gates as shaded cells, the others with their sign."""
     line = Text()
-    for place, width in part:
-        value = float(values[place])
-        if name not in SHADES:
+    for position, width in part:
+        value = float(values[position])
+        if name not in GATES:
             line.append(_right(signed(value), width))
         elif coloured:
             line.append(" ").append(f"{value:.2f}".rjust(width - 1), _shade(name, value))
@@ -132,7 +135,7 @@ def signed(value: float) -> str:
 
 def _shade(name: str, value: float) -> Style:
     """Return the colour between white, 0, and the reading's, 1, with letters that can be read."""
-    red, green, blue = (round(255 + value * (end - 255)) for end in SHADES[name])
+    red, green, blue = (round(255 + value * (end - 255)) for end in GATES[name])
     ink = "white" if value > 0.68 else "black"  # 4.2 to 1 at least
     return Style(color=ink, bgcolor=f"rgb({red},{green},{blue})")
 

@@ -123,7 +123,7 @@ def test_each_order_has_a_line_from_the_whole_network_on() -> None:
     lots = table[table["order"] == "random"].pivot_table(
         index="size", columns="draw", values="accuracy"
     )
-    np.testing.assert_allclose(xy(named(axes, "by lot (mean)"))[1], [whole, *lots.mean(axis=1)])
+    np.testing.assert_allclose(xy(named(axes, "random (mean)"))[1], [whole, *lots.mean(axis=1)])
     band = np.asarray(axes.collections[-1].get_paths()[0].vertices, dtype=np.float64)
     assert band[:, 1].min() == pytest.approx(min(whole, lots.to_numpy().min()))
     assert band[:, 1].max() == pytest.approx(max(whole, lots.to_numpy().max()))
@@ -135,7 +135,7 @@ def test_the_size_of_the_number_units_is_marked_or_none_named() -> None:
     assert [text.get_text().strip() for text in axes.texts] == ["number units: 3"]
     assert xy(axes.lines[-1])[0] == [3, 3]
     axes = panels(number_units_figure(carriers(number=0), sets(), probe()))[1]
-    assert [text.get_text().strip() for text in axes.texts] == ["no set brings answers to chance"]
+    assert [text.get_text().strip() for text in axes.texts] == ["no set brings accuracy to chance"]
 
 
 @pytest.mark.parametrize("place", [2, 3])

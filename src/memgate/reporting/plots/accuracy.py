@@ -61,7 +61,7 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
     styles = network_styles(list(networks["model"].unique()))
     datasets = list(networks["data"].unique())
     best = {data: best_baseline(table[table["data"] == data]) for data in datasets}
-    greys = baseline_styles([one.name for one in best.values() if one])
+    greys = baseline_styles([baseline.name for baseline in best.values() if baseline])
     figure = blank()
     looks = [*styles.values(), *greys.values()]
     lines = legend(figure, [Line2D([], [], **look) for look in looks])
@@ -69,9 +69,9 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(datasets), 2, sharey=True, squeeze=False)
     lowest = 0.5
     for row, (data, baseline) in zip(grid, best.items(), strict=True):
-        own = networks[networks["data"] == data]
-        _row(row[0], row[1], own, styles)
-        lowest = min(lowest, own["low"].min())
+        rows = networks[networks["data"] == data]
+        _row(row[0], row[1], rows, styles)
+        lowest = min(lowest, rows["low"].min())
         if baseline:
             lowest = min(lowest, baseline.rows["accuracy"].min())
             _baseline(row[0], row[1], baseline.rows, greys[baseline.name])
@@ -120,9 +120,9 @@ def _panel(axes: Axes, part: pd.DataFrame, strata: Strata, styles: Styles) -> No
     shifts = np.linspace(-1, 1, len(styles)) * min(0.16, 0.05 * (len(styles) - 1))
     alpha = min(0.15, 0.5 / len(styles))
     for (model, style), shift in zip(styles.items(), shifts, strict=True):
-        own = part[part["model"] == model].set_index("stratum").reindex(list(strata.names))
-        x = np.arange(len(own)) + shift
-        low, high = (own[name].to_numpy(float) for name in ("low", "high"))
+        rows = part[part["model"] == model].set_index("stratum").reindex(list(strata.names))
+        x = np.arange(len(rows)) + shift
+        low, high = (rows[name].to_numpy(float) for name in ("low", "high"))
         axes.fill_between(x, low, high, color=style["color"], alpha=alpha, linewidth=0)
         axes.vlines(x, low, high, color=style["color"], alpha=0.6, linewidth=1.2)
         _line(axes, part[part["model"] == model], strata, style, shift)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -58,13 +59,14 @@ def gate_figure(table: pd.DataFrame) -> Figure:
         figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
         return figure
     need(table, "gate", "layer", "gate", "reading", "below_0.1", "above_0.9")
-    titles = [_title(*pair) for pair in zip(table["gate"], table["reading"], strict=True)]
+    pairs = zip(table["gate"], table["reading"], strict=True)
+    titles = np.array([_title(gate, reading) for gate, reading in pairs])
     panels = [title for title in GATES.values() if title in titles]
     panels += sorted(set(titles).difference(panels))
     layers = sorted(table["layer"].unique())
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     for axes, title in zip(grid[0], panels, strict=True):
-        _panel(axes, table[[each == title for each in titles]], layers)
+        _panel(axes, table[titles == title], layers)
         axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
     grid[0, 0].set_ylabel("words with the gate above 0.9", fontsize=MEDIUM, color=INK)
     lines = legend(figure, grid[0, 0].collections) if len(layers) > 1 else 0
@@ -88,13 +90,13 @@ def _panel(axes: Axes, part: pd.DataFrame, layers: Sequence[int]) -> None:
         axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_xlabel("words with the gate below 0.1", fontsize=MEDIUM, color=INK)
     axes.add_line(Line2D([0, 1], [1, 0], **DOTTED))
-    for place, layer in enumerate(layers):
-        own = part[part["layer"] == layer]
+    for index, layer in enumerate(layers):
+        rows = part[part["layer"] == layer]
         axes.scatter(
-            own["below_0.1"],
-            own["above_0.9"],
+            rows["below_0.1"],
+            rows["above_0.9"],
             label=f"layer {layer}",
-            color=LAYERS[place % len(LAYERS)],
+            color=LAYERS[index % len(LAYERS)],
             s=34,
             alpha=0.6,  # units often lie on one another in the corners
             linewidth=0,

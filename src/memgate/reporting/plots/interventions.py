@@ -1,4 +1,4 @@
-"""Dose and response: accuracy as a gate is clamped."""
+"""The figure of interventions: accuracy as a gate is clamped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
 
     Args:
         table: Columns edit, quantity, to, units, draw, by, stratum, n, accuracy, low and high, as
-            `interventions.csv` has them; it may have changes that are not drawn.
+            `interventions.csv` has them; it may have changes that the figure leaves out.
 
     Returns:
         Three panels: all items, by words between subject and verb, by attractors; one line a
@@ -69,8 +69,8 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
         return figure
     grid = figure.subplots(1, len(PANELS), sharey=True)
     for axes, (by, strata, title) in zip(grid, PANELS, strict=True):
-        own, intact = (part[part["by"] == by] for part in (clamp_values, unedited))
-        _panel(axes, own, intact, [name for name in strata if name in set(own["stratum"])])
+        clamped, intact = (part[part["by"] == by] for part in (clamp_values, unedited))
+        _panel(axes, clamped, intact, [name for name in strata if name in set(clamped["stratum"])])
         axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
     grid[0].set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
     both = pd.concat([clamp_values, unedited])
@@ -89,17 +89,17 @@ def _panel(
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("write clamped to", fontsize=MEDIUM, color=INK)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    for place, stratum in enumerate(strata):
-        own = clamp_values[clamp_values["stratum"] == stratum].sort_values("to")
-        color = to_hex(colormaps["viridis_r"](1 - 0.78 * (1 - (place + 1) / len(strata))))
-        chosen, drawn = own[own["units"] != "random"], own[own["units"] == "random"]
-        marker = MARKERS[place % len(MARKERS)]
+    for index, stratum in enumerate(strata):
+        rows = clamp_values[clamp_values["stratum"] == stratum].sort_values("to")
+        color = to_hex(colormaps["viridis_r"](1 - 0.78 * (1 - (index + 1) / len(strata))))
+        chosen, random = rows[rows["units"] != "random"], rows[rows["units"] == "random"]
+        marker = MARKERS[index % len(MARKERS)]
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5, "linewidth": 2}
-        name = f"{stratum}\nn {own['n'].max():,}"
+        name = f"{stratum}\nn {rows['n'].max():,}"
         axes.plot(chosen["to"], chosen["accuracy"], label=name, **look)
         for accuracy in unedited.loc[unedited["stratum"] == stratum, "accuracy"]:
             axes.axhline(accuracy, color=color, linewidth=1.2, linestyle=(0, (5, 3)))
-        sets = drawn.groupby("to")["accuracy"]
+        sets = random.groupby("to")["accuracy"]
         grey: dict[str, Any] = {
             "color": GREY,
             "alpha": 0.7,

@@ -1,4 +1,4 @@
-"""Which units carry the number: a probe, the loss of units and the weights, side by side."""
+"""The figure of the number units: a probe, ablations and the weights, side by side."""
 
 from __future__ import annotations
 
@@ -38,46 +38,46 @@ NUMBER, OTHERS = "#D55E00", "#8c8c8c"
 """Colours of number units and of the others."""
 
 ORDERS = {
-    "greedy": ("those whose loss costs most", "#D55E00", "o", "-"),
+    "greedy": ("by the cost of ablation", "#D55E00", "o", "-"),
     "probe": ("by probe weight", "#0072B2", "s", (0, (5, 2))),
     "readout": ("by readout weight", "#009E73", "^", (0, (1, 1.5))),
 }
-"""How the sets of an order are called, and how they look."""
+"""How the sets of an order are called, and their look."""
 
 NOTE = (
-    "bars and bands: 95% intervals over items; grey band: all sets drawn by lot\n"
-    "control: the same probe, for labels drawn by lot for the subjects' words"
+    "bars and bands: 95% intervals over items; grey band: all random sets\n"
+    "control: the same probe, for labels assigned to the subjects' words at random"
 )
 
 NAMED, MANY = 8, 24
-"""Units whose names are written, at most, and of how many they are chosen for want of room."""
+"""The most units whose names are written, and the units from which these are chosen."""
 
 
 def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataFrame) -> Figure:
     """Draw the three readings of which units carry the number side by side.
 
-    Above at the left how well a probe tells the number from the state after each word, and beside
-    it how many answers are right as more and more units are lost together; below what the loss of
-    each unit alone costs, against its weight in the probe and in the readout.
+    At the top left: the accuracy of a probe that reads the number off the state after each word. At
+    the top right: the accuracy as more and more units are ablated together. At the bottom: the cost
+    of ablating each unit alone, against its weight in the probe and in the readout.
 
     Args:
         units: A row a unit, as `memgate.gates.units.number_units.NumberUnits.unit_table`.
-        sets: A row a lost set, as its `sets`.
+        sets: A row an ablated set, as its `sets`.
         probe: A row a layer and word, as its `probe`.
 
     Raises:
         InputError: A table lacks a column or has no row.
     """
-    given = {"units": (units, UNIT_TABLE), "sets": (sets, SETS), "probe": (probe, PROBE)}
-    for name, (table, columns) in given.items():
+    tables = {"units": (units, UNIT_TABLE), "sets": (sets, SETS), "probe": (probe, PROBE)}
+    for name, (table, columns) in tables.items():
         need(table, name, *columns)
         if table.empty:
             raise InputError(f"{name} table: expected at least one row, got none")
     figure = blank()
     figure.set_figheight(0.95 * WIDTH)
-    (words, lost), (by_probe, by_readout) = figure.subplots(2, 2)
+    (words, ablated), (by_probe, by_readout) = figure.subplots(2, 2)
     _probe(words, probe)
-    _sets(lost, sets, int(units["number"].sum()))
+    _sets(ablated, sets, int(units["number"].sum()))
     below = units[units["readout"].notna()]  # the readout sees the last layer alone
     several = len(below) < len(units)
     looks = _looks(units, several)
@@ -112,28 +112,30 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     """Draw accuracies by word after the subject, a line a layer, and the last word apart."""
     dress(axes, grid="y")
     several = len(probe["layer"].unique()) > 1
-    places = [*map(str, range(FARTHEST + 1)), "", LAST]  # the gap parts the lines
-    x = np.arange(len(places))
+    positions = [*map(str, range(FARTHEST + 1)), "", LAST]  # the gap parts the lines
+    x = np.arange(len(positions))
     for layer, rows in probe.groupby("layer"):
-        own = rows.set_index("position").reindex(places)
+        by_position = rows.set_index("position").reindex(positions)
         color, marker = LAYERS[int(str(layer)) % len(LAYERS)]
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5}
         end = f", layer {layer}" if several else ""
-        axes.vlines(x, own["low"], own["high"], color=color, linewidth=1.4)
-        axes.plot(x, own["accuracy"], label=f"number{end}", linewidth=1.8, **look)
+        axes.vlines(x, by_position["low"], by_position["high"], color=color, linewidth=1.4)
+        axes.plot(x, by_position["accuracy"], label=f"number{end}", linewidth=1.8, **look)
         look |= {"markerfacecolor": "white", "linestyle": (0, (4, 2)), "linewidth": 1.2}
-        axes.plot(x, own["control"], label=f"control{end}", **look)
-    axes.plot(x, own["majority"], label="majority", **DOTTED)
+        axes.plot(x, by_position["control"], label=f"control{end}", **look)
+    axes.plot(x, by_position["majority"], label="majority", **DOTTED)
     bottom = min(0.4, float(probe[["low", "control"]].min().min()) - 0.03)
-    axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(bottom, 1.02))
-    axes.set_xticks(x[::2], ["subject", *places[2::2]])
+    axes.set(xlim=(-0.5, len(positions) - 0.5), ylim=(bottom, 1.02))
+    axes.set_xticks(x[::2], ["subject", *positions[2::2]])
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    _finish(axes, "Read off the state by a probe", "words after the subject", "probe right")
+    _finish(
+        axes, "Read off the state by a probe", "words after the subject", "accuracy of the probe"
+    )
     _legend(axes, axes.lines)
 
 
 def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
-    """Draw the share right by the size of the lost set, a line an order."""
+    """Draw the accuracy by the size of the ablated set, a line an order."""
     dress(axes, grid="y")
     intact = sets[sets["size"] == 0]
     for order, (name, color, marker, dashes) in ORDERS.items():
@@ -154,28 +156,28 @@ def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
                 axes.fill_between(
                     rows["size"], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0
                 )
-    lots = pd.concat([intact, sets[sets["order"] == "random"]]).groupby("size")["accuracy"]
-    mean, low, high = lots.mean(), lots.min(), lots.max()
+    random = pd.concat([intact, sets[sets["order"] == "random"]]).groupby("size")["accuracy"]
+    mean, low, high = random.mean(), random.min(), random.max()
     axes.fill_between(mean.index, low, high, color=GREY, alpha=0.2, linewidth=0)
-    axes.plot(mean.index, mean, color=GREY, linewidth=1.4, label="by lot (mean)")
+    axes.plot(mean.index, mean, color=GREY, linewidth=1.4, label="random (mean)")
     axes.axhline(CHANCE, **DOTTED, label="chance")
     largest = max(1, int(sets["size"].max()))
-    said, at, side = "no set brings answers to chance", 0.0, "left"
+    label, at, side = "no set brings accuracy to chance", 0.0, "left"
     if named:
         axes.axvline(named, color=NUMBER, linewidth=1, linestyle=(0, (2, 2)))
-        said, at = f"number units: {named}", float(named)
+        label, at = f"number units: {named}", float(named)
         side = "left" if named < largest / 2 else "right"
     bottom = min(0.42, float(sets["low"].min()) - 0.06)
-    axes.text(at, bottom + 0.01, f" {said} ", ha=side, fontsize=SMALL, color=NUMBER)
+    axes.text(at, bottom + 0.01, f" {label} ", ha=side, fontsize=SMALL, color=NUMBER)
     axes.set(xlim=(0, largest * 1.02), ylim=(bottom, 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    _finish(axes, "Units lost together", "units lost", "answers right (balanced)")
+    _finish(axes, "Units ablated together", "units ablated", "balanced accuracy")
     _legend(axes, axes.lines[: len(axes.lines) - bool(named)])
 
 
 def _looks(units: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict[str, Any]]:
-    """Say how the units of each kind and layer look; number units last, and so on top."""
+    """Return the look of the units of each kind and layer; number units last, and so on top."""
     size = float(np.clip(60 / np.sqrt(len(units)), 2.5, 7))  # points; 2.5 from 576 units on
     looks = {}
     for number, layer in sorted({*zip(units["number"], units["layer"], strict=True)}):
@@ -197,26 +199,28 @@ def _units(
     looks: dict[tuple[bool, int], dict[str, Any]],
     several: bool,
 ) -> None:
-    """Draw what the loss of each unit costs, in points, against its weight of either sign."""
+    """Draw what ablating each unit costs, in points, against its weight of either sign."""
     dress(axes, grid="both")
     drops = ["drop_without", "drop_with"]
     units = units.assign(x=units[weight].abs(), **{name: 100 * units[name] for name in drops})
     faint = 0.6 if len(units) <= 50 else 0.2  # that the bars of many units don't hide their dots
     for (number, layer), look in looks.items():
-        own = units[(units["number"] == number) & (units["layer"] == layer)]
+        part = units[(units["number"] == number) & (units["layer"] == layer)]
         color = look["color"]
-        axes.vlines(own["x"], own[drops[0]], own[drops[1]], color=color, linewidth=0.8, alpha=faint)
+        axes.vlines(
+            part["x"], part[drops[0]], part[drops[1]], color=color, linewidth=0.8, alpha=faint
+        )
         hollow = {**look, "markerfacecolor": "white", "label": "_"}
-        for name, shown in zip(drops, (hollow, look), strict=True):
-            axes.plot(own["x"], own[name], zorder=3 if number else 2, **shown)
+        for name, marker in zip(drops, (hollow, look), strict=True):
+            axes.plot(part["x"], part[name], zorder=3 if number else 2, **marker)
     _names(axes, units, several)
     axes.axhline(0, **DOTTED)
     axes.set_xlim(left=0)
     _finish(
         axes,
-        f"Lost alone, by {weight} weight",
+        f"Ablated alone, by {weight} weight",
         "|weight|: log-odds of plural a standard deviation",
-        "fewer answers right (points)",
+        "loss of accuracy (points)",
     )
 
 
@@ -224,15 +228,15 @@ def _names(axes: Axes, units: pd.DataFrame, several: bool) -> None:
     """Name the number units, or where there are none the outermost, as far as there is room."""
     y = units["drop_with"].fillna(units["drop_without"])
     units = units.assign(y=y)[y.notna()]
-    spread = units[["x", "y"]].abs().max().replace(0, 1)
-    outer = ((units[["x", "y"]] / spread) ** 2).sum(axis=1)
+    scale = units[["x", "y"]].abs().max().replace(0, 1)
+    outer = ((units[["x", "y"]] / scale) ** 2).sum(axis=1)
     order = units.assign(outer=outer).sort_values(["number", "outer"], ascending=False)
     wide = np.array([0.13, 0.06]) * [units["x"].max() or 1, np.ptp(units["y"]) or 1]
     taken: list[tuple[float, float]] = []
     for x, height, layer, unit in order[["x", "y", "layer", "unit"]].to_numpy()[:MANY]:
         if len(taken) < NAMED and all((np.abs((x - a, height - b)) > wide).any() for a, b in taken):
             taken.append((x, height))
-            right = x > 0.9 * spread["x"]
+            right = x > 0.9 * scale["x"]
             axes.annotate(
                 f"{layer:.0f}:{unit:.0f}" if several else f"{unit:.0f}",
                 (x, height),

@@ -1,4 +1,4 @@
-"""What gates do at each role and at each place: the profile of a model in one figure."""
+"""The figure of a profile: what gates do at each role and at each position."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ PAIRS = (("write", "keep"), ("state_update", "contribution_change"), ("probe",))
 """What stands side by side."""
 
 FIRST, LAST, VERB = -3, 20, 27
-"""Places from the subject that are drawn, and where the verb stands on their axis."""
+"""Positions from the subject that are drawn, and where the verb stands on their axis."""
 
-Places = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float64]
 Looks = dict[tuple[str, str], dict[str, Any]]
 
 
 def profile_figure(profile: pd.DataFrame) -> Figure:
-    """Draw what the gates of the last layer do by role, and below it by place from the subject.
+    """Draw what the gates of the last layer do by role, and below it by position from the subject.
 
     Args:
         profile: A table of `memgate.gates.profile.profile_table`.
 
     Returns:
-        Write at the left and keep at the right, by role and below it by place; then in the same
+        Write at the left and keep at the right, by role and below it by position; then in the same
         order state update and change of the contribution, and last probe if the table has it. An
         RNN has no gates. Singular and plural apart, right and wrong answers together; filled
         markers are the number units, if there are any, open ones all units. Bars and bands are 95%
@@ -93,8 +93,8 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
     grid = figure.subplots(2 * len(pairs), 2, squeeze=False)
     for row, pair in enumerate(pairs):
         for column, reading in enumerate(pair):
-            own = means[means["reading"] == reading]
-            _reading(grid[2 * row, column], grid[2 * row + 1, column], reading, own, looks)
+            rows = means[means["reading"] == reading]
+            _reading(grid[2 * row, column], grid[2 * row + 1, column], reading, rows, looks)
         for axes in grid[2 * row : 2 * row + 2, len(pair) :].flat:
             axes.remove()
     note = "bars and bands: 95% intervals of the mean; a prefix counts once, however many its words"
@@ -103,9 +103,9 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
 
 
 def _reading(upper: Axes, lower: Axes, reading: str, means: pd.DataFrame, looks: Looks) -> None:
-    """Draw a reading by role, and below it by place."""
+    """Draw a reading by role, and below it by position."""
     _by_role(upper, means[means["by"] == "role"], looks)
-    _by_place(lower, means[means["by"] != "role"], looks)
+    _by_position(lower, means[means["by"] != "role"], looks)
     upper.set_title(TITLES[reading], fontsize=LARGE, color=INK, loc="left", weight="bold")
     for axes in (upper, lower):
         axes.set_ylabel(AXES[reading], fontsize=MEDIUM, color=INK)
@@ -116,7 +116,7 @@ def _reading(upper: Axes, lower: Axes, reading: str, means: pd.DataFrame, looks:
 
 
 def _looks(means: pd.DataFrame) -> Looks:
-    """Say how each set of units and number looks, number units first."""
+    """Return the look of each set of units and number, number units first."""
     return {
         (units, number): {
             "label": f"{units if filled else 'all units'}, {name}",
@@ -150,15 +150,15 @@ def _by_role(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
     axes.set_xticks(range(len(roles)), names)
 
 
-def _by_place(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
-    """Draw places from the subject on, and right of the line those up to the verb."""
+def _by_position(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
+    """Draw positions from the subject on, and right of the line those up to the verb."""
     dress(axes, grid="y")
     from_subject, to_verb = np.arange(FIRST, LAST + 1), np.arange(-5, 0)
     for (units, number), look in looks.items():
-        for by, places, shift in (("from_subject", from_subject, 0), ("to_verb", to_verb, VERB)):
+        for by, positions, shift in (("from_subject", from_subject, 0), ("to_verb", to_verb, VERB)):
             rows = part[part["by"] == by]
-            mean, half = _points(rows, units, number, [str(place) for place in places])
-            x = places.astype(float) + shift
+            mean, half = _points(rows, units, number, [str(position) for position in positions])
+            x = positions.astype(float) + shift
             axes.fill_between(
                 x, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0
             )
@@ -167,8 +167,8 @@ def _by_place(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
     axes.autoscale_view()
     axes.axvline(LAST + 1, **DOTTED)
     axes.set_xlim(FIRST - 0.7, VERB - 0.3)
-    shown = {0: "subject", 5: "5", 10: "10", 15: "15", 20: "20", VERB - 5: "-5", VERB - 1: "-1"}
-    axes.set_xticks(list(shown), [name.replace("-", "−") for name in shown.values()])
+    ticks = {0: "subject", 5: "5", 10: "10", 15: "15", 20: "20", VERB - 5: "-5", VERB - 1: "-1"}
+    axes.set_xticks(list(ticks), [name.replace("-", "−") for name in ticks.values()])
     axes.set_xlabel(
         "words after the subject  |  before the verb", fontsize=MEDIUM, color=INK, loc="right"
     )
@@ -176,9 +176,9 @@ def _by_place(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
 
 def _points(
     part: pd.DataFrame, units: str, number: str, strata: list[str]
-) -> tuple[Places, Places]:
+) -> tuple[Points, Points]:
     """Return mean and half of its 95% interval in each stratum, NaN where there is no word."""
-    own = part[(part["units"] == units) & (part["number"] == number)].set_index("stratum")
-    rows = own.assign(half=1.96 * np.sqrt(variance_of_mean(own))).reindex(strata)
+    part = part[(part["units"] == units) & (part["number"] == number)].set_index("stratum")
+    rows = part.assign(half=1.96 * np.sqrt(variance_of_mean(part))).reindex(strata)
     half = rows["half"].replace(np.inf, np.nan)
     return rows["mean"].to_numpy(float), half.to_numpy(float)

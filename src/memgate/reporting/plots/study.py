@@ -1,4 +1,4 @@
-"""Figures of a study: accuracy by two things at once, differences, learning, and the paper's."""
+"""Figures of a study: accuracy by two breakdowns, differences, learning curves, and the paper's."""
 
 from __future__ import annotations
 
@@ -43,6 +43,12 @@ METRICS = {
     "val/accuracy": "validation accuracy",
 }
 
+DIFFERENCES = (
+    ("intervening", INTERVENING, "by intervening words"),
+    ("attractors", ATTRACTORS, "by attractors"),
+)
+"""The panels of differences: breakdown, strata and title."""
+
 BOTH = "intervening_x_attractors"
 COLUMNS = ("model", "system", "by", "stratum", "n", "correct", "items", "accuracy", "low", "high")
 
@@ -65,11 +71,11 @@ def cross_figure(table: pd.DataFrame) -> Figure:
     rows = table[table["by"] == BOTH]
     if not (rows["system"] == NETWORK).any():
         raise InputError(f"accuracy table: expected rows of networks by {BOTH}, got none")
-    rows = _placed(rows)
+    rows = _split_strata(rows)
     looks = network_styles(list(table.loc[table["system"] == NETWORK, "model"].unique()))
     datasets = list(rows["data"].unique())
     best = {data: best_baseline(table[table["data"] == data]) for data in datasets}
-    greys = baseline_styles([one.name for one in best.values() if one])
+    greys = baseline_styles([baseline.name for baseline in best.values() if baseline])
     shown = [name for name in ATTRACTORS.names if (rows["attractors"] == name).any()]
     figure, grid = _grid(datasets, [*looks.values(), *greys.values()], len(shown))
     for row, (data, baseline) in zip(grid, best.items(), strict=True):
@@ -78,10 +84,10 @@ def cross_figure(table: pd.DataFrame) -> Figure:
             _cross(axes, part[part["system"] == NETWORK], looks)
             if baseline:
                 model = baseline.rows["model"].iloc[0]
-                one = part[(part["system"] == baseline.system) & (part["model"] == model)]
-                axes.add_line(_line(one, "accuracy", greys[baseline.name]))
-            many = "s" * (attractors != "1")
-            axes.set_title(f"{attractors} attractor{many}", fontsize=MEDIUM, color=INK)
+                points = part[(part["system"] == baseline.system) & (part["model"] == model)]
+                axes.add_line(_line(points, "accuracy", greys[baseline.name]))
+            noun = "attractor" if attractors == "1" else "attractors"
+            axes.set_title(f"{attractors} {noun}", fontsize=MEDIUM, color=INK)
         _name(row, data, "accuracy")
     certain = rows[(rows["system"] == NETWORK) & (rows["items"] >= LEAST)]
     lines = [line.get_ydata() for axes in figure.axes for line in axes.lines]
@@ -92,10 +98,10 @@ def cross_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _placed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Take the strata of both apart, and sort by intervening words."""
-    places = rows["stratum"].str.split(" × ", expand=True)
-    rows = rows.assign(intervening=places[0], attractors=places[1])
+def _split_strata(rows: pd.DataFrame) -> pd.DataFrame:
+    """Split the strata of both breakdowns, and sort by intervening words."""
+    names = rows["stratum"].str.split(" × ", expand=True)
+    rows = rows.assign(intervening=names[0], attractors=names[1])
     return rows.sort_values(
         "intervening", key=lambda names: names.map(INTERVENING.names.index), kind="stable"
     )
@@ -108,15 +114,15 @@ def _cross(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
     axes.set_xticks(range(len(INTERVENING.names)), INTERVENING.names)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     for (model, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
-        own = part[part["model"] == model]
-        line = _line(own, "accuracy", look, shift)
-        axes.vlines(line.get_xdata(), own["low"], own["high"], color=look["color"], alpha=0.6)
+        rows = part[part["model"] == model]
+        line = _line(rows, "accuracy", look, shift)
+        axes.vlines(line.get_xdata(), rows["low"], rows["high"], color=look["color"], alpha=0.6)
         axes.add_line(line)
 
 
-def _line(own: pd.DataFrame, value: str, look: dict[str, Any], shift: float = 0) -> Line2D:
-    x = [INTERVENING.names.index(name) + shift for name in own["intervening"]]
-    return Line2D(x, own[value].to_numpy(float), **look)
+def _line(rows: pd.DataFrame, value: str, look: dict[str, Any], shift: float = 0) -> Line2D:
+    x = [INTERVENING.names.index(name) + shift for name in rows["intervening"]]
+    return Line2D(x, rows[value].to_numpy(float), **look)
 
 
 def difference_figure(table: pd.DataFrame) -> Figure:
@@ -136,21 +142,20 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     looks = {
         pair: {
             "label": plain(pair, 60),
-            "color": PAIRS[place % len(PAIRS)],
-            "marker": "os^Dv<>"[place // len(PAIRS) % 7],
+            "color": PAIRS[index % len(PAIRS)],
+            "marker": "os^Dv<>"[index // len(PAIRS) % 7],
             "markersize": 5,
             "linewidth": 1.6,
         }
-        for place, pair in enumerate(pairs)
+        for index, pair in enumerate(pairs)
     }
     datasets = list(table["data"].unique())
     figure, grid = _grid(datasets, list(looks.values()), 2)
     for row, data in zip(grid, datasets, strict=True):
-        for axes, strata in zip(row, (INTERVENING, ATTRACTORS), strict=True):
-            by = "intervening" if strata is INTERVENING else "attractors"
+        for axes, (by, strata, title) in zip(row, DIFFERENCES, strict=True):
             part = table[(table["data"] == data) & (table["by"] == by)]
             _differences(axes, part, strata.names, looks)
-            axes.set_title(f"by {by}{' words' * (by == 'intervening')}", fontsize=MEDIUM, color=INK)
+            axes.set_title(title, fontsize=MEDIUM, color=INK)
         _name(row, data, "difference (points)")
     note = "accuracy, with 95% intervals over seeds and items; above 0 the first is better"
     figure.supxlabel(note, fontsize=SMALL, color=GREY)
@@ -164,10 +169,10 @@ def _differences(axes: Axes, part: pd.DataFrame, names: Sequence[str], looks: Lo
     axes.set_xticks(range(len(names)), names)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
     for (pair, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
-        own = part[part["pair"] == pair]
-        x = [names.index(stratum) + shift for stratum in own["stratum"]]
-        axes.vlines(x, own["low"], own["high"], color=look["color"], alpha=0.6)
-        axes.plot(x, own["difference"].to_numpy(float), **look)
+        rows = part[part["pair"] == pair]
+        x = [names.index(stratum) + shift for stratum in rows["stratum"]]
+        axes.vlines(x, rows["low"], rows["high"], color=look["color"], alpha=0.6)
+        axes.plot(x, rows["difference"].to_numpy(float), **look)
 
 
 def curves_figure(table: pd.DataFrame) -> Figure:
@@ -190,19 +195,17 @@ def curves_figure(table: pd.DataFrame) -> Figure:
             dress(axes, grid="y")
             axes.set_title(name, fontsize=MEDIUM, color=INK)
             part = table[(table["data"] == data) & (table["metric"] == metric)]
-            for model, own in part.groupby("model", sort=False):
-                _curves(axes, own, looks[str(model)])
+            for model, rows in part.groupby("model", sort=False):
+                _curves(axes, rows, looks[str(model)])
             if metric == "val/accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         _name(row, data, "")
-    figure.supxlabel(
-        "steps, as logged; thin lines: each seed, thick: their mean", fontsize=SMALL, color=GREY
-    )
+    figure.supxlabel("steps; thin lines: each seed, thick: their mean", fontsize=SMALL, color=GREY)
     return figure
 
 
-def _curves(axes: Axes, own: pd.DataFrame, look: dict[str, Any]) -> None:
-    by_run = own.pivot_table(index="step", columns="run", values="value", aggfunc="last")
+def _curves(axes: Axes, rows: pd.DataFrame, look: dict[str, Any]) -> None:
+    by_run = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last")
     for name in by_run:
         line = by_run[name].dropna()
         axes.plot(line.index, line, color=look["color"], linewidth=0.7, alpha=0.45)
@@ -236,10 +239,10 @@ def paper_figure(table: pd.DataFrame) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.set_xticks(range(int(table["attractors"].max()) + 1))
         for (model, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
-            own = table[(table["data"] == data) & (table["model"] == model)]
-            x = own["attractors"].to_numpy(float) + shift
-            axes.vlines(x, own["low"], own["high"], color=look["color"], alpha=0.6)
-            axes.plot(x, own["error"].to_numpy(float), **look)
+            rows = table[(table["data"] == data) & (table["model"] == model)]
+            x = rows["attractors"].to_numpy(float) + shift
+            axes.vlines(x, rows["low"], rows["high"], color=look["color"], alpha=0.6)
+            axes.plot(x, rows["error"].to_numpy(float), **look)
         _name(row, data, "error")
     note = "attractors between subject and verb; bars: 95% intervals"
     figure.supxlabel(note, fontsize=SMALL, color=GREY)

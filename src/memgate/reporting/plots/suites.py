@@ -61,7 +61,7 @@ def suite_figure(table: pd.DataFrame) -> Figure:
     suites = list(networks["suite"].unique())
     best = {suite: best_baseline(table[table["suite"] == suite]) for suite in suites}
     styles = network_styles(list(networks["model"].unique()))
-    greys = baseline_styles([one.name for one in best.values() if one])
+    greys = baseline_styles([baseline.name for baseline in best.values() if baseline])
     figure = blank()
     handles = [
         Line2D([], [], **{**style, **NO_LINE}) for style in (*styles.values(), *greys.values())
@@ -72,8 +72,8 @@ def suite_figure(table: pd.DataFrame) -> Figure:
     figure.set_figheight(0.7 + 0.25 * lines + sum(height * count + 0.75 for count in rows))
     grid = figure.subplots(len(suites), 1, squeeze=False, height_ratios=rows)
     for axes, (suite, baseline) in zip(grid[:, 0], best.items(), strict=True):
-        own = networks[networks["suite"] == suite]
-        _panel(axes, own, _dots(own, styles, baseline, greys), LANE / height)
+        part = networks[networks["suite"] == suite]
+        _panel(axes, part, _dots(part, styles, baseline, greys), LANE / height)
         axes.set_title(plain(suite, 60), fontsize=LARGE, color=INK, loc="left", weight="bold")
     grid[-1, 0].set_xlabel("accuracy", fontsize=MEDIUM, color=INK)
     figure.supxlabel(_note(networks), fontsize=SMALL, color=GREY)
@@ -99,27 +99,27 @@ def _panel(
     """Draw a suite: a line of dots for each condition, the first one above."""
     dress(axes, grid="x")
     conditions = list(networks["condition"].unique())
-    places = np.arange(len(conditions))
+    positions = np.arange(len(conditions))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_yticks(places, [plain(condition, NAME) for condition in conditions])
+    axes.set_yticks(positions, [plain(condition, NAME) for condition in conditions])
     axes.tick_params(axis="y", length=0)
-    for place in places[1::2]:
-        axes.axhspan(place - 0.5, place + 0.5, color=STRIPE, linewidth=0, zorder=0)
+    for position in positions[1::2]:
+        axes.axhspan(position - 0.5, position + 0.5, color=STRIPE, linewidth=0, zorder=0)
     first = networks.drop_duplicates("condition")
-    axes.vlines(first["chance"], places - 0.5, places + 0.5, **DOTTED)
-    for place, count in enumerate(_counts(networks, conditions)):
+    axes.vlines(first["chance"], positions - 0.5, positions + 0.5, **DOTTED)
+    for position, count in enumerate(_counts(networks, conditions)):
         beside = axes.get_yaxis_transform()
-        axes.text(1.01, place, count, transform=beside, va="center", fontsize=SMALL, color=GREY)
+        axes.text(1.01, position, count, transform=beside, va="center", fontsize=SMALL, color=GREY)
     shifts = (np.arange(len(dots)) - (len(dots) - 1) / 2) * lane
     for (rows, style), shift in zip(dots, shifts, strict=True):
-        own = rows.set_index("condition").reindex(conditions)
-        y = places + shift
-        known = own["low"].notna().to_numpy()
-        low, high = (own.loc[known, end] for end in ("low", "high"))
+        by_condition = rows.set_index("condition").reindex(conditions)
+        y = positions + shift
+        known = by_condition["low"].notna().to_numpy()
+        low, high = (by_condition.loc[known, end] for end in ("low", "high"))
         axes.hlines(y[known], low, high, color=style["color"], alpha=0.6, linewidth=1.4)
-        accuracy = own["accuracy"].to_numpy(float)
+        accuracy = by_condition["accuracy"].to_numpy(float)
         axes.add_line(Line2D(accuracy, y, **{**style, **NO_LINE}))
 
 
@@ -129,8 +129,8 @@ def _counts(networks: pd.DataFrame, conditions: Sequence[str]) -> list[str]:
     for condition in conditions:
         rows = networks[networks["condition"] == condition]
         n, fewest, most = rows["n"].max(), rows["questions"].min(), rows["questions"].max()
-        spread = f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}"
-        counts.append(f"n {n:,}" + (f" ({spread})" if fewest < n else ""))
+        questions = f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}"
+        counts.append(f"n {n:,}" + (f" ({questions})" if fewest < n else ""))
     return counts
 
 
