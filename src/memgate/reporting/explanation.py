@@ -43,8 +43,8 @@ def print_explanations(explanations: Sequence[Explanation]) -> None:
         about = f"{cell}, {layers} × {size} units; shown: {explanation.chosen}"
         out.print(Text.assemble("\n", (model, "bold underline"), f"  {about}\n"))
         for part in _parts(explanation, out.width - NAMES):
-            for line in _lines(explanation, part, coloured):
-                out.print(line, no_wrap=True, crop=True)
+            for row in _lines(explanation, part, coloured):
+                out.print(row, no_wrap=True, crop=True)
             out.print()
         p = float(explanation.p[-1])
         against, answer = explanation.answers
