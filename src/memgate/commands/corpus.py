@@ -71,9 +71,9 @@ def check(gold: Sequence[str], model: str | None) -> None:
     echo(f"{found.sentences:,} sentences with gold trees, parsed by {found.parser}")
     cells = []
     for name, right, n in (
-        ("precision: found items that are gold items", found.right, found.found),
-        ("recall: gold items that are found", found.right, found.gold),
-        ("number: found items with the verb's gold number", found.number, found.found),
+        ("precision: found items that are gold items", found.correct, found.extracted),
+        ("recall: gold items that are found", found.correct, found.gold),
+        ("number: found items with the verb's gold number", found.correct_number, found.extracted),
     ):
         low, high = wilson(right, n)
         interval = f"{100 * low:.1f}–{100 * high:.1f}"

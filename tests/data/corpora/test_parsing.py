@@ -174,7 +174,7 @@ def test_quality_counts_items(write: Write) -> None:
     found = gold.check([write("a.conllu", *lines)])
     assert found.parser == parsing.version(parsing.load())
     assert found[1:] == (2, 1, 2, 1, 1)
-    with pytest.raises(InputError, match=r"expected agreement items, found 0 in the gold trees"):
+    with pytest.raises(InputError, match=r"expected agreement items, got 0 in the gold trees"):
         gold.check([write("b.conllu", *lines[9:])])
 
 

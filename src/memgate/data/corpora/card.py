@@ -1,134 +1,100 @@
-"""The card of a corpus that memgate made: what it is, where from, how, and how much of what."""
+"""The dataset card of a corpus: ``templates/card.md.jinja``, filled in with counts of its items."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import SPLITS
 
-INTERVENING: Mapping[str, range] = {
-    "0": range(1),
-    "1–2": range(1, 3),
-    "3–5": range(3, 6),
-    "6–10": range(6, 11),
-    "11+": range(11, 1000),
-}
+INTERVENING: Mapping[str, int] = {"0": 0, "1–2": 2, "3–5": 5, "6–10": 10, "11+": 1000}
+"""Ranges of intervening words, and the most words of each."""
+
 MANY = 4
 """Attractors that are counted together with all larger numbers."""
 
-HEADER = """\
----
-configs:
-- config_name: default
-  data_files:
-  - {split: train, path: train.parquet}
-  - {split: validation, path: validation.parquet}
-  - {split: test, path: test.parquet}
-language: en
-task_categories:
-- text-classification
----
-"""
 
-RULES = """\
-- Subject: `nsubj` or `nsubjpass`, tagged NN or NNS (no pronouns, proper nouns, relativizers), of \
-letters (with hyphens, apostrophes, full stops), left of the verb, not coordinated before it.
-- Verb: the leftmost finite auxiliary of the clause (left out if a modal or a past tense), else \
-its head; VBZ or VBP, with the subject's number.
-- Left out: clitics ('s, 're), verbs whose forms lemminflect doesn't know, plurals that equal \
-their past (put, read), sentences of 50 tokens or more.
-- Attractors: common nouns between subject and verb that have the other number.
-"""
+def count_items(items: pa.Table, split: str) -> pd.Series[int]:
+    """Count items by split, label, target, attractors and intervening words.
 
-LINZEN = """\
-- As in Linzen, Dupoux & Goldberg (2016): main verbs and copulas only, and one random item a \
-sentence.
-"""
-
-
-def count(rows: Iterable[Mapping[str, Any]], split: str) -> Counter[tuple[str, ...]]:
-    """Count items by split, label, target, attractors and intervening words; for `card`."""
-    counts: Counter[tuple[str, ...]] = Counter()
-    for row in rows:
-        between = row["verb_idx"] - row["subj_idx"] - 1
-        words = next(name for name, span in INTERVENING.items() if between in span)
-        attractors = min(row["n_attractors"], MANY)
-        counts[split, row["label"], row["target"], str(attractors), words] += 1
-    return counts
+    Args:
+        items: A table with `memgate.data.corpora.shards.CORPUS_FEATURES`.
+        split: The split of all of them.
+    """
+    columns = items.select(["label", "target", "n_attractors", "verb_idx", "subj_idx"]).to_pandas()
+    intervening = columns["verb_idx"] - columns["subj_idx"] - 1
+    keys = pd.DataFrame(
+        {
+            "split": split,
+            "label": [LABELS[label] for label in columns["label"]],
+            "target": columns["target"],
+            "attractors": columns["n_attractors"].clip(upper=MANY),
+            "words": pd.cut(intervening, [-1, *INTERVENING.values()], labels=list(INTERVENING)),
+        }
+    )
+    return keys.astype({"words": str}).value_counts()
 
 
 def card(
     made_from: Mapping[str, Any],
-    counts: Counter[tuple[str, ...]],
+    counts: pd.Series[int],
     sizes: Mapping[str, int],
     dropped: Mapping[str, int],
 ) -> str:
-    """Write the card in Markdown, with the header by which `datasets` finds the files.
+    """Return the card as Markdown, with the header by which `datasets` finds the files.
 
     Args:
         made_from: ``source``, ``revision``, ``parser``, ``version``, ``linzen``, ``validation``,
             ``test`` and ``seed``.
-        counts: From `count`, of all splits.
+        counts: From `count_items`, of all splits.
         sizes: Numbers of ``sentences``, ``tokens`` and ``items``.
         dropped: How many subjects were left out, by reason.
     """
-    return f"""\
-{HEADER}# Subject-verb agreement
-
-{sizes["items"]:,} items from {sizes["sentences"]:,} sentences ({sizes["tokens"]:,} tokens), made \
-by memgate {made_from["version"]}. `*.jsonl` holds the same as `*.parquet`. The licence is that of \
-the source.
-
-| | |
-|---|---|
-| source | {made_from["source"]} |
-| revision | {made_from["revision"]} |
-| parser | {made_from["parser"]} |
-| splits | by a hash of a sentence's first five words and the seed {made_from["seed"]}: validation \
-{made_from["validation"]:g}, test {made_from["test"]:g}, training the rest; no sentence is in two |
-
-## Rules
-{RULES}{LINZEN if made_from["linzen"] else ""}
-## Items
-{_items(counts)}
-## Subjects left out
-The first reason that holds, of all subjects.
-
-{_table(["reason", "subjects"], sorted(dropped.items(), key=lambda pair: -pair[1]))}"""
-
-
-def _items(counts: Counter[tuple[str, ...]]) -> str:
-    splits = [
-        (split, of["sg"] + of["pl"], of["sg"], of["pl"])
-        for split in SPLITS
-        for of in [_sums({key: n for key, n in counts.items() if key[0] == split}, by=1)]
-    ]
-    attractors = [str(number) for number in range(MANY + 1)]
-    by_words = [
-        (words, *(of[number] for number in attractors), sum(of.values()))
-        for words in INTERVENING
-        for of in [_sums({key: n for key, n in counts.items() if key[4] == words}, by=3)]
-    ]
-    targets = _sums(counts, by=2).most_common()
-    return f"""\
-{_table(["split", "items", "singular", "plural"], splits)}
-By what agrees: {", ".join(f"{name} {number:,}" for name, number in targets)}.
-
-By intervening words (rows) and attractors (columns; {MANY} stands for {MANY} and more):
-
-{_table(["words", *attractors, "all"], by_words)}"""
+    environment = Environment(  # noqa: S701  Markdown has nothing to escape
+        loader=PackageLoader("memgate.data.corpora"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    by_split = _cross_table(counts, "split", "label").reindex(
+        index=list(SPLITS), columns=list(LABELS), fill_value=0
+    )
+    by_split.columns = pd.Index(["singular", "plural"])
+    by_split.insert(0, "items", by_split.sum(axis="columns"))
+    by_words = _cross_table(counts, "words", "attractors")
+    by_words = by_words.reindex(index=list(INTERVENING), columns=range(MANY + 1), fill_value=0)
+    by_words["all"] = by_words.sum(axis="columns")
+    by_target = counts.groupby("target").sum().sort_values(ascending=False)
+    by_reason = pd.Series(dropped, dtype=int).sort_values(ascending=False, kind="stable")
+    return environment.get_template("card.md.jinja").render(
+        {name: made_from[name] for name in ("source", "revision", "parser", "version", "linzen")},
+        seed=made_from["seed"],
+        validation=f"{made_from['validation']:g}",
+        test=f"{made_from['test']:g}",
+        sizes=sizes,
+        many=MANY,
+        by_split=_table(by_split, "split"),
+        by_words=_table(by_words, "words"),
+        by_target=", ".join(f"{target} {number:,}" for target, number in by_target.items()),
+        by_reason=_table(by_reason.to_frame("subjects"), "reason"),
+    )
 
 
-def _sums(counts: Mapping[tuple[str, ...], int], by: int) -> Counter[str]:
-    sums: Counter[str] = Counter()
-    for key, number in counts.items():
-        sums[key[by]] += number
-    return sums
+def _cross_table(counts: pd.Series[int], rows: str, columns: str) -> pd.DataFrame:
+    table = counts.reset_index(name="items")
+    return table.pivot_table(
+        "items", index=rows, columns=columns, aggfunc="sum", fill_value=0
+    ).astype(int)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    cells = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in line] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+def _table(numbers: pd.DataFrame, index: str) -> str:
+    cells = numbers.map("{:,}".format).rename_axis(index).reset_index()
+    alignment = ["left", *["right"] * len(numbers.columns)]
+    return str(
+        cells.to_markdown(index=False, disable_numparse=True, colalign=alignment, tablefmt="pipe")
+    )

