@@ -191,7 +191,7 @@ def test_making_items_takes_little_beside_parsing() -> None:
                 pass
 
     def whole() -> None:
-        assert len(shards.make(shards.Job(0, 0, [article], None, False, 0)).items) > 50
+        assert len(shards.make(shards.ShardJob(0, 0, [article], None, False, 0)).items) > 50
 
     def seconds(run: Callable[[], None]) -> float:
         start = time.process_time()
