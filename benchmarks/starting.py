@@ -35,7 +35,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     commands = (
         (sys.executable, "-c", "import torch"),
         (*MODULE, "--help"),
-        (*MODULE, "explain", str(folder / "model"), SENTENCE),
+        (*MODULE, "explain", str(folder / "model"), "--sentence", SENTENCE),
     )
     starts = setting.sizes.starts
     actions = [partial(started, command, folder) for command in commands]
@@ -45,7 +45,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     yield _row("explain", what, explained, torch_alone, at_most(device, 1.6))
     if not setting.quick:
         registered(folder, predictor)
-        command = (*MODULE, "explain", f"models:/{NAME}@champion", SENTENCE)
+        command = (*MODULE, "explain", f"models:/{NAME}@champion", "--sentence", SENTENCE)
         (by_uri,) = in_turns([partial(started, command, folder)], 3, device, warm_up=0)
         note = "three starts; what it takes beyond a folder is MLflow's import and its store"
         yield _row(

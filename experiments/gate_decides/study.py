@@ -17,7 +17,7 @@ from experiments.gate_decides.networks import ByHand, Network, Part, clean, make
 from experiments.gate_decides.page import TEMPLATE, render
 from experiments.gate_decides.tables import answer_tables, to_csv
 from memgate.errors import InputError
-from memgate.fitting.real_text import data_at_hand, make_corpus
+from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.models.classifier import Cell
 from memgate.models.hand_set import GatedCell
 from memgate.reporting import plots
@@ -126,11 +126,11 @@ def _plan(
     unknown = set(cells) - set(CELLS)
     if unknown or not cells:
         raise InputError(f"--cells: expected among {', '.join(CELLS)}, got {sorted(unknown)}")
-    names = [*dict.fromkeys(data or data_at_hand(configs))]
+    names = [*dict.fromkeys(data or data_at_hand()[0])]
     if "corpus" in names and not os.environ.get("MEMGATE_DATA"):
         raise InputError("--data corpus: expected MEMGATE_DATA=/path/to/corpora, it is not set")
     for name in names:  # before the processes, which would all make it
-        make_corpus(configs, name)
+        build_corpus(name)
     sizes = sorted(set(units), reverse=True)
     networks: list[Network | ByHand] = [
         Network(cell, name, size, seed)

@@ -1,41 +1,94 @@
-"""The command line: a dispatcher that imports nothing heavy until a command is chosen."""
+"""The command line: a dispatcher that imports nothing heavy until a command is chosen.
+
+`COMMANDS` names the function of each command. Its signature is the command's arguments.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import logging
+import os
 import sys
-from collections.abc import Sequence
-from inspect import Parameter, signature
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from memgate.arguments import CONFIGURED, parser
-from memgate.errors import InputError
+from memgate import __version__
+from memgate.errors import InputError, did_you_mean, usage_error
 
-WHICH = ("command", "what", "function")
-"""What says which command an invocation is, and isn't an argument of it."""
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        function: Its module and its name, with a colon between.
+        help: What it does, in one line.
+    """
+
+    function: str
+    help: str
+
+
+COMMANDS = {
+    "train": Command("memgate.commands.train:train", "train every cell on synthetic and real text"),
+    "fit": Command("memgate.commands.fit:fit", "train one model from configuration files"),
+    "validate": Command("memgate.commands.fit:validate", "score a checkpoint on validation items"),
+    "test": Command("memgate.commands.fit:test", "score a checkpoint on test items"),
+    "study": Command("memgate.studies.run:study", "train many models in parallel from one plan"),
+    "report": Command("memgate.studies.report:report", "compare the models of a study"),
+    "oracle": Command("memgate.commands.oracle:run_oracle", "set the weights of a network by hand"),
+    "evaluate": Command("memgate.commands.evaluate:evaluate", "score models on files and suites"),
+    "explain": Command("memgate.commands.explain:explain", "show the gates at each word"),
+    "gates": Command("memgate.commands.gates:gates", "summarise the gates of a model over items"),
+    "compare-gates": Command(
+        "memgate.commands.compare_gates:compare_gates", "compare the gate profiles of two models"
+    ),
+    "intervene": Command("memgate.commands.intervene:intervene", "clamp gates and cut paths"),
+    "compare": Command("memgate.commands.compare:compare", "compare two models on the same items"),
+    "promote": Command("memgate.commands.promote:promote", "make a version champion, if no worse"),
+    "rollback": Command("memgate.commands.promote:rollback", "restore the previous champion"),
+    "history": Command("memgate.commands.history:run_history", "list the champions of a model"),
+    "export": Command("memgate.commands.export:export", "write a model as a folder for others"),
+    "generate": Command("memgate.commands.generate:generate", "write items of the grammar"),
+    "corpus": Command("memgate.commands.corpus:corpus", "make agreement items of raw text"),
+    "corpus-check": Command(
+        "memgate.commands.corpus_check:corpus_check", "score parsed items against gold trees"
+    ),
+    "sync": Command("memgate.commands.sync:sync", "deliver what waits for the MLflow server"),
+    "ui": Command("memgate.commands.ui:ui", "open the MLflow UI on runs and models"),
+}
+
+CONFIGURED = ("fit", "validate", "test")
+"""Commands whose functions take the arguments as they are, for a LightningCLI to parse."""
+
+BROKEN_PIPE = 141
+"""The exit status that a shell reports for a program ended by SIGPIPE."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; wrong input is told in one line on stderr.
+    """Run a command and print wrong input in one line on stderr.
 
     Returns:
-        The exit status: 0; 2 for wrong input; 130 after Ctrl-C.
+        The exit status: 0; 2 for wrong input; 130 after Ctrl-C; 141 if the output was closed.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        if given and given[0] in CONFIGURED:
-            from memgate.fitting import run
-
-            getattr(run, given[0])(given[1:])
-        else:
-            _plain(parser().parse_args(given))
+        _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
     except InputError as error:
         print(f"memgate: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return _interrupted()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("memgate: broken pipe", file=sys.stderr)
+        return BROKEN_PIPE
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
             return _interrupted()
@@ -48,11 +101,151 @@ def _interrupted() -> int:
     return 130
 
 
-def _plain(args: argparse.Namespace) -> None:
-    """Run a command that isn't a LightningCLI's, with the arguments that its function takes."""
-    module, name = args.function.split(":")
-    function = getattr(importlib.import_module(f"memgate.{module}"), name)
-    taken = signature(function).parameters
-    any_name = any(each.kind is Parameter.VAR_KEYWORD for each in taken.values())
-    given = {key: value for key, value in vars(args).items() if key not in WHICH}
-    function(**{key: value for key, value in given.items() if any_name or key in taken})
+def _run(arguments: list[str]) -> None:
+    name, *rest = arguments or [""]
+    if name in ("-h", "--help"):
+        print(_help())
+    elif name == "--version":
+        print(f"memgate {__version__}")
+    elif name not in COMMANDS:
+        problem = f"unknown command {name!r}" if name else "expected a command"
+        raise InputError(f"{problem}{did_you_mean(name, COMMANDS)}; see `memgate --help`")
+    else:
+        module, _, function_name = COMMANDS[name].function.partition(":")
+        function = getattr(importlib.import_module(module), function_name)
+        if name in CONFIGURED:
+            function(rest)
+        else:
+            values = parse(name, function, rest)
+            bound = inspect.signature(function).bind_partial()
+            bound.arguments |= values
+            function(*bound.args, **bound.kwargs)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: memgate COMMAND [ARGUMENT ...]",
+            "",
+            "What a recurrent network remembers, and how it decides to.",
+            "",
+            *lines,
+            "",
+            "`memgate COMMAND --help` lists the arguments of a command.",
+        ]
+    )
+
+
+def parse(command: str, function: Callable[..., object], arguments: list[str]) -> dict[str, Any]:
+    """Return the arguments of a command's function by name.
+
+    Args:
+        command: Name of the command.
+        function: Its function, see `parser_of`.
+        arguments: What was typed after the name.
+
+    Raises:
+        InputError: An argument is missing, unknown or of the wrong type.
+    """
+    from jsonargparse import ArgumentError
+
+    parser = parser_of(command, function)
+    try:
+        parsed: dict[str, Any] = parser.parse_args(arguments).as_dict()
+    except ArgumentError as error:
+        problem = usage_error(error, parser)
+        raise InputError(f"{problem}; see `memgate {command} --help`") from error
+    return parsed
+
+
+def parser_of(command: str, function: Callable[..., object]) -> ArgumentParser:
+    """Return a parser whose arguments are the parameters of a function.
+
+    A parameter without a default is a positional argument, unless it is keyword-only: then it is a
+    required option. Others are options, unless they are positional-only: then they are positional
+    arguments that may be left out. A sequence takes several values, as an option also if it is
+    repeated. The help is the function's docstring.
+
+    Args:
+        command: Name of the command.
+        function: Its parameters are of simple types, `Literal` or sequences of them.
+    """
+    import docstring_parser
+    import jsonargparse
+
+    doc = docstring_parser.parse((inspect.getdoc(function) or "").replace("``", "`"))
+    parser = jsonargparse.ArgumentParser(
+        prog=f"memgate {command}",
+        description=f"{doc.short_description} {doc.long_description or ''}",
+        formatter_class=argparse.HelpFormatter,  # jsonargparse's own names Python types
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    helps = {param.arg_name: param.description or "" for param in doc.params}
+    hints = get_type_hints(function)
+    usage = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        positional = (
+            parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
+        ) or parameter.kind is parameter.POSITIONAL_ONLY
+        usage += _add(parser, parameter, hints[name], helps.get(name, ""), positional)
+    parser.usage = " ".join([f"memgate {command}", *usage, "[OPTION ...]"])
+    return parser
+
+
+def _add(
+    parser: ArgumentParser,
+    parameter: inspect.Parameter,
+    hint: Any,
+    help_: str,
+    positional: bool,
+) -> list[str]:
+    """Add a parameter to a parser; return what the usage says of it if it is required."""
+    required = parameter.default is parameter.empty
+    kind, several = _type(hint)
+    metavar = parameter.name.strip("_").upper()
+    settings: dict[str, Any] = {"type": kind}
+    if several:
+        metavar = metavar.removesuffix("S")
+        settings |= {"nargs": "+" if required or not positional else "*", "action": "extend"}
+    if get_origin(kind) is Literal:
+        metavar = "{" + ",".join(get_args(kind)) + "}"
+        if several:
+            settings |= {"type": str, "choices": get_args(kind)}
+    if not required:
+        # The function has the default. It isn't the parser's, as a list would be extended.
+        settings["default"] = argparse.SUPPRESS
+        if parameter.default not in (None, "", ()) and parameter.default is not False:
+            help_ += f" (default: {_shown(parameter.default)})"
+    settings |= {"metavar": metavar, "help": help_.replace("%", "%%")}
+    if positional:
+        parser.add_argument(parameter.name, **settings)
+        shown = f"{metavar} [{metavar} ...]" if several else metavar
+        return [shown if required else f"[{metavar} ...]"]
+    option = f"--{parameter.name.rstrip('_').replace('_', '-')}"
+    if kind is bool:
+        del settings["type"], settings["metavar"]
+        settings["action"] = "store_true"
+    parser.add_argument(option, dest=parameter.name, required=required, **settings)
+    return [f"{option} {metavar}"] if required else []
+
+
+def _type(hint: Any) -> tuple[Any, bool]:
+    """Return the type of one value, and whether there may be several.
+
+    >>> _type(list[int]), _type(str | None)
+    ((<class 'int'>, True), (<class 'str'>, False))
+    """
+    values = [value for value in get_args(hint) if value is not type(None)]
+    if get_origin(hint) is Literal or not values:
+        return hint, False
+    several = isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Sequence)
+    return values[0], several
+
+
+def _shown(default: object) -> str:
+    """Write a default as it would be typed."""
+    values = default if isinstance(default, (list, tuple)) else [default]
+    return " ".join(f'"{value}"' if " " in str(value) else str(value) for value in values)

@@ -108,9 +108,7 @@ def test_ctrl_c_ends_it_in_one_line(empty: Path, seconds: float) -> None:
     _, told = making.communicate(timeout=60)
     assert making.returncode == 130
     stopped, interrupted = [line for line in told.splitlines() if "parsing" not in line]
-    assert re.fullmatch(
-        r"stopped; the same command goes on where it was \(\d+ parts are done\)", stopped
-    )
+    assert re.fullmatch(r"stopped; the same command resumes \(\d+ parts are done\)", stopped)
     assert interrupted == "memgate: interrupted"
     assert psutil.wait_procs(workers, timeout=60)[1] == []
 
@@ -118,7 +116,7 @@ def test_ctrl_c_ends_it_in_one_line(empty: Path, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--files", "text.txt"], "--out: expected a folder for the corpus, got none"),
+        (["--files", "text.txt"], "expected --out; see `memgate corpus --help`"),
         (["--out", "made"], "expected either a dataset or files, got neither"),
         (
             ["--out", "made", "--files", "text.txt", "--dataset", "a/b"],
@@ -184,8 +182,8 @@ def test_the_check_prints_counts_and_intervals(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("a.conllu").write_text(3 * TREE.format(tag="VBP") + TREE.format(tag="VBD"))
-    assert main(["corpus", "check", "--gold", "a.conllu"]) == 0
-    first, _, _, precision, recall, number = capsys.readouterr().out.splitlines()
+    assert main(["corpus-check", "--gold", "a.conllu"]) == 0
+    first, _, precision, recall, number = capsys.readouterr().out.splitlines()
     assert first.startswith("4 sentences with gold trees, parsed by core_web_sm")
     # by hand: Wilson's interval of 3 of 4 is 30.1 to 95.4%, of 3 of 3 from 43.9%
     assert precision.split()[-5:] == ["items", "3", "4", "75.0", "30.1–95.4"]
@@ -194,7 +192,7 @@ def test_the_check_prints_counts_and_intervals(
 
 
 def test_the_check_says_what_to_set(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "MEMGATE_DATA is not set" in refused(capsys, "corpus", "check")
+    assert "MEMGATE_DATA is not set" in refused(capsys, "corpus-check")
 
 
 @pytest.mark.skipif(DATA is None, reason="MEMGATE_DATA is not set")
@@ -202,8 +200,8 @@ def test_the_check_on_the_treebanks(
     empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MEMGATE_DATA", str(DATA))
-    assert main(["corpus", "check"]) == 0
-    lines = capsys.readouterr().out.splitlines()[3:]
+    assert main(["corpus-check"]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
     for line, floor in zip(lines, (93, 86, 99), strict=True):
         right, n, share = line.split()[-4:-1]
         assert floor <= float(share) == round(100 * int(right) / int(n), 1)

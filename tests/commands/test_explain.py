@@ -81,7 +81,7 @@ def error(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_json_has_the_models_words_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    found = numbers(capsys, "gru", "rnn", SENTENCE, "the keys", "--units", "0:3,0:5")
+    found = numbers(capsys, "gru", "rnn", "--sentence", SENTENCE, "the keys", "--units", "0:3,0:5")
     assert list(found) == ["gru", "rnn"]
     assert [one["sentence"] for one in found["gru"]["sentences"]] == [SENTENCE, "the keys"]
     words = found["gru"]["sentences"][0]["words"]
@@ -102,8 +102,9 @@ def test_json_has_the_models_words_and_numbers(capsys: pytest.CaptureFixture[str
 
 
 def test_the_terminal_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
-    found = numbers(capsys, "gru", "the keys", "--units", "0:3")["gru"]["sentences"][0]["words"]
-    assert explain("gru", "the keys", "--units", "0:3") == 0
+    model = numbers(capsys, "gru", "--sentence", "the keys", "--units", "0:3")["gru"]
+    found = model["sentences"][0]["words"]
+    assert explain("gru", "--sentence", "the keys", "--units", "0:3") == 0
     lines = capsys.readouterr().out.splitlines()
     write = next(line for line in lines if line.startswith("0:3    write"))
     shown = [float(number) for number in re.findall(r"\d\.\d\d", write)]
@@ -114,7 +115,7 @@ def test_the_terminal_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -
         [word["p"] for word in found], abs=0.00501
     )
     text = " ".join(" ".join(lines).split())
-    assert "GRU, 1 × 6 units; shown: as asked" in text
+    assert "GRU, 1 × 6 units; shown: as requested" in text
     assert "torch's z keeps" in text
     assert "Ng's Γu writes" in text
 
@@ -125,7 +126,7 @@ def test_a_long_sentence_is_cut_between_words(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     long = " ".join([SENTENCE, "of 日本語 cats", *WORDS, *WORDS])
-    assert explain("gru", "lstm", long) == 0
+    assert explain("gru", "lstm", "--sentence", long) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(cell_len, lines)) <= columns
     if columns < 80:  # longer words are cut
@@ -138,30 +139,30 @@ def test_a_long_sentence_is_cut_between_words(
 def test_shades_are_colours_or_else_blocks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert explain("gru", SENTENCE) == 0
+    assert explain("gru", "--sentence", SENTENCE) == 0
     plain = capsys.readouterr().out
     assert "\x1b" not in plain
     assert re.search("[░▒▓█]", plain)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
-    assert explain("gru", SENTENCE) == 0
+    assert explain("gru", "--sentence", SENTENCE) == 0
     coloured = capsys.readouterr().out
     assert re.search(r"\x1b\[[0-9;]*48;5;\d+m", coloured)
     assert not re.search("[░▒▓█]", coloured)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert explain("gru", SENTENCE) == 0
+    assert explain("gru", "--sentence", SENTENCE) == 0
     assert re.search("[░▒▓█]", capsys.readouterr().out)
 
 
 def test_markup_and_control_characters_are_only_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain("gru", "the [red]cat \x1b[31mkeys") == 0
+    assert explain("gru", "--sentence", "the [red]cat \x1b[31mkeys") == 0
     out = capsys.readouterr().out
     assert "[red]cat (<unk>)" in out
     assert "\x1b" not in out
 
 
 def test_unknown_words_are_shown_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain("gru", "The cat, NNS") == 0
+    assert explain("gru", "--sentence", "The cat, NNS") == 0
     out = capsys.readouterr().out
     assert "cat, (<unk>)" in out
     assert "The (" not in out
@@ -170,12 +171,12 @@ def test_unknown_words_are_shown_as_such(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_rnn_and_a_lower_layer_show_what_they_have(capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain("rnn", "the cat", "--units", "0:1") == 0
+    assert explain("rnn", "--sentence", "the cat", "--units", "0:1") == 0
     out = capsys.readouterr().out
     assert "0:1    state" in out
     assert "       contribution" in out
     assert "write" not in out.split("an RNN has no gates")[0]
-    assert explain("lstm", "the cat", "--units", "0:1") == 0
+    assert explain("lstm", "--sentence", "the cat", "--units", "0:1") == 0
     below = capsys.readouterr().out
     assert "0:1    write" in below
     assert "Δ logit" not in below
@@ -183,7 +184,7 @@ def test_an_rnn_and_a_lower_layer_show_what_they_have(capsys: pytest.CaptureFixt
 
 def test_number_units_are_shown_if_a_model_has_them(capsys: pytest.CaptureFixture[str]) -> None:
     def shown() -> tuple[list[str], str]:
-        found = numbers(capsys, "gru", "the cat")["gru"]
+        found = numbers(capsys, "gru", "--sentence", "the cat")["gru"]
         return list(found["sentences"][0]["words"][0]["units"]), found["units"]
 
     units, chosen = shown()
@@ -208,32 +209,32 @@ def roles(capsys: pytest.CaptureFixture[str], *args: str) -> list[list[str | Non
 def test_roles_are_shown_where_they_are_asked_for(
     tagged: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    two = ("gru", "the keys to the cabinet", "a cat")
+    two = ("gru", "--sentence", "the keys to the cabinet", "a cat")
     assert roles(capsys, *two) == [[None] * 5, [None] * 2]
     tags = ["before", "subject", None, "other", "attractor"]  # the tagger doesn't know "to"
     assert roles(capsys, *two, "--subject", "auto") == [tags, ["before", "subject"]]
     assert roles(capsys, *two, "--subject", "1") == [tags, ["before", "subject"]]
     assert roles(capsys, *two, "--subject", "1,0")[1] == ["subject", None]
-    assert roles(capsys, "rnn", two[1], "--subject", "1") == [["before", "subject", *[None] * 3]]
+    assert roles(capsys, "rnn", *two[1:3], "--subject", "1") == [["before", "subject", *[None] * 3]]
     assert explain(*two, "--subject", "auto") == 0
     assert "subject" in capsys.readouterr().out
 
 
 def test_a_verb_that_is_read_is_marked(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save("gru", "gru", task=INFLECTION)
-    assert roles(capsys, "gru", "the keys is", "--subject", "auto") == [
+    assert roles(capsys, "gru", "--sentence", "the keys is", "--subject", "auto") == [
         ["before", "subject", "verb"]
     ]
 
 
 def test_the_page_is_written_and_the_rest_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain("gru", "lstm", SENTENCE, "--out", "new/page.html") == 0
+    assert explain("gru", "lstm", "--sentence", SENTENCE, "--out", "new/page.html") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "wrote new/page.html"
     text = Path("new/page.html").read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")
     assert [path.name for path in Path("new").iterdir()] == ["page.html"]
-    assert explain("gru", SENTENCE, "--out", "two.html", "--json") == 0
+    assert explain("gru", "--sentence", SENTENCE, "--out", "two.html", "--json") == 0
     out, err = capsys.readouterr()
     assert list(json.loads(out)) == ["models"]
     assert err == "wrote two.html\n"
@@ -242,13 +243,15 @@ def test_the_page_is_written_and_the_rest_printed(capsys: pytest.CaptureFixture[
 def test_a_page_that_is_too_large_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     every = ",".join(f"0:{unit}" for unit in range(6))
     long = " ".join(WORDS * 80)
-    assert explain("gru", long, "--units", every, "--out", "large.html", "--json") == 0
+    assert (
+        explain("gru", "--sentence", long, "--units", every, "--out", "large.html", "--json") == 0
+    )
     assert re.search(r"large.html, \d+ kB; fewer sentences or --units", capsys.readouterr().err)
 
 
 def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
     for folder in (".", "gru"):
-        assert explain("gru", SENTENCE, "--out", folder) == 2
+        assert explain("gru", "--sentence", SENTENCE, "--out", folder) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert f"{folder}: expected a file to write to, got a folder" in err
@@ -256,42 +259,70 @@ def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_page_has_the_name_of_one(capsys: pytest.CaptureFixture[str]) -> None:
     Path("README.md").write_text("mine")
-    assert explain("gru", SENTENCE, "--out", "README.md") == 2
+    assert explain("gru", "--sentence", SENTENCE, "--out", "README.md") == 2
     assert "README.md: expected a page's name that ends in .html" in capsys.readouterr().err
     assert Path("README.md").read_text() == "mine"
 
 
-def test_sentences_are_told_from_models(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sentences_may_be_of_one_word_and_option_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     save("my models/gru", "gru")
-    found = numbers(capsys, "my models/gru", "the  cat", "the cat ", "cat ")
+    line = ["my models/gru", "--sentence", "the  cat", "the cat ", "--sentence", "cat"]
+    found = numbers(capsys, *line)
     assert list(found) == ["my models/gru"]
     assert [one["sentence"] for one in found["my models/gru"]["sentences"]] == ["the cat", "cat"]
-    assert explain("gru", "the cat " * 400) == 0  # too long for the name of a file
+    assert explain("gru", "--sentence", "the cat " * 400) == 0
+
+
+def test_without_a_sentence_it_is_the_lectures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [one["sentence"] for one in numbers(capsys, "gru")["gru"]["sentences"]] == [SENTENCE]
 
 
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["nowhere", SENTENCE], "nowhere: expected a model URI or a folder"),
+        (["nowhere", "--sentence", SENTENCE], "nowhere: expected a model URI or a folder"),
         (
-            ["models:/memgate-gru-x@champion", SENTENCE],
+            ["models:/memgate-gru-x@champion", "--sentence", SENTENCE],
             "mlruns/mlflow.db: expected an MLflow store",
         ),
-        (["empty", SENTENCE], "tokenizer.json: expected"),
-        (["gru", ""], "gru: sentence: expected words separated by spaces, got none"),
-        (["gru", " \n "], "gru: sentence: expected words separated by spaces, got none"),
-        (["gru", SENTENCE, "zrk frrp"], "gru: sentence: expected at least one word of the voc"),
-        (["gru", "cat"], "expected a sentence, words in quotes with spaces between, got 'gru cat'"),
-        (["the cat"], "expected a MODEL before the sentence"),
-        (["gru", SENTENCE, "--units", "0:6"], "units: expected layers 0 to 0 and units 0 to 5 of"),
-        (["gru", "lstm", SENTENCE, "--units", "1:2"], "units 0 to 5 of gru, got 1:2"),
-        (["gru", SENTENCE, "--units", "3"], "units: expected layer:unit, such as 0:3, got '3'"),
-        (["gru", SENTENCE, "--units", ""], "units: expected layer:unit"),
-        (["gru", SENTENCE, "--subject", "11"], "subject: expected a word from 0 to 10"),
-        (["gru", SENTENCE, "--subject", "cat"], "--subject: expected auto, or a word's place"),
-        (["gru", SENTENCE, "--subject", "1,2"], "one or 1, got '1,2'"),
-        (["gru", SENTENCE, "--out", "empty"], "empty: expected a file to write to"),
-        (["gru", SENTENCE, "--out", "gru/config.json/x.html"], "expected a file to write to"),
+        (["empty", "--sentence", SENTENCE], "tokenizer.json: expected"),
+        (["gru", "--sentence", ""], "gru: sentence: expected words separated by spaces, got none"),
+        (
+            ["gru", "--sentence", " \n "],
+            "gru: sentence: expected words separated by spaces, got none",
+        ),
+        (
+            ["gru", "--sentence", SENTENCE, "zrk frrp"],
+            "gru: sentence: expected at least one word of the voc",
+        ),
+        (["gru", "the cat"], "the cat: expected a model URI or a folder"),
+        (["--sentence", "the cat"], "expected MODEL; see `memgate explain --help`"),
+        (
+            ["gru", "--sentence", SENTENCE, "--units", "0:6"],
+            "units: expected layers 0 to 0 and units 0 to 5 of",
+        ),
+        (["gru", "lstm", "--sentence", SENTENCE, "--units", "1:2"], "units 0 to 5 of gru, got 1:2"),
+        (
+            ["gru", "--sentence", SENTENCE, "--units", "3"],
+            "units: expected layer:unit, such as 0:3, got '3'",
+        ),
+        (["gru", "--sentence", SENTENCE, "--units", ""], "units: expected layer:unit"),
+        (
+            ["gru", "--sentence", SENTENCE, "--subject", "11"],
+            "subject: expected a word from 0 to 10",
+        ),
+        (
+            ["gru", "--sentence", SENTENCE, "--subject", "cat"],
+            "--subject: expected auto, or a word's position",
+        ),
+        (["gru", "--sentence", SENTENCE, "--subject", "1,2"], "one or 1, got '1,2'"),
+        (["gru", "--sentence", SENTENCE, "--out", "empty"], "empty: expected a file to write to"),
+        (
+            ["gru", "--sentence", SENTENCE, "--out", "gru/config.json/x.html"],
+            "expected a file to write to",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -310,15 +341,15 @@ def test_a_registered_model_is_explained_as_its_folder(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = "models:/memgate-gru-synthetic@champion"
-    (found,) = numbers(capsys, uri, SENTENCE, "--subject", "auto").items()
+    (found,) = numbers(capsys, uri, "--sentence", SENTENCE, "--subject", "auto").items()
     assert found[0] == "memgate-gru-synthetic@champion"
     (beside,) = (path.parent for path in Path("mlruns").rglob("baselines") if gated(path.parent))
-    (again,) = numbers(capsys, str(beside), SENTENCE, "--subject", "auto").values()
+    (again,) = numbers(capsys, str(beside), "--sentence", SENTENCE, "--subject", "auto").values()
     assert found[1] == again
     assert again["sentences"][0]["words"][1]["role"] == "subject"
     name = Path("memgate-gru-synthetic@champion")
     save(str(name), "gru")
-    assert explain(uri, str(name), SENTENCE) == 2
+    assert explain(uri, str(name), "--sentence", SENTENCE) == 2
     assert "expected models of different names" in error(capsys)
 
 
@@ -328,10 +359,10 @@ def gated(folder: Path) -> bool:
 
 def test_damaged_number_units_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     Path("gru/number_units.json").write_text('{"units": [[0, 9]]}')
-    assert explain("gru", SENTENCE) == 2
+    assert explain("gru", "--sentence", SENTENCE) == 2
     assert "units 0 to 5 of gru, got 0:9" in error(capsys)
     Path("gru/number_units.json").write_text("{")
-    assert explain("gru", SENTENCE) == 2
+    assert explain("gru", "--sentence", SENTENCE) == 2
     assert "number_units.json: expected pairs of layer and unit" in error(capsys)
 
 
@@ -343,7 +374,7 @@ def test_a_folder_is_explained_without_what_is_slow_to_import() -> None:
         "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "explain", "gru", SENTENCE],
+        [sys.executable, "-c", code, "explain", "gru", "--sentence", SENTENCE],
         capture_output=True,
         text=True,
         check=True,

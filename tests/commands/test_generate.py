@@ -34,7 +34,7 @@ def test_a_name_that_ends_in_gz_is_gzipped(empty: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--items", "0"], "test: expected at least 1 item, got 0"),
+        (["--items", "0"], "--items: expected at least 1, got 0"),
         (["--max-intervening", "81"], "max_intervening"),
         (["--max-attractors", "-1"], "max_attractors"),
     ],

@@ -135,6 +135,6 @@ def test_another_task_and_missing_configurations_are_told(
     command = ["oracle", "--cell", "gru", "--data"]
     assert main([*command, "synthetic"]) == 2
     assert "expected the task 'number'" in capsys.readouterr().err
-    assert main([*command, "wikipedia"]) == 2
-    assert "configs/data/wikipedia.yaml" in capsys.readouterr().err
+    assert main([*command, "nowhere"]) == 2
+    assert "data/nowhere.yaml: expected a configuration file" in capsys.readouterr().err
     assert not (empty / "mlruns").exists()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from memgate.arguments import parser
-from memgate.cli import main
+from memgate.cli import main, parse
+from memgate.commands.corpus import corpus
+from memgate.fitting.config_files import with_config_paths
 from memgate.fitting.configuration import configure
 from memgate.studies.plan import read_study
 
@@ -56,7 +57,7 @@ def test_every_make_target_exists() -> None:
     assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
 
 
-REAL = [command for command in COMMANDS if "--suite" in command or "corpus check" in command]
+REAL = [command for command in COMMANDS if "--suite" in command or "corpus-check" in command]
 """Need the files of MEMGATE_DATA."""
 
 LONG = [command for command in COMMANDS if "corpus --" in command or "wikipedia" in command]
@@ -87,9 +88,10 @@ def test_the_other_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> N
     for command in LONG:
         name, *arguments = shlex.split(command)[1:]
         if name == "fit":
+            arguments = with_config_paths(arguments)
             assert configure(arguments).name == "lstm-wikipedia-inflection-seed0"
         else:
-            assert parser().parse_args([name, *arguments]).out
+            assert parse(name, corpus, arguments)["out"]
 
 
 def test_the_python_works(trained: Path) -> None:
@@ -107,7 +109,7 @@ def test_links_to_files_lead_somewhere() -> None:
 
 def test_the_studies_that_ship_can_be_run() -> None:
     for path in sorted((ROOT / "configs/study").glob("*.yaml")):
-        runs = read_study(path, ROOT / "configs").runs()
+        runs = read_study(path).runs()
         fit = configure([*runs[-1].arguments, "--track=false"], labels=runs[-1].tags)
         assert fit.name == runs[-1].name
 

@@ -47,7 +47,7 @@ def begun(run: StudyRun, **tags: str) -> str:
 
 
 def plan(**said: Any) -> list[StudyRun]:
-    return read_study(Path(write(**said)), Path("configs")).runs()
+    return read_study(Path(write(**said))).runs()
 
 
 @pytest.mark.processes

@@ -225,7 +225,7 @@ def test_without_corpora_wikipedia_is_the_real_text(
         patch.setattr(parsing, "MODELS", ("xx_none",))
         assert main(["train", "--cell", "gru", "--data", "wikipedia"]) == 0
     assert card.stat().st_mtime_ns == made
-    assert "made once" not in capsys.readouterr().out
+    assert "built once" not in capsys.readouterr().out
     assert [run.data.tags["cell"] for run in runs()] == ["rnn", "rnn", "gru"]
 
 
@@ -234,7 +234,7 @@ def test_without_a_parser_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr(parsing, "MODELS", ("xx_none",))
     assert main(["train", "--cell", "rnn"]) == 0
-    assert "left out; pip install 'memgate[corpus]'" in about_real_text(capsys)
+    assert "none; pip install 'memgate[corpus]'" in about_real_text(capsys)
     assert [run.data.tags["data"] for run in runs()] == ["synthetic"]
     assert not Path("data").exists()
 
@@ -252,10 +252,13 @@ def test_corpora_that_are_not_there_are_told_before_any_fit(
     assert "expected a folder with corpus/, found none" in capsys.readouterr().err
 
 
-def test_a_missing_folder_of_configurations_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_data_without_a_configuration_are_refused_with_what_there_is(
+    empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["train"]) == 2
-    assert capsys.readouterr().err.startswith("memgate: error: configs: expected")
-    assert not list(tmp_path.iterdir())
+    (empty / "configs/data/mine.yaml").write_text("data: {name: mine}")
+    assert main(["train", "--data", "nowhere"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("memgate: error: data/nowhere.yaml: expected a configuration file")
+    assert "data/mine.yaml, data/synthetic.yaml" in line
+    assert "data/wikipedia.yaml" in line, "shipped"
+    assert not (empty / "mlruns").exists()

@@ -26,7 +26,7 @@ def test_runs_are_groups_times_seeds_times_what_varies(empty: Path) -> None:
         settings={"trainer.max_epochs": 1},
         vary={"model.hidden_size": [4, 6], "model.dropout": [0.0, 0.5]},
     )
-    planned = read_study(path, Path("configs"))
+    planned = read_study(path)
     runs = planned.runs()
     assert len(runs) == len({run.name for run in runs}) == 32
     assert len({run.digest for run in runs}) == 16, "seeds share one"
@@ -48,7 +48,7 @@ def test_what_changes_the_result_changes_the_digest(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def digest(**said: object) -> str:
-        return read_study(study(empty, **said), Path("configs")).runs()[0].digest
+        return read_study(study(empty, **said)).runs()[0].digest
 
     before = digest()
     assert digest() == before
@@ -68,7 +68,7 @@ def test_what_changes_no_result_changes_no_digest(
         settings = {"model.dropout": 0.1, "data.batch_size": 32}
         turned = dict(reversed(settings.items()))
         plans = [study(empty, seeds=3, cells=["gru"], settings=each) for each in (settings, turned)]
-        return {run.digest for plan in plans for run in read_study(plan, Path("configs")).runs()}
+        return {run.digest for plan in plans for run in read_study(plan).runs()}
 
     (before,) = digests()  # of all seeds
     monkeypatch.setenv("MEMGATE_DATA", "/elsewhere")
@@ -88,7 +88,7 @@ def test_a_configuration_that_is_none_is_told(empty: Path) -> None:
     for text, told in (("a: [", "expected YAML"), ("- 1", "expected names with values")):
         (empty / "configs/cell/rnn.yaml").write_text(text)
         with pytest.raises(InputError, match=f"configs/cell/rnn.yaml: {told}"):
-            read_study(study(empty), Path("configs"))
+            read_study(study(empty))
 
 
 def test_found_settings_give_way_to_what_varies(empty: Path) -> None:
@@ -97,7 +97,7 @@ def test_found_settings_give_way_to_what_varies(empty: Path) -> None:
         empty, cells=["gru", "rnn"], seeds=1, vary={"model.hidden_size": [4]}, search=searched
     )
     found = {"gru-synthetic": {"model.hidden_size": 9, "data.batch_size": 32}}
-    (run,) = read_study(path, Path("configs")).runs(found)
+    (run,) = read_study(path).runs(found)
     sizes = [it for it in run.arguments if "hidden_size=" in it]
     assert sizes == ["--model.hidden_size=4"]
     assert "--data.batch_size=32" in run.arguments
@@ -134,7 +134,7 @@ def test_found_settings_give_way_to_what_varies(empty: Path) -> None:
 )
 def test_what_cannot_be_is_told(said: dict[str, object], told: str, empty: Path) -> None:
     with pytest.raises(InputError, match=told.replace("[", r"\[")):
-        read_study(study(empty, **said), Path("configs")).runs()
+        read_study(study(empty, **said)).runs()
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_what_cannot_be_is_told(said: dict[str, object], told: str, empty: Path)
 def test_what_is_no_study_is_told(text: str, told: str, empty: Path) -> None:
     (empty / "mine.yaml").write_text(text)
     with pytest.raises(InputError, match=told):
-        read_study(empty / "mine.yaml", Path("configs"))
+        read_study(empty / "mine.yaml")

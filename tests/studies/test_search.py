@@ -24,7 +24,7 @@ def planned(trials: int = 2, space: Any = SPACE, **more: Any) -> Study:
     said = {"cells": ["gru"], "data": ["synthetic"], "seeds": 1, **more}
     said["search"] = {"trials": trials, "settings": space}
     Path("mine.yaml").write_text(yaml.safe_dump(said))
-    return read_study(Path("mine.yaml"), Path("configs"))
+    return read_study(Path("mine.yaml"))
 
 
 def trial_of(study: Study) -> Trial:

@@ -1,4 +1,4 @@
-"""`memgate corpus`: agreement items of raw text, and how good such items are."""
+"""`memgate corpus`: agreement items of raw text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from memgate.data.corpora.corpus import Corpus
-from memgate.data.corpora.gold import GOLD
-from memgate.data.corpora.gold import check as measured
 from memgate.data.items.schema import SPLITS
-from memgate.errors import InputError
 from memgate.fitting.real_text import build
-from memgate.metrics.accuracy import wilson
 from memgate.reporting.console import echo, print_table
 
 SMALL = 20_000
@@ -30,55 +26,70 @@ REASONS = 6
 """Reasons that are shown, the most frequent ones; the card has all."""
 
 
-def corpus(out: Path | None, **settings: Any) -> None:
-    """Make a corpus of raw text, print what it holds and how to train on it.
+def corpus(
+    *,
+    dataset: str | None = None,
+    config: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    files: Sequence[str] = (),
+    column: str = "text",
+    out: Path,
+    linzen: bool = False,
+    num_proc: int | None = None,
+    validation: float = 0.05,
+    test: float = 0.05,
+    seed: int = 0,
+    model: str | None = None,
+) -> None:
+    """Make agreement items of raw text: a dataset of the Hugging Face Hub, or files.
 
     Args:
-        out: The corpus's folder.
-        settings: The other arguments of `Corpus`.
+        dataset: Dataset of the Hub, such as Salesforce/wikitext.
+        config: Configuration of the dataset, such as wikitext-2-raw-v1.
+        split: Split of the dataset.
+        revision: Branch, tag or commit of the dataset.
+        files: Files or globs instead of a dataset: .txt, .jsonl or .parquet, gzipped or not, or
+            Wikipedia dumps (.xml.bz2).
+        column: Column with the text.
+        out: Folder of the corpus. It gets the items of each split as Parquet and agreement JSONL,
+            a dataset card, and a configuration that trains on them.
+        linzen: Take no auxiliaries, and one random item a sentence, as Linzen et al. (2016) do.
+        num_proc: Number of processes; without it one for each core.
+        validation: Proportion of the validation split.
+        test: Proportion of the test split.
+        seed: Seed of splits and choices.
+        model: spaCy model; without it the small English one.
 
     Raises:
-        InputError: No folder is named, or as `Corpus` and `Corpus.build` do.
+        InputError: As `Corpus` and `Corpus.build`.
     """
-    if out is None:
-        raise InputError("--out: expected a folder for the corpus, got none")
-    made = Corpus(folder=str(out), **settings)
-    if made.finished():
+    corpus = Corpus(
+        dataset=dataset,
+        config=config,
+        split=split,
+        revision=revision,
+        files=files,
+        column=column,
+        folder=str(out),
+        linzen=linzen,
+        validation=validation,
+        test=test,
+        seed=seed,
+        model=model,
+        num_proc=num_proc,
+    )
+    if corpus.finished():
         print(f"{out}: the corpus is there already")
     else:
-        build(made)
+        build(corpus)
     _print_card(out)
     if not (out / FIT).exists():  # a reader may have changed it
         _write_fit(out)
     print(f"{out} has {', '.join(SPLITS)} as .parquet and .jsonl, README.md (the card) and {FIT}")
     print(
-        "this trains on it: memgate fit -c configs/trainer/default.yaml -c configs/cell/lstm.yaml "
-        f"-c {out / FIT}"
+        f"this trains on it: memgate fit -c trainer/default.yaml -c cell/lstm.yaml -c {out / FIT}"
     )
-
-
-def check(gold: Sequence[str], model: str | None) -> None:
-    """Print how good the items of parsed text are, beside those of gold trees.
-
-    Args:
-        gold: CoNLL-U files or globs; `GOLD` if there are none.
-        model: The spaCy model, see `parsing.load`.
-
-    Raises:
-        InputError: As `memgate.data.corpora.gold.check`.
-    """
-    found = measured(gold or GOLD, model)
-    echo(f"{found.sentences:,} sentences with gold trees, parsed by {found.parser}")
-    cells = []
-    for name, right, n in (
-        ("precision: found items that are gold items", found.correct, found.extracted),
-        ("recall: gold items that are found", found.correct, found.gold),
-        ("number: found items with the verb's gold number", found.correct_number, found.extracted),
-    ):
-        low, high = wilson(right, n)
-        interval = f"{100 * low:.1f}–{100 * high:.1f}"
-        cells.append([name, f"{right:,}", f"{n:,}", f"{100 * right / n:.1f}", interval])
-    print_table(pd.DataFrame(cells, columns=["", "right", "of", "%", "95% interval"]))
 
 
 def _print_card(folder: Path) -> None:

@@ -45,34 +45,35 @@ Score = Callable[[Predictor, datasets.Dataset, Baselines | None, int], pd.DataFr
 
 
 def evaluate(
-    models: Sequence[str],
-    data: Sequence[str],
-    asked: Sequence[str],
+    models: Sequence[str] = (),
+    /,
+    *,
+    data: Sequence[str] = (),
+    suite: Sequence[str] = (),
     out: Path,
     on_error: jsonl.OnError = "stop",
     batch_size: int = BATCH_SIZE,
 ) -> None:
-    """Score models on files and on suites, print tables and write them.
-
-    Writes ``accuracy.csv``, ``predictions.parquet`` and ``accuracy.png`` of the files, ``suites.*``
-    and ``suite_predictions.parquet`` of the suites; nothing where a model or its data are wrong.
+    """Score models and their baselines on agreement JSONL and on targeted suites.
 
     Args:
-        models: MLflow model URIs or folders; the champions if none is named.
-        data: Files of agreement JSONL, or globs; each file is a data set of its own.
-        asked: Names of suites, see `memgate.evaluation.suites.loading`.
-        out: Folder of the results; made where it is missing.
-        on_error: ``stop`` at the first bad row, or ``skip`` bad rows.
+        models: models:/NAME@ALIAS, runs:/…/model or a folder; all champions if none is named.
+        data: Agreement JSONL, files or globs; each file is a data set of its own.
+        suite: blimp, marvin_linzen, colorless_green, lakretz or linzen; read from files below
+            $MEMGATE_DATA.
+        out: Folder of the results: accuracy.csv, predictions.parquet and accuracy.png of the
+            files; suites.csv, suite_predictions.parquet and suites.png of the suites.
+        on_error: What a bad row does: stop the command, or be skipped and counted.
         batch_size: Prefixes computed at once.
 
     Raises:
         InputError: A model, a file or a suite can't be used.
     """
-    _prepare(data, asked, batch_size)
+    _prepare(data, suite, batch_size)
     rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.FORMAT)}
     names = _short_names(list(rows))
     items = {names[path]: found for path, found in rows.items()}
-    constructed = {name: loading.load(name) for name in dict.fromkeys(asked)}
+    constructed = {name: loading.load(name) for name in dict.fromkeys(suite)}
     loaded = _load(list(dict.fromkeys(models or _champions())))
     both = (
         ("data", items, evaluation.predictions, _show_data),
@@ -84,10 +85,10 @@ def evaluate(
         show(predicted, some, out)
 
 
-def _prepare(data: Sequence[str], asked: Sequence[str], batch_size: int) -> None:
+def _prepare(data: Sequence[str], suite: Sequence[str], batch_size: int) -> None:
     if batch_size < 1:
         raise InputError(f"--batch-size: expected at least 1, got {batch_size}")
-    if not data and not asked:
+    if not data and not suite:
         raise InputError("expected --data FILE or --suite NAME, got neither")
     one_quiet_thread()
 

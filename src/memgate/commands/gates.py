@@ -10,10 +10,8 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from memgate.commands.gates_diff import gates_diff
 from memgate.data import files
 from memgate.data.sources import jsonl
-from memgate.errors import InputError
 from memgate.evaluation.runtime import one_quiet_thread
 from memgate.fitting.analysis import OF_NUMBER_UNITS, GateAnalysis, analyse
 from memgate.gates.profile import pooled
@@ -30,48 +28,23 @@ SHOWN = ("before", "subject", "attractor", "noun", "other")
 """Roles of the printed table; the files have the verb's too."""
 
 
-def gates(given: Sequence[str], data: Sequence[str], out: Path | None) -> None:
-    """Run ``memgate gates``: read a model's gates, or compare the profiles of two.
+def gates(model: str, *, data: Sequence[str], out: Path) -> None:
+    """Read every gate of a model over items, and summarise what the gates do.
+
+    It writes statistics, state updates, the profile by role and position, number units, timescales
+    and gradients, and figures of them. A registered model's number units are those of its
+    validation items; for other models they are looked for on the items of --data.
 
     Args:
-        given: An MLflow model URI or a folder; or ``diff`` and two of them.
-        data: Files of agreement JSONL, or globs; none for ``diff``.
-        out: Folder of the results, made where it is missing; None for ``diff`` without files.
+        model: models:/NAME@ALIAS, runs:/…/model or a folder.
+        data: Agreement JSONL, files or globs, read as one data set.
+        out: Folder of the results.
 
     Raises:
-        InputError: The arguments don't go together, or as `read_model` and `gates_diff`.
+        InputError: The model or a file can't be used, or the items lack what the model's task
+            needs; then nothing is written.
     """
     one_quiet_thread()
-    first, *others = given
-    if first == "diff":
-        if len(others) != 2 or data:
-            raise InputError(f"gates diff: expected two models, got {' '.join(others) or 'none'}")
-        gates_diff(others[0], others[1], out)
-        return
-    if others or not data or out is None:
-        raise InputError(
-            f"gates: expected one MODEL with --data FILE and --out DIR, got {' '.join(given)}"
-            + ("" if data else " without --data")
-            + ("" if out else " without --out")
-        )
-    read_model(first, data, out)
-
-
-def read_model(model: str, data: Sequence[str], out: Path) -> None:
-    """Read every gate over the items of files, write tables and figures, print the profile by role.
-
-    The number units are those that were found for the model when it was registered; where it has
-    none they are looked for by the same items. Files: those of
-    `memgate.fitting.analysis.GateAnalysis.artifacts`, all, or where something is wrong none.
-
-    Args:
-        model: An MLflow model URI or a folder.
-        data: Files of agreement JSONL, or globs.
-        out: Folder of the results; made where it is missing.
-
-    Raises:
-        InputError: The model or a file can't be used, or the model's task can't be posed on them.
-    """
     folder = model_folder(model)
     predictor = Predictor.load(folder)
     table = jsonl.read(files.paths(data, jsonl.FORMAT)).with_format("arrow")[:]

@@ -47,6 +47,7 @@ BELOW = (
 
 def intervene(
     model: str,
+    *,
     data: Sequence[str],
     out: Path,
     units: str = "all",
@@ -55,20 +56,18 @@ def intervene(
     items: int = 2000,
     seed: int = 0,
 ) -> None:
-    """Clamp the gates of a model by dose, cut its paths, and tabulate what it still gets right.
-
-    Writes ``interventions.csv`` and ``interventions.png``, both or none.
+    """Clamp a model's gates and cut its paths, and score what it still gets right.
 
     Args:
-        model: MLflow model URI or folder.
-        data: Files of agreement JSONL, or globs, read as one.
-        out: Folder of the results; made where it is missing.
-        units: ``all``; ``number`` (those found to carry it); or, with commas between,
-            ``LAYER:UNIT``, in a model of one layer just ``UNIT``.
-        roles: The words at which; by default those between subject and verb.
-        steps: Doses from 0 to 1.
-        items: How many are drawn, at most.
-        seed: Of the items, the random sets of units and the resampling.
+        model: models:/NAME@ALIAS, runs:/…/model or a folder.
+        data: Agreement JSONL, files or globs, read as one data set.
+        out: Folder of the results: interventions.csv and interventions.png.
+        units: Units to change: all, number (the model's number units), or LAYER:UNIT with commas
+            between, such as 0:3,0:5.
+        roles: Words at which to change them; by default those between subject and verb.
+        steps: Number of clamp values from 0 to 1.
+        items: Largest number of items; more are sampled at random.
+        seed: Seed of the sampled items, the random sets of units and the resampling.
 
     Raises:
         InputError: The model, a file or an option can't be used.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from memgate.data.items.tasks import NUMBER
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
+from memgate.fitting.config_files import config_file
 from memgate.fitting.configuration import configure
 from memgate.fitting.finalize import finalize, show
 from memgate.fitting.run import log_setting
@@ -23,16 +23,16 @@ from memgate.models.hand_set import CLASSES, UNITS, GatedCell, K, oracle
 from memgate.tracking.store import storing
 
 
-def run_oracle(cell: GatedCell, data: str, configs: Path) -> None:
-    """Set a network by hand for a data set, test, track and register it, print the accuracy.
+def run_oracle(*, cell: GatedCell, data: str) -> None:
+    """Set a network's weights by hand for a data set; test, track and register it.
 
-    It is registered as ``memgate-<cell>-<data>-oracle``. Beside it stand the baselines of the
-    training split but for the network that reads only nouns: set by hand, that is ``first_noun``.
+    The network writes at the first noun and then keeps. It is registered as
+    memgate-CELL-DATA-oracle.
 
     Args:
-        cell: ``gru`` or ``lstm``.
-        data: ``synthetic``, ``wikipedia`` or ``corpus``: gives vocabulary, word classes and tests.
-        configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
+        cell: Cell of the network.
+        data: Data that give the vocabulary, the word classes and the test items: synthetic,
+            wikipedia, corpus, or NAME for the project's own configs/data/NAME.yaml.
 
     Raises:
         InputError: A configuration, the data or the store can't be used, or the task is another
@@ -42,7 +42,7 @@ def run_oracle(cell: GatedCell, data: str, configs: Path) -> None:
     sizes = {"embedding_size": len(CLASSES), "hidden_size": len(UNITS), "num_layers": 1}
     fit = configure(
         [
-            *(f"--config={configs / file}" for file in files),
+            *(f"--config={config_file(file)}" for file in files),
             *(f"--model.{name}={size}" for name, size in {**sizes, "dropout": 0.0}.items()),
             "--trainer.enable_checkpointing=false",
         ],

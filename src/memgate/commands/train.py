@@ -7,43 +7,50 @@ from pathlib import Path
 
 import pandas as pd
 
-from memgate.errors import InputError
+from memgate.fitting.config_files import config_file
 from memgate.fitting.finalize import FitResult
 from memgate.fitting.progress import FitProgress
-from memgate.fitting.real_text import data_at_hand, make_corpus
+from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.fitting.run import run_fit
-from memgate.models.classifier import RECURRENCE
+from memgate.models.classifier import RECURRENCE, Cell
 from memgate.reporting.accuracy import print_accuracy, write_accuracy
 from memgate.reporting.console import console
 
 CELLS = tuple(RECURRENCE)
 
 
-def train(cell: str | None, data: str | None, seed: int, configs: Path, out: Path) -> None:
-    """Train every cell on synthetic and on real text, track, register and score each.
+def train(
+    cell: Cell | None = None,
+    data: str | None = None,
+    seed: int = 0,
+    out: Path = Path("out/train"),
+) -> None:
+    """Train every cell on synthetic and on real text; track, register and score each model.
 
     Args:
-        cell: Only this cell, or None for all.
-        data: ``synthetic``, ``wikipedia`` or ``corpus``; None for the first and one of the others.
+        cell: Train this cell only.
+        data: Train on this data only: synthetic, wikipedia, corpus, or NAME for the project's own
+            configs/data/NAME.yaml. Without it: synthetic, and the real text that is at hand.
         seed: Seed of weights and order; the data stay the same.
-        configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
-        out: Folder of the closing table, ``accuracy.csv``, and its figure, ``accuracy.png``.
+        out: Folder for the table of accuracies and its figure.
 
     Raises:
         InputError: A configuration, the data or the store can't be used.
     """
-    if not configs.is_dir():
-        raise InputError(f"{configs}: expected memgate's configurations, found no such folder")
-    names = [data] if data else data_at_hand(configs)
+    if data:
+        names = [data]
+    else:
+        names, about_real_text = data_at_hand()
+        print(about_real_text)
     for name in names:  # before the fits: in one terminal there can be one bar
-        make_corpus(configs, name)
+        build_corpus(name)
     jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
     results: list[FitResult] = []
     try:
         with FitProgress(len(jobs), console()) as progress:
             for name, one in jobs:
                 files = ("trainer/default.yaml", f"cell/{one}.yaml", f"data/{name}.yaml")
-                args = [part for file in files for part in ("--config", str(configs / file))]
+                args = [part for file in files for part in ("--config", str(config_file(file)))]
                 results.append(run_fit([*args, f"--seed_everything={seed}"], progress))
     finally:  # what is done is shown, even where a later fit fails
         if results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import memgate
@@ -12,22 +13,60 @@ PACKAGE = Path(memgate.__file__).parent
 SHIPPED = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parents[1] / "configs"
 """In an installed wheel ``memgate/configs``; in a clone the folder at the top level."""
 
+CONFIGS = Path("configs")
+"""The folder in which a project keeps its own configurations."""
+
+OPTIONS = ("-c", "--config")
+
 
 def config_file(name: str | Path) -> Path:
     """Return the path of a configuration.
 
+    A file at the path itself is preferred, then one below the project's own `CONFIGS`, then a
+    shipped one.
+
     Args:
-        name: A path; or the path of a shipped file below `SHIPPED`, such as ``cell/gru.yaml`` or
-            ``configs/cell/gru.yaml``. A file of the user's own is preferred.
+        name: A path, or one below a folder of configurations, such as ``cell/gru.yaml`` or
+            ``configs/cell/gru.yaml``.
 
     Raises:
-        InputError: There is neither.
+        InputError: There is no such file.
     """
     path = Path(name)
-    if path.is_file():
-        return path
-    inner = path.relative_to("configs") if path.parts[:1] == ("configs",) else path
-    if not path.is_absolute() and (SHIPPED / inner).is_file():
-        return SHIPPED / inner
-    shipped = ", ".join(sorted(str(file.relative_to(SHIPPED)) for file in SHIPPED.rglob("*.yaml")))
-    raise InputError(f"{name}: expected a configuration file, found none; memgate has {shipped}")
+    inner = path.relative_to(CONFIGS) if path.is_relative_to(CONFIGS) else path
+    for candidate in (path, CONFIGS / inner, SHIPPED / inner):
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"{name}: expected a configuration file, found none; {_alternatives(inner)}")
+
+
+def _alternatives(inner: Path) -> str:
+    """Return which configurations there are of the same kind, or of all kinds."""
+    files = {
+        str(file.relative_to(folder))
+        for folder in (CONFIGS, SHIPPED)
+        for file in folder.rglob("*.yaml")
+    }
+    same_kind = {file for file in files if Path(file).parent == inner.parent}
+    return "there are " + ", ".join(sorted(same_kind or files))
+
+
+def with_config_paths(arguments: Sequence[str]) -> list[str]:
+    """Return a command line whose ``-c`` and ``--config`` name files that exist.
+
+    Args:
+        arguments: Of a command that takes configurations.
+
+    Raises:
+        InputError: As `config_file`.
+    """
+    resolved: list[str] = []
+    for argument in arguments:
+        option, equals, name = argument.partition("=")
+        if resolved and resolved[-1] in OPTIONS:
+            resolved.append(str(config_file(argument)))
+        elif option in OPTIONS and equals:
+            resolved.append(f"{option}={config_file(name)}")
+        else:
+            resolved.append(argument)
+    return resolved

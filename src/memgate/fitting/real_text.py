@@ -1,4 +1,4 @@
-"""The real text that a fit can be had on: which there is, and corpora made before the first fit."""
+"""The real text that a fit can be trained on, and corpora that are built before the first fit."""
 
 from __future__ import annotations
 
@@ -12,46 +12,61 @@ import yaml
 from memgate.data.corpora import parsing
 from memgate.data.corpora.corpus import SHARDS, Corpus
 from memgate.errors import InputError
+from memgate.fitting.config_files import config_file
 
 
-def data_at_hand(configs: Path) -> list[str]:
-    """Choose the data: synthetic, and the real text that can be had; one line says which."""
+def data_at_hand() -> tuple[list[str], str]:
+    """Return the names of the data that can be trained on, and a line about the real text.
+
+    Raises:
+        InputError: ``MEMGATE_DATA`` names a folder without ``corpus/``.
+    """
     folder = os.environ.get("MEMGATE_DATA")
     if folder:
         if not Path(folder, "corpus").is_dir():
             raise InputError(f"MEMGATE_DATA={folder}: expected a folder with corpus/, found none")
-        return ["synthetic", "corpus"]
-    more = "MEMGATE_DATA=/path/to/corpora gives 67,000 items (corpus/, ud/, linzen/)"
-    wikipedia = _corpus(configs, "wikipedia")
-    can_be_made = parsing.is_installed() and parsing.has_package("gensim")
-    if can_be_made or (wikipedia is not None and wikipedia.finished()):
-        print(f"real text: 6,362 items of Wikipedia, from gensim's package; {more}")
-        return ["synthetic", "wikipedia"]
-    print(f"real text: left out; pip install 'memgate[corpus]' brings Wikipedia articles; {more}")
-    return ["synthetic"]
+        return ["synthetic", "corpus"], f"real text: the files in MEMGATE_DATA={folder}"
+    more = "MEMGATE_DATA=/path/to/corpora gives more (corpus/, ud/, linzen/)"
+    wikipedia = _corpus("wikipedia")
+    can_be_built = parsing.is_installed() and parsing.has_package("gensim")
+    if can_be_built or (wikipedia is not None and wikipedia.finished()):
+        line = f"real text: Wikipedia articles from gensim's package; {more}"
+        return ["synthetic", "wikipedia"], line
+    line = f"real text: none; pip install 'memgate[corpus]' brings Wikipedia articles; {more}"
+    return ["synthetic"], line
 
 
-def make_corpus(configs: Path, name: str) -> None:
-    """Make the corpus that a configuration of data names, unless it is there."""
-    made = _corpus(configs, name)
-    if made is not None and not made.finished():
-        print(f"{made.folder}: made once, before the fits", flush=True)
-        build(made)
+def build_corpus(name: str) -> None:
+    """Build the corpus that a configuration of data names, unless it is built already.
+
+    Args:
+        name: Of the configuration, such as ``wikipedia`` for ``data/wikipedia.yaml``.
+
+    Raises:
+        InputError: As `Corpus.build`.
+    """
+    corpus = _corpus(name)
+    if corpus is not None and not corpus.finished():
+        print(f"{corpus.folder}: built once, before the fits", flush=True)
+        build(corpus)
 
 
-def _corpus(configs: Path, name: str) -> Corpus | None:
+def _corpus(name: str) -> Corpus | None:
     """Return the corpus of a configuration; None if it has another source or none that works."""
     try:
-        text = (configs / "data" / f"{name}.yaml").read_text(encoding="utf-8")
+        text = config_file(f"data/{name}.yaml").read_text(encoding="utf-8")
         source = yaml.safe_load(text)["data"]["source"]
         is_corpus = source["class_path"] == f"{Corpus.__module__}.{Corpus.__qualname__}"
         return Corpus(**source["init_args"]) if is_corpus else None
-    except (OSError, KeyError, TypeError, yaml.YAMLError):
-        return None  # the fit says what is wrong, and where
+    except (OSError, KeyError, TypeError, yaml.YAMLError, InputError):
+        return None  # the fit reports what is wrong, and where
 
 
-def build(made: Corpus) -> None:
-    """Make a corpus that isn't there; where it is interrupted, say how to go on.
+def build(corpus: Corpus) -> None:
+    """Build a corpus; if that is interrupted, print how to resume.
+
+    Args:
+        corpus: One that isn't in its folder yet.
 
     Raises:
         InputError: As `Corpus.build`.
@@ -59,9 +74,9 @@ def build(made: Corpus) -> None:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:
-        made.build()
+        corpus.build()
     except KeyboardInterrupt:
-        done = len(list((made.folder / SHARDS).glob("*.parquet")))
-        told = f"stopped; the same command goes on where it was ({done} parts are done)"
-        print(told, file=sys.stderr)
+        done = len(list((corpus.folder / SHARDS).glob("*.parquet")))
+        advice = f"stopped; the same command resumes ({done} parts are done)"
+        print(advice, file=sys.stderr)
         raise

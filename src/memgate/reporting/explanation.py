@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 
-from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, ROW_NAMES, Course, Explanation
+from memgate.gates.explain.explanation import (
+    CONVENTIONS,
+    GLOSSARY,
+    ROW_NAMES,
+    Course,
+    Explanation,
+    numbers,
+)
 from memgate.reporting.console import console
 from memgate.reporting.shades import GATES
 
@@ -58,6 +67,29 @@ def print_explanations(explanations: Sequence[Explanation]) -> None:
     out.print()
     for line in _glossary(explanations):
         out.print(Text(line, "dim"))
+
+
+def print_json(explanations: Sequence[Explanation]) -> None:
+    """Print explanations as one JSON object: models → sentences → words → numbers."""
+    models: dict[str, Any] = {}
+    for explanation in explanations:
+        about = {
+            "cell": explanation.cell,
+            "p_of": explanation.answers[1],
+            "units": explanation.chosen,
+            "sentences": [],
+        }
+        words = [
+            {
+                **word._asdict(),
+                "p": float(p),
+                "units": {str(trace.unit): numbers(trace, index) for trace in explanation.units},
+            }
+            for index, (word, p) in enumerate(zip(explanation.words, explanation.p, strict=True))
+        ]
+        model = models.setdefault(explanation.model, about)
+        model["sentences"].append({"sentence": explanation.sentence, "words": words})
+    print(json.dumps({"models": models}, ensure_ascii=False, indent=1))
 
 
 def _glossary(explanations: Sequence[Explanation]) -> Iterator[str]:

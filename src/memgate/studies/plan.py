@@ -17,6 +17,7 @@ import yaml
 
 from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.errors import InputError
+from memgate.fitting.config_files import config_file
 from memgate.models.classifier import RECURRENCE
 from memgate.tracking.study_runs import current_owner
 
@@ -187,14 +188,13 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def read_study(path: Path, configs: Path) -> Study:
+def read_study(path: Path) -> Study:
     """Read a study's file.
 
     Args:
         path: YAML with ``data`` and, where others than the defaults are meant, ``cells`` (all
             three), ``tasks`` (``number``), ``seeds`` (5: a number or a list), ``settings``,
             ``vary`` and ``search``.
-        configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
 
     Raises:
         InputError: The file or a configuration is missing or no YAML, or says what can't be.
@@ -207,7 +207,7 @@ def read_study(path: Path, configs: Path) -> Study:
     tasks = _names(path, "tasks", said.get("tasks", [NUMBER.name]), tuple(TASKS))
     data = _names(path, "data", said.get("data", []))
     groups = tuple(
-        Group(cell, name, task, tuple(_configuration(configs / f) for f in _files(cell, name)))
+        Group(cell, name, task, tuple(_configuration(config_file(f)) for f in _files(cell, name)))
         for name, task, cell in product(data, tasks, cells)
     )
     vary = _mapping(said.get("vary", {}), f"{path}: vary")

@@ -81,7 +81,7 @@ class Found:
     beside: pd.DataFrame | None
 
 
-def report(study: str, out: Path, reference: Path | None = None) -> None:
+def report(study: str, *, out: Path, reference: Path | None = None) -> None:
     """Report on a study: print, write, and log to a run of its own.
 
     Every report is a new run, ``report-<study>`` with the tag ``study_report``, so that what an

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from memgate.errors import InputError
 from memgate.fitting import checkpoints
+from memgate.fitting.config_files import config_file
 from memgate.fitting.configuration import EXPERIMENT, configure
 from memgate.fitting.progress import FitProgress
-from memgate.fitting.real_text import make_corpus
+from memgate.fitting.real_text import build_corpus
 from memgate.fitting.run import run_fit
 from memgate.reporting.console import console
 from memgate.studies import search
@@ -35,9 +36,7 @@ FOLDER = Path("mlruns/studies")
 """What a study keeps beside its runs: a lock, and the storage of its search."""
 
 
-def study(
-    file: Path, configs: Path = Path("configs"), jobs: int | None = None, ray: str | None = None
-) -> None:
+def study(file: Path, jobs: int | None = None, ray: str | None = None) -> None:
     """Do what is missing of a study, then say how to see it.
 
     Stopped, it goes on: with the runs that are missing, and those that were stopped within where
@@ -47,7 +46,6 @@ def study(
 
     Args:
         file: What the study consists of, see `memgate.studies.plan.read_study`.
-        configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
         jobs: Processes, one thread each; None for as many as there are cores.
         ray: Address of a Ray cluster to run on instead, such as ``auto`` or
             ``ray://head:10001``; its machines need what `memgate.studies.ray_jobs.run_on_ray`
@@ -59,11 +57,11 @@ def study(
             have all runs: some failed, as stderr tells, or wait to be delivered.
     """
     processes = processes_of(jobs)
-    planned = read_study(file, configs)
+    planned = read_study(config_file(file))
     search.check(planned)
     search_ray = ray if ray and on_this_machine(ray) else None
     for name in dict.fromkeys(group.data for group in planned.groups):
-        make_corpus(configs, name)
+        build_corpus(name)
     with alone(FOLDER / planned.name, "memgate study"):
         try:
             found = search.find(planned, FOLDER / planned.name, processes, search_ray)

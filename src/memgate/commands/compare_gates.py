@@ -1,4 +1,4 @@
-"""`memgate gates diff`: where the gate profiles of two models differ beyond sampling error."""
+"""`memgate compare-gates`: where the gate profiles of two models differ beyond sampling error."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ FARTHEST = 8
 WHAT = ["layer", "units", "reading"]
 
 
-def gates_diff(a: str, b: str, out: Path | None = None) -> None:
-    """Print where two gate profiles differ beyond sampling error, and on demand write it.
+def compare_gates(a: str, b: str, out: Path | None = None) -> None:
+    """Show where the gate profiles of two models differ beyond sampling error.
 
     Args:
-        a: A model with its profile beside it, or a folder that `memgate gates --out` wrote.
-        b: Another.
-        out: Folder for ``profile_differences.csv``; nothing is written without.
+        a: models:/NAME@ALIAS, runs:/…/model, a model's folder, or a folder that `memgate gates`
+            wrote.
+        b: Another one.
+        out: Folder for profile_differences.csv.
 
     Raises:
         InputError: A model or its profile isn't there, the profiles have nothing in common, or the

@@ -1,4 +1,4 @@
-"""`memgate gates diff`: what it prints and writes of two profiles, and what is refused."""
+"""`memgate compare-gates`: what it prints and writes of two profiles, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memgate.commands.gates_diff import gates_diff
+from memgate.cli import main
+from memgate.commands.compare_gates import compare_gates
 from memgate.errors import InputError
 from memgate.gates.drift import PROFILE, profile_differences
 from memgate.gates.profile import DTYPES
@@ -51,7 +52,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_nothing_differs_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    gates_diff(save(profile(), "a"), save(profile(), "b"))
+    compare_gates(save(profile(), "a"), save(profile(), "b"))
     printed = capsys.readouterr().out
     assert "the hashes of their profiles are the same" in printed
     assert "Nothing differs beyond sampling error in 680 cells" in printed
@@ -68,7 +69,7 @@ def test_what_differs_is_counted_marked_and_placed(capsys: pytest.CaptureFixture
     nearer = of & (one["by"] == "from_subject") & (one["stratum"] == "4")
     other.loc[role, "mean"], other.loc[place, "mean"] = 71.25, 90.5
     other.loc[nearer, "mean"] = one["mean"] + 1
-    gates_diff(save(one, "a"), save(other, "b"), Path("out"))
+    compare_gates(save(one, "a"), save(other, "b"), Path("out"))
     printed = capsys.readouterr().out
     assert "the hashes of their profiles are not the same" in printed
     assert "3 of 680 cells differ beyond sampling error" in printed
@@ -90,7 +91,7 @@ def test_what_differs_is_counted_marked_and_placed(capsys: pytest.CaptureFixture
 
 def test_tables_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     one = profile(without=())  # a model that reads the verb too
-    gates_diff(save(one, "a"), save(one.assign(mean=-one["mean"] - 30), "b"))
+    compare_gates(save(one, "a"), save(one.assign(mean=-one["mean"] - 30), "b"))
     printed = capsys.readouterr().out
     assert all(role in printed for role in (*ROLES, "verb"))
     assert max(map(len, printed.splitlines())) <= 80
@@ -105,7 +106,7 @@ def test_networks_with_little_in_common_are_compared_on_that(
     rnn = save(
         profile(("all",), ("state_update", "contribution_change"), without=("verb", "noun")), "rnn"
     )
-    gates_diff(save(profile(), "gru"), rnn)
+    compare_gates(save(profile(), "gru"), rnn)
     printed = capsys.readouterr().out
     assert "all units" in printed
     assert "number units" not in printed
@@ -114,11 +115,11 @@ def test_networks_with_little_in_common_are_compared_on_that(
 
 
 def test_other_items_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
-    gates_diff(save(profile(), "a"), save(profile(n=401), "b"))
+    compare_gates(save(profile(), "a"), save(profile(n=401), "b"))
     assert "A and B were read on other items" in capsys.readouterr().out
     one = profile()
     swapped = one.assign(answer=one["answer"].map({"right": "wrong", "wrong": "right"}))
-    gates_diff("a", save(swapped.astype(DTYPES), "b"))
+    compare_gates("a", save(swapped.astype(DTYPES), "b"))
     assert "other items" not in capsys.readouterr().out, "another accuracy on the same"
 
 
@@ -134,9 +135,35 @@ def test_faults_are_one_line_and_nothing_is_written() -> None:
         save(profile().drop(columns="items"), "old"): r"a gate profile with a column 'items'",
     }.items():
         with pytest.raises(InputError, match=message) as caught:
-            gates_diff("a", model, Path("out"))
+            compare_gates("a", model, Path("out"))
         assert "\n" not in str(caught.value)
     assert not Path("out").exists()
     Path("out").write_text("a file")
     with pytest.raises(InputError, match="out: expected a folder to write to"):
-        gates_diff("a", "a", Path("out"))
+        compare_gates("a", "a", Path("out"))
+
+
+def test_a_model_differs_from_another_and_not_from_itself(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gru, lstm = (f"models:/memgate-{cell}-synthetic@champion" for cell in ("gru", "lstm"))
+    assert main(["compare-gates", gru, gru]) == 0
+    assert "Nothing differs" in capsys.readouterr().out
+    assert main(["compare-gates", gru, lstm, "--out", "out/diff"]) == 0
+    table = pd.read_csv("out/diff/profile_differences.csv")
+    assert table["differs"].any()
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["one"], "expected B; see `memgate compare-gates --help`"),
+        (["a", "b", "--data", "items.jsonl"], "unknown option --data"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    args: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare-gates", *args]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line
