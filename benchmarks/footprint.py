@@ -25,7 +25,7 @@ from benchmarks.recipe import EpochClock
 from benchmarks.setting import ROOT
 from memgate.commands.generate import generate
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar import MAX_ATTRACTORS, MAX_INTERVENING
+from memgate.data.sources.grammar import MAX_INTERVENING
 from memgate.data.sources.jsonl import JsonLines
 from memgate.fitting.module import AgreementModule
 
@@ -41,8 +41,8 @@ def peaks(folder: Path, counts: Sequence[int]) -> dict[int, int]:
     """
     base = folder / "base.jsonl"
     with contextlib.redirect_stdout(io.StringIO()):
-        generate(base, counts[0], 1, MAX_INTERVENING, MAX_ATTRACTORS)
-        generate(folder / "held_out.jsonl", 64, 2, MAX_INTERVENING, MAX_ATTRACTORS)
+        generate(out=base, items=counts[0], seed=1, max_intervening=MAX_INTERVENING)
+        generate(out=folder / "held_out.jsonl", items=64, seed=2, max_intervening=MAX_INTERVENING)
     text = base.read_text(encoding="utf-8")
     found = {}
     for items in counts:

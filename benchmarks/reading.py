@@ -17,7 +17,7 @@ from benchmarks.timing import in_turns, ratio, seconds
 from memgate.commands.generate import generate
 from memgate.data.batches import ExactLengthBatches
 from memgate.data.datamodule import AgreementData
-from memgate.data.sources.grammar import MAX_ATTRACTORS, MAX_INTERVENING, Grammar
+from memgate.data.sources.grammar import MAX_INTERVENING, Grammar
 from memgate.data.sources.jsonl import JsonLines
 
 Paths = Mapping[str, Path]
@@ -39,7 +39,8 @@ def _grammar(setting: Setting, paths: Paths) -> Row:
     written = setting.folder / "once.jsonl"
     with contextlib.redirect_stdout(io.StringIO()):
         taken = seconds(
-            lambda: generate(written, n, 1, MAX_INTERVENING, MAX_ATTRACTORS), setting.device
+            lambda: generate(out=written, items=n, seed=1, max_intervening=MAX_INTERVENING),
+            setting.device,
         )
     items = written.read_text(encoding="utf-8").splitlines(keepends=True)
     times_over = -(-lines // n)

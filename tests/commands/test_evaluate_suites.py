@@ -180,7 +180,7 @@ def test_a_suite_of_unknown_words_or_name_is_refused(
     told = "blimp: memgate-gru-synthetic@champion: expected items with words of the model's"
     assert told in error(capsys)
     assert evaluate(GRU, "--suite", "glue") == 2
-    assert "invalid choice: 'glue'" in error(capsys)
+    assert "suite: expected one of blimp, marvin_linzen" in error(capsys)
     assert not Path("scores").exists()
 
 

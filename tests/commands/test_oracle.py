@@ -96,7 +96,7 @@ def test_it_follows_the_rule_item_by_item(
 
 def test_an_rnn_has_no_gate_to_set(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["oracle", "--cell", "rnn", "--data", "synthetic"]) == 2
-    assert "invalid choice: 'rnn'" in capsys.readouterr().err
+    assert "expected 'gru' or 'lstm', got 'rnn'" in capsys.readouterr().err
 
 
 def test_words_are_of_the_class_of_their_most_frequent_tag() -> None:
