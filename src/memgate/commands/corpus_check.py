@@ -25,7 +25,10 @@ def corpus_check(gold: Sequence[str] = GOLD, model: str | None = None) -> None:
     rows = {
         "precision: items of the parser that are gold items": (quality.correct, quality.extracted),
         "recall: gold items that are items of the parser": (quality.correct, quality.gold),
-        "number: items of the parser with the verb's gold number": (quality.correct_number, quality.extracted),
+        "number: items of the parser with the gold number": (
+            quality.correct_number,
+            quality.extracted,
+        ),
     }
     table = []
     for name, (right, n) in rows.items():
