@@ -82,7 +82,7 @@ def test_roles_pool_numbers_and_answers_of_the_last_layer() -> None:
     header, ruler, *body = lines_of(role_table(pd.DataFrame(full, columns=list(DTYPES))))
     assert header == "| units | reading | subject | other |"
     assert set(ruler) == set("|:-")
-    assert body == ["| all | write | 0.50 | 0.10 |", "| all | contribution_change | – | 0.00 |"]
+    assert body == ["| all | write | 0.50 | 0.10 |", "| all | Δ logit | – | 0.00 |"]
 
 
 def origin(*sources: str) -> Origin:

@@ -122,5 +122,5 @@ def test_without_the_package_one_line_names_the_extra(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "ONNX takes the package onnx, which is not installed; pip install 'memgate[onnx]'\n"
+        "ONNX needs the package onnx, which is not installed; pip install 'memgate[onnx]'\n"
     )

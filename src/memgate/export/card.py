@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from memgate import __version__
 from memgate.data.items.roles import ROLES
-from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY
+from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, ROW_NAMES
 from memgate.gates.profile import pooled
 from memgate.gates.units.number_units import NumberUnits
 from memgate.metrics.accuracy import wilson
@@ -121,6 +121,7 @@ def card(facts: Facts, files: Collection[str]) -> str:
         conventions=CONVENTIONS,
         readings=(*GATES, *CHANGES) if gated else CHANGES,
         glossary=GLOSSARY,
+        row_names=ROW_NAMES,
         number_units=[] if facts.units is None else facts.units.units,
         role_table=None if profile is None or profile.empty else role_table(profile),
         origin=origin,
@@ -179,8 +180,10 @@ def accuracy_table(table: pd.DataFrame) -> str:
             "this model": _with_interval(row),
         }
         for name, accuracies in baseline_accuracies.items():
-            known = stratum in accuracies.index
-            cells[name] = f"{100 * accuracies[stratum]:.1f}" if known else DASH
+            if stratum in accuracies.index:
+                cells[name] = f"{100 * accuracies[stratum]:.1f}"
+            else:
+                cells[name] = DASH
         rows.append(cells)
     return markdown_table(pd.DataFrame(rows))
 
@@ -213,7 +216,7 @@ def role_table(profile: pd.DataFrame) -> str:
         index=["units", "reading"], columns="stratum", values="mean", sort=False
     )
     table = table[[role for role in ROLES if role in table]].round(2) + 0.0  # no −0.00
-    texts = table.map("{:.2f}".format, na_action="ignore").fillna(DASH)
+    texts = table.map("{:.2f}".format, na_action="ignore").fillna(DASH).rename(ROW_NAMES)
     return markdown_table(texts.reset_index(), names=2)
 
 
@@ -257,8 +260,8 @@ def is_grammar(origin: Origin) -> bool:
         path for split in origin.splits for path in re.findall(r"class_path: *(\S+)", split.source)
     ]
     names = {path.rpartition(".")[2] for path in class_paths}
-    own = all(path.startswith("memgate.data.") for path in class_paths)
-    return own and "Grammar" in names and names <= {"Grammar", "Joined"}
+    of_memgate = all(path.startswith("memgate.data.") for path in class_paths)
+    return of_memgate and "Grammar" in names and names <= {"Grammar", "Joined"}
 
 
 def _of_network(table: pd.DataFrame, *by: str) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""A classifier as an ONNX graph, built from its weights: any batch, any number of words.
+"""`save_onnx`: a classifier as an ONNX graph, for any batch size and any number of words.
 
-torch 2.13's exporter (``dynamo=True``, dynamic shapes) freezes the length of an RNN's sentences to
-that of the example, and takes 12 s a model. ONNX has the three recurrences as operators, so the
-graph is written here: exact, in milliseconds, and for an onnxruntime since 1.13.
+torch 2.13's exporter (``dynamo=True``, dynamic shapes) fixes the number of words to that of its
+example and takes 12 s. ONNX has the three recurrences as operators, so the graph is built from them
+here: exactly, in milliseconds, for onnxruntime 1.13 or later.
 """
 
 from __future__ import annotations
@@ -20,17 +20,14 @@ from memgate.errors import InputError
 from memgate.models.classifier import Cell, Classifier
 
 OPSET, IR = 17, 8
-"""Of 2022. What the graph takes is older: GRU, LSTM and RNN are those of opset 14."""
+"""Versions of 2022; the operators GRU, LSTM and RNN have not changed since opset 14."""
 
 WORDS, LOG_ODDS = "words", "log_odds"
-"""The input, token ids (batch, time) as int64; and the first output, (batch,) as float32."""
+"""Names of the input, token ids (batch, time) as int64, and of the first output."""
 
 
 class _Operator(NamedTuple):
-    """ONNX's operator of a cell.
-
-    `blocks` says where each of its gates stands in torch's weights.
-    """
+    """ONNX's operator for a cell; `blocks` are its gates in ONNX's order, by torch's indices."""
 
     name: str
     blocks: tuple[int, ...]
@@ -47,7 +44,7 @@ OPERATORS: Mapping[Cell, _Operator] = MappingProxyType(
         "lstm": _Operator("LSTM", (0, 3, 1, 2), {}),
     }
 )
-"""https://onnx.ai/onnx/operators/ and torch.nn's pages, which give the same equations."""
+"""See https://onnx.ai/onnx/operators/ and torch.nn's pages, which have the same equations."""
 
 
 def require_onnx() -> Any:
@@ -60,19 +57,19 @@ def require_onnx() -> Any:
         return importlib.import_module("onnx")
     except ImportError as error:
         raise InputError(
-            "ONNX takes the package onnx, which is not installed; pip install 'memgate[onnx]'"
+            "ONNX needs the package onnx, which is not installed; pip install 'memgate[onnx]'"
         ) from error
 
 
 def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural") -> None:
-    """Write a classifier as ``.onnx``, its weights in the file.
+    """Write a classifier as one ``.onnx`` file that contains its weights.
 
-    Input ``words``: int64 (batch, time), ids of the vocabulary, every row a whole prefix of the
-    same length. Outputs: ``log_odds`` and the probability, float32 (batch,).
+    Input ``words``: int64 (batch, time), ids of the vocabulary, prefixes of one length. Outputs:
+    ``log_odds`` and the probability, float32 (batch,).
 
     Args:
-        classifier: Its dropout is left out; weights are written in float32.
-        path: File to write.
+        classifier: The classifier; dropout is omitted, and weights are written as float32.
+        path: The file.
         probability: Name of the second output, in [0, 1].
 
     Raises:
@@ -102,7 +99,7 @@ def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural")
 
 
 def _initializers(classifier: Classifier) -> Iterator[tuple[str, Tensor]]:
-    """Yield the weights in ONNX's order; of a recurrence each has a first axis of one direction."""
+    """Yield the weights in ONNX's order; those of recurrences get a first axis for direction."""
     yield "embedding", classifier.embedding.weight
     yield "readout", classifier.readout.weight
     yield "readout bias", classifier.readout.bias
@@ -110,8 +107,8 @@ def _initializers(classifier: Classifier) -> Iterator[tuple[str, Tensor]]:
     weights = classifier.recurrence.state_dict()
 
     def ordered(name: str) -> Tensor:
-        parts = weights[name].chunk(len(blocks))
-        return torch.cat([parts[place] for place in blocks]).unsqueeze(0)
+        gates = weights[name].chunk(len(blocks))
+        return torch.cat([gates[index] for index in blocks]).unsqueeze(0)
 
     for layer in range(classifier.recurrence.num_layers):
         for name in ("ih", "hh"):
@@ -123,7 +120,7 @@ def _initializers(classifier: Classifier) -> Iterator[tuple[str, Tensor]]:
 def _nodes(
     classifier: Classifier, probability: str
 ) -> Iterator[tuple[tuple[str, list[str], list[str]], dict[str, Any]]]:
-    """Yield each node: operator, inputs and outputs; and its attributes."""
+    """Yield for each node its operator, inputs and outputs, and its attributes."""
     yield ("Gather", ["embedding", WORDS], ["vectors"]), {}  # (batch, time, features)
     yield ("Transpose", ["vectors"], ["states 0"]), {"perm": [1, 0, 2]}
     operator, layers = OPERATORS[classifier.cell], classifier.recurrence.num_layers

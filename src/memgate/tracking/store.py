@@ -1,4 +1,4 @@
-"""The MLflow store: where runs and models are kept, opened the same way everywhere."""
+"""The MLflow store of runs and models: `connect` and `experiment` open it the same way everywhere."""
 
 from __future__ import annotations
 
