@@ -1,4 +1,4 @@
-"""The MLflow store of runs and models: `connect` and `experiment` open it the same way everywhere."""
+"""The MLflow store of runs and models, opened the same way everywhere by `connect`."""
 
 from __future__ import annotations
 
