@@ -21,7 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from memgate.errors import InputError
 
-PACKAGE = "package://"
+PACKAGE_SCHEME = "package://"
 """Start of the path of a file in an installed package: ``package://gensim/test/…``."""
 
 HUB_TIMEOUT = 10.0
@@ -55,7 +55,7 @@ def expanded(path: str) -> str:
     Raises:
         InputError: A variable is not set, or a package is not installed.
     """
-    if path.startswith(PACKAGE):
+    if path.startswith(PACKAGE_SCHEME):
         return _packaged(path)
     full = str(Path(os.path.expandvars(path)).expanduser())
     unset = re.search(r"\$\{?(\w+)", full)
@@ -68,7 +68,7 @@ def expanded(path: str) -> str:
 
 
 def _packaged(path: str) -> str:
-    name, _, inside = path.removeprefix(PACKAGE).partition("/")
+    name, _, inside = path.removeprefix(PACKAGE_SCHEME).partition("/")
     spec = importlib.util.find_spec(name) if name.isidentifier() else None  # imports nothing
     if spec is None or not spec.submodule_search_locations:
         raise InputError(

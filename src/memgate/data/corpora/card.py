@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import SPLITS
 
-INTERVENING: Mapping[str, int] = {"0": 0, "1–2": 2, "3–5": 5, "6–10": 10, "11+": 1000}
+WORD_RANGES: Mapping[str, int] = {"0": 0, "1–2": 2, "3–5": 5, "6–10": 10, "11+": 1000}
 """Ranges of intervening words, and the most words of each."""
 
 MANY = 4
@@ -34,7 +34,7 @@ def count_items(items: pa.Table, split: str) -> pd.Series[int]:
             "label": [LABELS[label] for label in columns["label"]],
             "target": columns["target"],
             "attractors": columns["n_attractors"].clip(upper=MANY),
-            "words": pd.cut(intervening, [-1, *INTERVENING.values()], labels=list(INTERVENING)),
+            "words": pd.cut(intervening, [-1, *WORD_RANGES.values()], labels=list(WORD_RANGES)),
         }
     )
     return keys.astype({"words": str}).value_counts()
@@ -67,7 +67,7 @@ def card(
     by_split.columns = pd.Index(["singular", "plural"])
     by_split.insert(0, "items", by_split.sum(axis="columns"))
     by_words = _cross_table(counts, "words", "attractors")
-    by_words = by_words.reindex(index=list(INTERVENING), columns=range(MANY + 1), fill_value=0)
+    by_words = by_words.reindex(index=list(WORD_RANGES), columns=range(MANY + 1), fill_value=0)
     by_words["all"] = by_words.sum(axis="columns")
     by_target = counts.groupby("target").sum().sort_values(ascending=False)
     by_reason = pd.Series(dropped, dtype=int).sort_values(ascending=False, kind="stable")

@@ -148,7 +148,7 @@ def _text(code: Any) -> str:
             is_page = not re.match(r"\s*(category|file|image)\s*:", str(node.title), re.IGNORECASE)
             text += _text(node.text or node.title) if is_page else ""
         elif kind == "ExternalLink":
-            text += "" if node.title is None else _text(node.title)
+            text += _text(node.title) if node.title is not None else ""
         elif kind == "Tag":
             text += _tag_text(node)
         elif kind == "Template":
@@ -174,7 +174,7 @@ def _tag_text(tag: Any) -> str:
 def _template_text(template: Any, starts_line: bool) -> str:
     """Return the words of a template if it is known, else nothing for a box, `HOLE` in a text."""
     name = str(template.name).strip().lower().replace("_", " ")
-    arguments = [_text(each.value).strip() for each in template.params if not each.showkey]
+    arguments = [_text(param.value).strip() for param in template.params if not param.showkey]
     arguments = [argument for argument in arguments if argument]
     if name in ("convert", "cvt") and len(arguments) > 1:  # 5|km, or 5|to|6|km
         is_range = len(arguments) > 3 and arguments[2][0].isdigit()
@@ -189,9 +189,9 @@ def _template_text(template: Any, starts_line: bool) -> str:
 
 
 def _without_holes(line: str) -> str:
-    found = 1
-    while found:  # from the innermost outwards; mostly how a name is spoken
-        line, found = re.subn(rf" ?\([^()]*{HOLE}[^()]*\)", "", line)
+    replacements = 1
+    while replacements:  # from the innermost outwards; mostly how a name is spoken
+        line, replacements = re.subn(rf" ?\([^()]*{HOLE}[^()]*\)", "", line)
     if HOLE not in line:
         return line
     return " ".join(part for part in SENTENCE_BREAK.split(line) if HOLE not in part)

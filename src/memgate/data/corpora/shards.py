@@ -127,12 +127,12 @@ def _finished(running: dict[Future[Extraction], ShardJob]) -> Iterator[tuple[Sha
 
 
 def show_progress(
-    made: Iterable[tuple[ShardJob, Extraction]], total: int, done: int
+    shards: Iterable[tuple[ShardJob, Extraction]], total: int, done: int
 ) -> Iterator[tuple[ShardJob, Extraction]]:
     """Pass shards on, and show on stderr how many are done: a bar in a terminal, lines in a log.
 
     Args:
-        made: The shards that are still to be made.
+        shards: The shards, as they are made; each is passed on before it counts as done.
         total: How many shards the corpus has.
         done: How many of them an earlier run has made.
     """
@@ -145,18 +145,18 @@ def show_progress(
     with Progress(*columns, console=console, disable=not has_bar) as bar:
         task = bar.add_task("parsing", total=total, completed=done, rate="")
         start = last_line = time.perf_counter()
-        items, here = 0, 0
-        for job, extraction in made:
+        items = 0
+        for number, (job, extraction) in enumerate(shards, start=1):
             yield job, extraction
-            items, here = items + len(extraction.items), here + 1
+            items += len(extraction.items)
             now = time.perf_counter()
+            remaining = total - done - number
             rate = f"{items:,} items, {items / (now - start):,.0f} items/s"
             bar.update(task, advance=1, rate=rate)
-            left = total - done - here
-            if not has_bar and (now - last_line >= LOG_INTERVAL or not left):
+            if not has_bar and (now - last_line >= LOG_INTERVAL or not remaining):
                 last_line = now
-                seconds = (now - start) / here * left
-                line = f"parsing: {total - left}/{total} parts, {rate}, about {seconds:.0f} s left"
+                seconds = (now - start) / number * remaining
+                line = f"parsing: {done + number}/{total} parts, {rate}, about {seconds:.0f} s left"
                 console.print(line, soft_wrap=True)
 
 

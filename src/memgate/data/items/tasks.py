@@ -70,7 +70,7 @@ class Task:
 
     @property
     def asks(self) -> str:
-        """`predicts`, by the name that is in the code of models stored before it had this one."""
+        """The old name of `predicts`, in the code of models registered up to November 2026."""
         return self.predicts
 
 

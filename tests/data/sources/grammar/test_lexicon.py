@@ -5,13 +5,13 @@ import pytest
 
 from memgate.data.sources.grammar.lexicon import (
     FIXED,
-    NOUNS,
+    NOUN_LEMMAS,
     NUMBERED,
     OTHER,
     PL,
     SAME,
     SG,
-    VERBS,
+    VERB_LEMMAS,
     Lexicon,
     inflect,
     lexicon,
@@ -38,7 +38,7 @@ def test_irregular_forms(lemma: str, tag: str, form: str) -> None:
 
 
 def test_singular_and_plural_of_a_noun_or_verb_always_differ() -> None:
-    paired = [*NOUNS, "being", "noun", "be", "have", *(f"{verb}.now" for verb in VERBS)]
+    paired = [*NOUN_LEMMAS, "being", "noun", "be", "have", *(f"{verb}.now" for verb in VERB_LEMMAS)]
     for name in paired:
         terminal = terminals()[name]
         assert len(terminal.sg) == len(terminal.pl)
@@ -47,7 +47,7 @@ def test_singular_and_plural_of_a_noun_or_verb_always_differ() -> None:
 
 
 def test_the_past_tense_never_looks_like_the_present() -> None:
-    for verb in VERBS:
+    for verb in VERB_LEMMAS:
         present = {word for number in terminals()[f"{verb}.now"] for word, _ in number}
         past = {word for word, _ in terminals()[f"{verb}.past"].sg}
         assert not present & past
@@ -106,7 +106,7 @@ def test_draws_reach_every_entry_equally_and_none_beyond() -> None:
 def test_counterpart_is_the_same_lemma_in_the_other_number() -> None:
     lexis = lexicon()
     code = 4 * list(terminals()).index("like.now") + SAME
-    lemmas = VERBS["like"].split()
+    lemmas = VERB_LEMMAS["like"].split()
     draws = (np.arange(len(lemmas)) + 0.5) / len(lemmas)
     for label in (0, 1):
         codes, labels = np.full(len(lemmas), code), np.full(len(lemmas), label)

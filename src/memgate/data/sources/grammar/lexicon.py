@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 SAME, OTHER, SG, PL = range(4)
 """The number of a slot: the subject's, the other one, or fixed whatever the subject is."""
 
-NOUNS: Mapping[str, str] = {
+NOUN_LEMMAS: Mapping[str, str] = {
     "person": "actor artist baker boy child dancer doctor driver farmer girl guard hunter judge "
     "king lawyer man nurse painter pilot poet queen sailor singer soldier student teacher woman "
     "writer",
@@ -27,7 +27,7 @@ NOUNS: Mapping[str, str] = {
     "keepsake": "gift present souvenir treasure",
 }
 
-VERBS: Mapping[str, str] = {
+VERB_LEMMAS: Mapping[str, str] = {
     # a being does it to anything
     "like": "admire avoid fear find follow know like love meet miss notice praise remember see "
     "trust watch",
@@ -145,16 +145,16 @@ def terminals() -> dict[str, Terminal]:
 
     by_name = {name: Terminal(listed(text), listed(text)) for name, text in FIXED.items()}
     by_name |= {name: Terminal(listed(sg), listed(pl)) for name, (sg, pl) in NUMBERED.items()}
-    by_name |= {name: inflected(lemmas, "NN", "NNS") for name, lemmas in NOUNS.items()}
-    by_name["being"] = inflected(f"{NOUNS['person']} {NOUNS['animal']}", "NN", "NNS")
+    by_name |= {name: inflected(lemmas, "NN", "NNS") for name, lemmas in NOUN_LEMMAS.items()}
+    by_name["being"] = inflected(f"{NOUN_LEMMAS['person']} {NOUN_LEMMAS['animal']}", "NN", "NNS")
     by_name["noun"] = inflected(
-        f"{NOUNS['person']} {NOUNS['animal']} {NOUNS['thing']}", "NN", "NNS"
+        f"{NOUN_LEMMAS['person']} {NOUN_LEMMAS['animal']} {NOUN_LEMMAS['thing']}", "NN", "NNS"
     )
     by_name["stuff"] = Terminal(
         inflected(STUFF_SG, "NN", "NN").sg, inflected(STUFF_PL, "NNS", "NNS").pl
     )
     by_name |= {name: inflected(name, "VBZ", "VBP") for name in ("be", "have")}
-    for name, lemmas in VERBS.items():
+    for name, lemmas in VERB_LEMMAS.items():
         by_name[f"{name}.now"] = inflected(lemmas, "VBZ", "VBP")
         by_name[f"{name}.past"] = inflected(lemmas, "VBD", "VBD")
         by_name[f"{name}.base"] = inflected(lemmas, "VB", "VB")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources.grammar.lexicon import lexicon
 from memgate.data.sources.grammar.templates import (
-    CLASSES,
     CORES,
     FRONTS,
+    SUBJECT_CLASSES,
     Quota,
     Random,
     Template,
@@ -108,7 +108,7 @@ class Quotas:
             if not can_be_nounless or rand() >= NOUNLESS:
                 chosen = pick(noun_counts[1:] if can_be_nounless else noun_counts, rand)
         front = pick(self._fronts, rand) if self._fronts and rand() < FRONTED else None
-        return Quota(length, core, *chosen, front, pick(tuple(CLASSES), rand))
+        return Quota(length, core, *chosen, front, pick(tuple(SUBJECT_CLASSES), rand))
 
 
 def length_proportion(length: int) -> float:

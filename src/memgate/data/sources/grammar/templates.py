@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from memgate.data.sources.grammar.lexicon import OTHER, PL, SAME, SG, terminals
 
-CLASSES: Mapping[str, Mapping[str, str]] = {
+SUBJECT_CLASSES: Mapping[str, Mapping[str, str]] = {
     "person": {"who": "who"},
     "animal": {"who": "which"},
     "thing": {
@@ -136,7 +136,7 @@ class Quota(NamedTuple):
         attractors: Intervening nouns of the other number.
         same: Intervening nouns of the subject's number; the head of an appositive is one more.
         front: Construction before the subject, one of `FRONTS`, or none.
-        noun_class: Class of the subject, one of `CLASSES`.
+        noun_class: Class of the subject, one of `SUBJECT_CLASSES`.
     """
 
     length: int
@@ -298,7 +298,7 @@ def phrases() -> dict[str, Phrase]:
 
 def _phrase(name: str, noun_class: str) -> Phrase:
     if name.endswith("~"):
-        name = CLASSES[noun_class].get(name[:-1], name[:-1])
+        name = SUBJECT_CLASSES[noun_class].get(name[:-1], name[:-1])
     return phrases()[name]
 
 
