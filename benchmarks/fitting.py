@@ -23,7 +23,7 @@ from memgate.data.batches import ExactLengthBatches
 from memgate.fitting.checkpoints import LastCheckpoint, best_checkpoint
 from memgate.fitting.configuration import Fit, configure
 from memgate.fitting.gate_series import GateSeries
-from memgate.fitting.module import AgreementModule, fused_adam
+from memgate.fitting.module import AgreementModule
 from memgate.fitting.progress import FitProgress
 from memgate.models.classifier import Cell, Classifier
 from memgate.tracking.runs import RunLogger
@@ -147,7 +147,7 @@ class BareLoop:
         self, classifier: Classifier, train: ExactLengthBatches, validation: ExactLengthBatches
     ) -> None:
         self.classifier = copy.deepcopy(classifier)
-        self._optimizer = fused_adam(self.classifier.parameters())
+        self._optimizer = AgreementModule().optimizer(self.classifier.parameters())
         self._train = train
         self._validation = validation
         self._device = classifier.embedding.weight.device
@@ -229,7 +229,8 @@ def _fit(setting: Setting, network: Network, source: list[str], timed: Rivals) -
         *source,
     ]
     with contextlib.chdir(setting.folder), FitProgress(1, sink) as progress:
-        callbacks = [progress, GateSeries(), best_checkpoint(), LastCheckpoint(), timed]
+        best = best_checkpoint()
+        callbacks = [progress, GateSeries(), best, LastCheckpoint(best), timed]
         fit = configure(args, callbacks)
         progress.begin(fit.name)
         fit.prepare()

@@ -41,7 +41,7 @@ PARTIAL = ".partial-"
 ADAM = ("--model.optimizer=torch.optim.Adam", "--model.optimizer.fused=true")
 LONGER = ("--trainer.max_epochs=20",)
 FASTER = (*ADAM, "--model.optimizer.lr=0.005")
-CLIPPED = (*ADAM, "--model.gradient_clip_val=1")
+CLIPPED = (*ADAM, "--trainer.gradient_clip_val=1")
 
 EXTRA: Mapping[str, Mapping[int, Sequence[str]]] = {
     "synthetic": {

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from mlflow.entities import Run
@@ -110,6 +111,94 @@ def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[s
     assert {path.name for path in empty.iterdir()} <= {"configs", "mlruns"}
 
 
+CALLBACKS = "lightning.pytorch.callbacks"
+
+ONE_CYCLE = (
+    "--model.lr_scheduler=OneCycleLR",
+    "--model.lr_scheduler.max_lr=0.1",
+    "--model.lr_scheduler_interval=step",
+)
+
+PLATEAU = ("--model.lr_scheduler=lightning.pytorch.cli.ReduceLROnPlateau",)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--trainer.gradient_clip_val=0.5"],
+        ["--trainer.gradient_clip_val=0.5", "--trainer.gradient_clip_algorithm=value"],
+        ["--trainer.gradient_clip_val=0.5", "--trainer.precision=bf16-mixed"],
+        ["--trainer.accumulate_grad_batches=3"],
+        *([f"--trainer.precision={kind}"] for kind in ("bf16-mixed", "bf16-true", "64-true")),
+        ["--trainer.limit_train_batches=2"],
+        ["--trainer.limit_val_batches=1"],
+        ["--trainer.limit_test_batches=2"],
+        ["--trainer.max_steps=40"],
+        ["--trainer.val_check_interval=5"],
+        ["--trainer.val_check_interval=0.5"],
+        ["--trainer.check_val_every_n_epoch=2"],
+        ["--trainer.overfit_batches=2"],
+        ["--trainer.fast_dev_run=true"],
+        ["--trainer.fast_dev_run=2"],
+        ["--trainer.max_epochs=-1", "--trainer.max_steps=40"],
+        ["--trainer.reload_dataloaders_every_n_epochs=1"],
+        ["--trainer.num_sanity_val_steps=2"],
+        ["--trainer.profiler=simple"],
+        ["--trainer.enable_progress_bar=true"],
+        ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"],
+        [*PLATEAU, "--model.lr_scheduler.monitor=val/loss"],
+        [*ONE_CYCLE],
+    ],
+    ids=lambda flags: "+".join(flag.rpartition(".")[2] for flag in flags),
+)
+def test_each_flag_of_the_trainer_works(
+    flags: list[str], empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*fit_args, "--track=false", *flags]) == 0
+    assert "gru-synthetic-seed0" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")  # so it is
+def test_half_precision_on_a_cpu_is_that_which_a_cpu_has(empty: Path, fit_args: list[str]) -> None:
+    assert main([*fit_args, "--track=false", "--trainer.precision=16-mixed"]) == 0
+
+
+def test_callbacks_act_by_step_of_the_optimiser(empty: Path, fit_args: list[str]) -> None:
+    by_step = [
+        f"--trainer.callbacks+={CALLBACKS}.LearningRateMonitor",
+        "--trainer.callbacks.logging_interval=step",
+        f"--trainer.callbacks+={CALLBACKS}.ModelCheckpoint",
+        "--trainer.callbacks.dirpath=by_step",
+        "--trainer.callbacks.every_n_train_steps=4",
+        "--trainer.callbacks.save_top_k=-1",
+    ]
+    settings = ["--trainer.log_every_n_steps=1", "--trainer.accumulate_grad_batches=2"]
+    assert main([*fit_args, "--analyse_gates=false", *settings, *by_step]) == 0
+    (run,) = runs()
+
+    def steps(metric: str) -> list[int]:
+        history = connect().get_metric_history(run.info.run_id, metric)
+        return sorted({entry.step for entry in history})
+
+    n = steps("val/accuracy")[0]
+    assert steps("val/accuracy") == steps("train/loss") == [n, 2 * n]
+    assert steps("lr-Adam") == list(range(2 * n))
+    assert steps("gates/write_subject")[-2:] == [n, 2 * n]
+    names = {re.sub(r".*-", "", path.stem) for path in Path("by_step").iterdir()}
+    assert names == {f"step={step}" for step in range(4, 2 * n + 1, 4)}
+
+
+def test_the_default_optimiser_shows_its_rate(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "-c", "configs/cell/gru.yaml", "--print_config"])
+    optimizer = yaml.safe_load(capsys.readouterr().out)["model"]["optimizer"]
+    assert optimizer["class_path"] == "torch.optim.Adam"
+    assert optimizer["init_args"]["lr"] == 0.001
+    assert optimizer["init_args"]["fused"] is True
+
+
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
@@ -128,8 +217,39 @@ def test_a_fit_that_is_not_tracked_leaves_no_store(empty: Path, fit_args: list[s
         (["--threads", "0"], "--threads: expected at least 1, got 0"),
         (["--seed_everything", "true"], "--seed_everything: expected a number"),
         (["--trainer.logger", "false"], "--track=false does without"),
-        (["--trainer.gradient_clip_val", "1"], "expected --model.gradient_clip_val"),
-        (["--trainer.accumulate_grad_batches", "2"], "expected a larger --data.batch_size"),
+        (["--trainer.gradient_clip_val=-1"], "--trainer.gradient_clip_val: expected 0 or above"),
+        (["--trainer.gradient_clip_algorithm=l1"], "Allowed algorithms: ['value', 'norm']"),
+        (["--trainer.accumulate_grad_batches=0"], "expected at least 1, got 0"),
+        (["--trainer.precision=transformer-engine"], "transformer_engine"),
+        (["--trainer.precision=8-true"], "bf16-mixed"),
+        (["--trainer.limit_train_batches=0"], "limit_train_batches: expected at least a batch"),
+        (["--trainer.limit_train_batches=0.01"], "expected at least a batch, to train on; got"),
+        (["--trainer.limit_val_batches=0"], "because validation accuracy chooses the best epoch"),
+        (["--trainer.limit_test_batches=0"], "limit_test_batches: expected at least a batch"),
+        (["--trainer.val_check_interval=500"], "expected at most the"),
+        (["--trainer.max_steps=3"], "the fit ends after 3 steps, the first validation is after"),
+        (["--trainer.check_val_every_n_epoch=3"], "expected a validation, from which"),
+        (["--trainer.max_epochs=0"], "the fit ends after 0 steps"),
+        (["--trainer.enable_checkpointing=false"], "enable_checkpointing=False"),
+        (["--trainer.max_epoch=3"], "--trainer.max_epoch=3; did you mean --trainer.max_epochs?"),
+        (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
+        (["--model.lr_schedule=StepLR"], "did you mean --model.lr_scheduler?"),
+        (["--data.source.trai=3"], "Option 'trai' is not accepted"),
+        (
+            [
+                f"--trainer.callbacks={CALLBACKS}.EarlyStopping",
+                "--trainer.callbacks.monitor=val_loss",
+            ],
+            "EarlyStopping: expected monitor to be one of train/loss, val/loss",
+        ),
+        (["--model.lr_scheduler=CosineAnnealingLR"], "required: T_max"),
+        ([*ONE_CYCLE, "--model.lr_scheduler.total_steps=3"], "total_steps of at least those"),
+        ([*ONE_CYCLE, "--trainer.max_epochs=-1"], "--model.lr_scheduler: "),
+        ([*PLATEAU, "--model.lr_scheduler.monitor=val_loss"], "expected monitor to be one of"),
+        (
+            ["--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau"],
+            "expected lightning.pytorch.cli.ReduceLROnPlateau",
+        ),
         (["--data.name", "a/b"], "name: expected letters"),
         (["--trainer.devices", "10000"], "--trainer.devices: expected at most"),
         (["--trainer.accelerator", "tpu"], "xla"),
@@ -180,7 +300,7 @@ def test_a_checkpoint_that_does_not_fit_the_network_is_told(
 def test_a_fit_without_a_whole_epoch_is_told(
     empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*fit_args, "--trainer.max_steps", "3"]) == 2
+    assert main([*fit_args, "--trainer.max_time=00:00:00:00", "--trainer.min_epochs=0"]) == 2
     assert "no epoch was validated" in error(capsys)
     (run,) = runs()
     assert run.info.status == "FAILED"

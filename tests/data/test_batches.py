@@ -203,15 +203,16 @@ def test_a_resumed_epoch_is_the_rest_of_it(
         assert again.state_dict() == state or taken == 0  # saved before it went on: nothing is lost
         again.set_epoch(epoch)
         assert items(stopped) + items(list(again)) == whole
-        assert again.state_dict() == {"taken": len(whole)}
+        assert again.state_dict() == {"epoch": epoch, "taken": len(whole)}
     again.set_epoch(epoch + 1)
     loader.set_epoch(epoch + 1)
     assert items(list(again)) == items(list(loader))
 
 
-def test_the_state_of_a_finished_epoch_starts_the_next_from_its_beginning() -> None:
+@pytest.mark.parametrize("taken", [5, 2], ids=["whole", "limited"])
+def test_the_state_of_a_finished_epoch_starts_the_next_from_its_beginning(taken: int) -> None:
     loader = ExactLengthBatches(prefixes([1, 2, 3, 1, 2, 3, 1]), 2, shuffle=True)
-    list(loader)
+    list(islice(loader, taken))
     again = ExactLengthBatches(loader.prefixes, 2, shuffle=True)
     again.load_state_dict(loader.state_dict())
     for each in (loader, again):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -53,12 +54,22 @@ class Lines(Logger):
         with self.path.open("a") as file:
             file.write(json.dumps([step, {name: float(it) for name, it in metrics.items()}]) + "\n")
 
+    def logged(self) -> list[tuple[int, dict[str, float]]]:
+        """Return step and metrics of each call."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return [(step, its) for step, its in map(json.loads, lines)]
+
     def gates(self) -> list[tuple[int, dict[str, float]]]:
         """Return step and metrics of each measurement of the gates."""
-        lines = map(json.loads, self.path.read_text().splitlines()) if self.path.exists() else []
         return [
-            (step, its) for step, its in lines if any(name.startswith("gates/") for name in its)
+            (step, its)
+            for step, its in self.logged()
+            if any(name.startswith("gates/") for name in its)
         ]
+
+    def steps(self, metric: str) -> list[int]:
+        """Return the steps of a metric."""
+        return [step for step, its in self.logged() if metric in its]
 
 
 @pytest.fixture
@@ -136,7 +147,7 @@ def test_the_series_is_what_the_tables_say_of_the_same_weights(
     fit = trainer(tmp_path, callbacks=[GateSeries(), begin])
     fit.fit(network, tiny)
     rows = logged(fit)
-    n = network.steps_per_epoch
+    n = int(fit.num_training_batches)
     early = [step for step in early_steps(n) if step < n]
     assert [step for step, _ in rows] == [0, *sorted(early), n, 2 * n]
     assert early == [1, 2, 4, 8, 16]
@@ -167,6 +178,27 @@ def test_training_is_the_same_to_the_bit_with_and_without(
     (first, *rest), (second, *others) = results
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert all(map(torch.equal, rest, others))
+
+
+@pytest.mark.parametrize("accumulated", [1, 3])
+def test_all_metrics_of_a_run_stand_at_the_steps_of_the_optimiser(
+    accumulated: int, data: Make, tmp_path: Path
+) -> None:
+    rates = LearningRateMonitor("step")
+    fit = trainer(tmp_path, callbacks=[GateSeries(), rates], accumulate_grad_batches=accumulated)
+    network = module(cell="gru")
+    fit.fit(network, data())
+    fit.test(network, data(), verbose=False)
+    n = math.ceil(fit.num_training_batches / accumulated)
+    assert fit.global_step == 2 * n
+    logger = fit.logger
+    assert isinstance(logger, Lines)
+    for metric in ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy"):
+        assert logger.steps(metric) == [n, 2 * n]
+    early = [2**power for power in range(5) if 2**power < n]
+    assert logger.steps("gates/write_subject") == [0, *early, n, 2 * n]
+    assert sorted(set(logger.steps("lr-Adam"))) == list(range(2 * n))  # before each step
+    assert logger.steps("test/accuracy") == [2 * n]
 
 
 class Stop(pl.Callback):

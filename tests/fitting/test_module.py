@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import math
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, StepLR
 
 from memgate.data.batches import ExactLengthBatches
 from memgate.data.datamodule import AgreementData
 from memgate.data.sources.grammar import Grammar
 from memgate.errors import InputError
-from memgate.fitting.checkpoints import LastCheckpoint
-from memgate.fitting.module import AgreementModule, fused_adam
+from memgate.fitting.checkpoints import LastCheckpoint, best_checkpoint
+from memgate.fitting.module import AgreementModule
 
 PROMISED = {
     f"{stage}/{metric}"
@@ -138,7 +145,7 @@ class Interrupt(pl.Callback):
 
 
 class Stop(pl.Callback):
-    """Stops a fit as a crash would, within an epoch, where a stretch of batches ends."""
+    """Stops a fit as a crash would, within an epoch."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -182,7 +189,12 @@ def test_a_fit_stopped_within_an_epoch_goes_on_bit_for_bit(data: Make, tmp_path:
         assert torch.equal(weight, expected[name]), name
 
 
-@pytest.mark.parametrize("step", [5, 18, 31], ids=["within", "last-stretch", "second-epoch"])
+def both() -> list[pl.Callback]:
+    best = best_checkpoint()
+    return [best, LastCheckpoint(best)]
+
+
+@pytest.mark.parametrize("step", [5, 18, 19, 31], ids=["within", "last-but-one", "last", "second"])
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it resumes there, on purpose
 def test_ctrl_c_stops_behind_the_batch_at_hand_and_the_fit_goes_on_bit_for_bit(
     step: int, data: Make, tmp_path: Path
@@ -194,15 +206,15 @@ def test_ctrl_c_stops_behind_the_batch_at_hand_and_the_fit_goes_on_bit_for_bit(
     whole = module()
     fit = trainer(tmp_path, max_epochs=3)
     fit.fit(whole, data())
-    n = whole.steps_per_epoch
-    assert 18 < n < 31  # what the steps stand for
+    n = int(fit.num_training_batches)
+    assert n == 19  # what the steps stand for
     settings: dict[str, Any] = {"max_epochs": 3, "enable_checkpointing": True}
-    stopped = trainer(tmp_path, callbacks=[LastCheckpoint(), Interrupt(step)], **settings)
+    stopped = trainer(tmp_path, callbacks=[*both(), Interrupt(step)], **settings)
     with pytest.raises(SystemExit):
         stopped.fit(module(), data())
-    assert stopped.global_step == (n + 1 if step == 18 else step)
+    assert stopped.global_step == step
     resumed = module()
-    fit = trainer(tmp_path, callbacks=[LastCheckpoint()], **settings)
+    fit = trainer(tmp_path, callbacks=both(), **settings)
     (path,) = tmp_path.rglob("last.ckpt")
     fit.fit(resumed, data(), ckpt_path=path, weights_only=True)
     assert fit.global_step == 3 * n
@@ -210,36 +222,177 @@ def test_ctrl_c_stops_behind_the_batch_at_hand_and_the_fit_goes_on_bit_for_bit(
     assert all(torch.equal(weight, expected[name]) for name, weight in weights(resumed).items())
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+SETTINGS: dict[str, dict[str, Any]] = {
+    "clipped": {"gradient_clip_val": 0.5},
+    "clipped-by-value": {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"},
+    "clipped-bf16-mixed": {"gradient_clip_val": 0.5, "precision": "bf16-mixed"},
+    "bf16-mixed": {"precision": "bf16-mixed"},
+    "bf16-true": {"precision": "bf16-true"},
+    "64-true": {"precision": "64-true"},
+    "accumulated": {"accumulate_grad_batches": 3, "gradient_clip_val": 0.5},
+}
+
+DTYPES = {"bf16-true": torch.bfloat16, "64-true": torch.float64}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_a_fit_learns_what_a_bare_loop_learns(
-    precision: Any, cell: str, data: Make, tmp_path: Path
+    settings: dict[str, Any], cell: str, data: Make, tmp_path: Path
 ) -> None:
     pl.seed_everything(2, verbose=False)
-    module, tiny = AgreementModule(cell=cell, hidden_size=7, gradient_clip_val=0.5), data()
-    fit = trainer(tmp_path, precision=precision)
+    module, tiny = AgreementModule(cell=cell, hidden_size=7), data()
+    fit = trainer(tmp_path, **settings)
     tiny.setup()
     module.build(len(tiny.vocabulary))
-    bare = copy.deepcopy(module.classifier).train()
-    optimizer = fused_adam(bare.parameters())
+    precision = settings.get("precision", "32-true")
+    dtype = DTYPES.get(precision, torch.float32)
+    bare = copy.deepcopy(module.classifier).train().to(dtype)
+    optimizer = module.optimizer(bare.parameters())
     loader = ExactLengthBatches(tiny.prefixes["train"], 32, shuffle=True)
+    every, limit = settings.get("accumulate_grad_batches", 1), settings.get("gradient_clip_val")
+    by_value = settings.get("gradient_clip_algorithm") == "value"
+    steps = 0
     for epoch in range(2):
         loader.set_epoch(epoch)
-        for batch in loader:
-            mixed = precision != "32-true"
+        for number, batch in enumerate(loader, start=1):
+            mixed = precision == "bf16-mixed"
             with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=False):
                 logits = bare(batch.inputs)
                 loss = binary_cross_entropy_with_logits(logits, batch.targets.to(logits.dtype))
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-            clip_grad_norm_(bare.parameters(), 0.5)
+            (loss / every).backward()
+            if number % every and number < len(loader):
+                continue
+            if limit is not None:
+                (clip_grad_value_ if by_value else clip_grad_norm_)(bare.parameters(), limit)
             optimizer.step()
+            optimizer.zero_grad()
+            steps += 1
     fit.fit(module, tiny)
-    assert fit.global_step == 2 * len(loader)
+    assert fit.global_step == steps == 2 * math.ceil(len(loader) / every)
     for (name, own), other in zip(
         module.classifier.named_parameters(), bare.parameters(), strict=True
     ):
+        assert own.dtype == dtype
         assert torch.equal(own, other), name
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_scaled_gradients_are_clipped_as_others(algorithm: str, data: Make, tmp_path: Path) -> None:
+    def fitted(fused: bool) -> dict[str, Tensor]:
+        pl.seed_everything(2, verbose=False)
+        module = AgreementModule(
+            lambda parameters: Adam(parameters, fused=fused), cell="gru", hidden_size=7
+        )
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+        plugin = MixedPrecision("16-mixed", "cpu", scaler)
+        limits: dict[str, Any] = {"gradient_clip_val": 0.02, "gradient_clip_algorithm": algorithm}
+        fit = trainer(tmp_path, plugins=plugin, max_epochs=1, **limits)
+        fit.fit(module, data())
+        return weights(module)
+
+    fused, plain = fitted(True), fitted(False)  # of a fused optimiser they are scaled yet
+    for name, weight in fused.items():
+        torch.testing.assert_close(weight, plain[name], rtol=0, atol=1e-5)
+
+
+class Rates(pl.Callback):
+    """Keeps the learning rate of every step."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+Scheduled = tuple[Any, Literal["epoch", "step"]]
+
+SCHEDULERS: dict[str, Scheduled] = {
+    "by-epoch": (partial(StepLR, step_size=1, gamma=0.5), "epoch"),
+    "by-step": (partial(ExponentialLR, gamma=0.9), "step"),
+    "one-cycle": (partial(OneCycleLR, max_lr=0.1, total_steps=None, epochs=None), "step"),
+    # no loss is lower by so much, so the rate falls after every epoch
+    "plateau": (
+        partial(ReduceLROnPlateau, monitor="val/loss", patience=0, factor=0.5, threshold=10.0),
+        "epoch",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_scheduler_sets_the_rate_of_every_step(name: str, data: Make, tmp_path: Path) -> None:
+    make, interval = SCHEDULERS[name]
+    rates = Rates()
+    fit = trainer(tmp_path, callbacks=[rates], max_epochs=3, accumulate_grad_batches=2)
+    fit.fit(AgreementModule(Adam, make, interval, cell="rnn", hidden_size=3), data())
+    epoch = 10  # of 19 batches
+    assert len(rates.rates) == 3 * epoch
+    expected = {
+        "by-epoch": [0.001 * 0.5 ** (step // epoch) for step in range(3 * epoch)],
+        "by-step": [0.001 * 0.9**step for step in range(3 * epoch)],
+        "plateau": [0.001 * 0.5 ** (step // epoch) for step in range(3 * epoch)],
+    }
+    if name == "one-cycle":
+        assert max(rates.rates) == pytest.approx(0.1)
+        assert rates.rates[0] == pytest.approx(0.1 / 25)
+        assert rates.rates[-1] < 0.001
+    else:
+        assert rates.rates == pytest.approx(expected[name])
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it resumes there, on purpose
+@pytest.mark.parametrize("batches", [19, 29], ids=["epoch-end", "within"])
+@pytest.mark.parametrize("accumulated", [1, 3])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_stopped_fit_goes_on_bit_for_bit_with_a_scheduler(
+    name: str, accumulated: int, batches: int, data: Make, tmp_path: Path
+) -> None:
+    def fitted(folder: Path, start: Path | None = None, *more: pl.Callback) -> Any:
+        pl.seed_everything(5, verbose=False)
+        make, interval = SCHEDULERS[name]
+        module = AgreementModule(Adam, make, interval, cell="gru", hidden_size=5, dropout=0.3)
+        rates = Rates()
+        fit = trainer(
+            folder,
+            max_epochs=3,
+            enable_checkpointing=True,
+            callbacks=[*both(), rates, *more],
+            accumulate_grad_batches=accumulated,
+            gradient_clip_val=0.1,
+        )
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            fit.fit(module, data(), ckpt_path=start, weights_only=True)
+        return weights(module), rates.rates, fit
+
+    reached, rates, _ = fitted(tmp_path / "whole")
+    _, first, stopped = fitted(
+        tmp_path / "stopped", None, Interrupt(math.ceil(batches / accumulated))
+    )
+    (path,) = (tmp_path / "stopped").rglob("last.ckpt")
+    assert 0 < stopped.global_step < len(rates)
+    resumed, rest, _ = fitted(tmp_path / "stopped", path)
+    assert first + rest == rates
+    assert all(torch.equal(weight, reached[it]) for it, weight in resumed.items())
+
+
+def test_few_batches_are_the_same_in_every_epoch(data: Make, tmp_path: Path) -> None:
+    seen: list[list[int]] = []
+
+    class Seen(pl.Callback):
+        def on_train_batch_end(
+            self, trainer: pl.Trainer, pl_module: pl.LightningModule, *its: Any
+        ) -> None:
+            seen.append(its[1].rows.tolist())
+
+    with pytest.warns(UserWarning, match="You requested to overfit"):
+        trainer(tmp_path, overfit_batches=2, callbacks=[Seen()]).fit(
+            AgreementModule(cell="rnn", hidden_size=3), data()
+        )
+    assert seen[:2] == seen[2:]
+    assert len(seen) == 4
 
 
 @pytest.mark.parametrize(
@@ -261,21 +414,6 @@ def test_limits_count_batches(
     module = AgreementModule(cell="rnn", hidden_size=3)
     fit.fit(module, data())
     assert fit.global_step == steps
-
-
-def test_an_impossible_clip_is_refused() -> None:
-    with pytest.raises(InputError, match="gradient_clip_val: expected above 0, got 0"):
-        AgreementModule(cell="rnn", gradient_clip_val=0)
-
-
-def test_scaled_gradients_are_not_clipped(data: Make, tmp_path: Path) -> None:
-    fit = trainer(tmp_path)
-    module, tiny = AgreementModule(cell="rnn", hidden_size=3, gradient_clip_val=1.0), data()
-    tiny.setup()
-    module.build(len(tiny.vocabulary))
-    module.trainer, fit.strategy.precision_plugin.precision = fit, "16-mixed"
-    with pytest.raises(InputError, match="gradient_clip_val: expected none with 16-mixed"):
-        module.on_train_start()
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused(data: Make, tmp_path: Path) -> None:

@@ -248,19 +248,17 @@ class ExactLengthBatches:
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next pass."""
+        if epoch != self.epoch:
+            self._taken = self._resume_at = 0
         self.epoch = epoch
 
-    @property
-    def start(self) -> int:
-        """The first batch of the next pass, from 0; above it where a stopped pass goes on."""
-        return self._resume_at
-
     def state_dict(self) -> dict[str, Any]:
-        """Return how many batches of this pass were taken."""
-        return {"taken": self._taken}
+        """Return the epoch, and how many of its batches were taken."""
+        return {"epoch": self.epoch, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next pass behind the batches that were taken."""
+        """Begin the next pass behind the batches that were taken, if it is still that epoch."""
+        self.epoch = state["epoch"]
         self._taken = self._resume_at = state["taken"] % len(self)
 
     def _cut(self) -> tuple[Index, Index]:

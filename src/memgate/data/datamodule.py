@@ -10,12 +10,9 @@ import lightning.pytorch as pl
 import pyarrow as pa
 import torch
 
-from memgate.data import encoded
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.encoded import Encoded
 from memgate.data.items.schema import Source
 from memgate.data.items.tasks import TASKS, Task, TaskInputs, TaskName
-from memgate.data.stretches import Stretches
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 
@@ -92,37 +89,21 @@ class AgreementData(pl.LightningDataModule):
         """
         if self.prefixes:
             return
-        items = self.source.load()
-        asked = {
-            "task": self.task.name,
-            "flip_seed": self.flip_seed,
-            "vocab_size": self.vocab_size,
-            "lowercase": self.lowercase,
-        }
-        found = encoded.cached(items, asked, lambda: self._encode(items))
-        self.splits, self.left_out, self.vocabulary = datasets.DatasetDict(), {}, found.vocabulary
-        for split, all_items in items.items():
-            rows = found.rows[split]
-            self.left_out[split] = len(all_items) - len(rows)
-            self.splits[split] = all_items.select(rows) if self.left_out[split] else all_items
-        self.prefixes = {split: found.prefixes[split] for split in self.splits}
-
-    def _encode(self, splits: datasets.DatasetDict) -> Encoded:
-        tables = {split: items.with_format("arrow")[:] for split, items in splits.items()}
-        task_inputs = {
-            split: self._make_inputs(str(split), table) for split, table in tables.items()
-        }
-        words = {split: one.words() for split, one in task_inputs.items()}
+        splits = self.source.load()
+        tables = {str(split): items.with_format("arrow")[:] for split, items in splits.items()}
+        task_inputs = {split: self._make_inputs(split, table) for split, table in tables.items()}
+        words = {split: inputs.words() for split, inputs in task_inputs.items()}
         train = words["train"]
-        vocabulary = Vocabulary.build(train.words, train.tags, self.vocab_size, self.lowercase)
-        prefixes = {}
-        for split, one in task_inputs.items():
-            table = tables[split]
-            table = table if len(one.rows) == len(table) else table.take(one.rows)
-            prefixes[split] = Prefixes.from_table(vocabulary, table, one, words[split])
-        return Encoded(
-            vocabulary, prefixes, {split: one.rows for split, one in task_inputs.items()}
-        )
+        self.vocabulary = Vocabulary.build(train.words, train.tags, self.vocab_size, self.lowercase)
+        self.splits, self.left_out, prefixes = datasets.DatasetDict(), {}, {}
+        for split, inputs in task_inputs.items():
+            items, table = splits[split], tables[split]
+            self.left_out[split] = len(items) - len(inputs.rows)
+            if self.left_out[split]:
+                items, table = items.select(inputs.rows), table.take(inputs.rows)
+            self.splits[split] = items
+            prefixes[split] = Prefixes.from_table(self.vocabulary, table, inputs, words[split])
+        self.prefixes = prefixes
 
     def _make_inputs(self, split: str, table: pa.Table) -> TaskInputs:
         task_inputs = self.task.make_inputs(table, self.flip_seed)
@@ -137,6 +118,11 @@ class AgreementData(pl.LightningDataModule):
         """Return the items of a split, after `setup`, with `memgate.data.items.schema.FEATURES`."""
         return self.splits[split].with_format("arrow")[:]
 
+    def count_batches(self, split: str, world_size: int = 1) -> int:
+        """Return the batches of a split for each of some processes, after `setup`."""
+        size = self.batch_size if split == "train" else self.eval_batch_size
+        return len(ExactLengthBatches(self.prefixes[split], size, world_size=world_size))
+
     def batches(self, split: str) -> ExactLengthBatches:
         """Return the loader of a split, on the Trainer's device, for its process.
 
@@ -147,27 +133,19 @@ class AgreementData(pl.LightningDataModule):
         if trainer is None:
             raise RuntimeError("AgreementData serves batches to a Trainer only")
         training = split == "train"
+        overfit = trainer.overfit_batches > 0  # type: ignore[attr-defined]  # the same few batches in every epoch
         return ExactLengthBatches(
             self.prefixes[split].to(trainer.strategy.root_device),
             self.batch_size if training else self.eval_batch_size,
-            shuffle=training,
+            shuffle=training and not overfit,
             seed=self.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
 
-    def train_dataloader(self) -> Stretches:
-        """Return the training items, in a new order every epoch.
-
-        Several batches come to one call, unless Lightning shall count batches: where its
-        ``limit_train_batches``, ``val_check_interval``, ``overfit_batches`` or ``fast_dev_run`` is
-        set (the last two set the first).
-        """
-        batches, trainer = self.batches("train"), self.trainer
-        counted = trainer is not None and (
-            trainer.limit_train_batches != 1.0 or trainer.val_check_interval != 1.0
-        )
-        return Stretches(batches, 1) if counted else Stretches(batches)
+    def train_dataloader(self) -> ExactLengthBatches:
+        """Return the training items, in a new order every epoch."""
+        return self.batches("train")
 
     def val_dataloader(self) -> ExactLengthBatches:
         """Return the validation items."""

@@ -21,7 +21,15 @@ from memgate.fitting.configuration import Fit
 from memgate.fitting.module import AgreementModule
 from memgate.predictor import Predictor
 
-SHARED_SETTINGS = ("precision", "limit_train_batches", "limit_val_batches", "max_steps")
+SHARED_SETTINGS = (
+    "precision",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "accumulate_grad_batches",
+    "limit_train_batches",
+    "limit_val_batches",
+    "max_steps",
+)
 """Settings of the Trainer that the noun-only network shares."""
 
 
@@ -82,9 +90,12 @@ def _nouns_only(fit: Fit, splits: Mapping[str, pa.Table], epochs: int) -> Predic
         )
         network = fit.module
         module = AgreementModule(
-            network.optimizer, network.gradient_clip_val, **network.architecture
+            network.optimizer,
+            network.lr_scheduler,
+            network.lr_scheduler_interval,
+            **network.architecture,
         )
         trainer.fit(module, nouns)
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])
-    return Predictor(module.classifier.cpu().eval(), nouns.vocabulary, NOUNS)
+    return Predictor(module.classifier.cpu().float().eval(), nouns.vocabulary, NOUNS)

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +17,6 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from memgate.data.stretches import Stretches
 from memgate.errors import InputError
 
 FOLDER = Path("mlruns/checkpoints")
@@ -27,70 +25,55 @@ FOLDER = Path("mlruns/checkpoints")
 NEEDED = {"state_dict", "rng", "vocabulary", "train_loss"}
 
 
-class KeptKey(ModelCheckpoint):
-    """A `ModelCheckpoint` that writes its `state_key` once.
-
-    Lightning asks for it three times a step; written anew, that takes 1% of a step of a small RNN.
-    """
-
-    @cached_property
-    def state_key(self) -> str:
-        """The key of its state in a checkpoint."""
-        return str(super().state_key)
-
-
 def best_checkpoint() -> ModelCheckpoint:
-    """Make the callback that keeps the epoch with the best validation accuracy, ``best.ckpt``."""
-    return KeptKey(
+    """Make the callback that keeps the weights with the best validation accuracy, ``best.ckpt``."""
+    return ModelCheckpoint(
         monitor="val/accuracy", mode="max", filename="best", enable_version_counter=False
     )
 
 
-class LastCheckpoint(KeptKey):
-    """Writes ``last.ckpt`` after every epoch, and after the batch at hand on Ctrl-C or SIGTERM.
+class LastCheckpoint(pl.callbacks.Checkpoint):
+    """Writes ``last.ckpt`` after every epoch, and after the step at hand on Ctrl-C or SIGTERM.
 
-    Within a batch the weights may be half updated, so the signal waits for its end; a second Ctrl-C
+    Within a step the weights may be half updated, so the signal waits for its end. A second Ctrl-C
     stops at once. `ModelCheckpoint`'s own ``save_last`` would go stale: it is written only with a
     new best. Several processes would wait for each other, so there only epochs are saved.
 
-    A fit that early stopping ended trains no further when it goes on from there, unless it has
-    more patience now: Lightning restores neither that it had stopped, nor the patience asked for.
+    A fit that early stopping ended trains no further when it is resumed, unless it has more
+    patience now: Lightning restores neither that it had stopped, nor the configured patience.
+
+    Args:
+        best: The other checkpoint; ``last.ckpt`` lies in its folder.
     """
 
-    def __init__(self) -> None:
-        super().__init__(monitor=None, filename="last", enable_version_counter=False)
+    def __init__(self, best: ModelCheckpoint) -> None:
+        self._best = best
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
-        self._loader: object = None
         self._patience: list[tuple[EarlyStopping, int]] = []
 
+    @property
+    def path(self) -> Path | None:
+        """The file; None before a fit begins."""
+        return None if self._best.dirpath is None else Path(self._best.dirpath) / "last.ckpt"
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Remember the patience asked for: a checkpoint that is loaded brings its own."""
-        super().setup(trainer, pl_module, stage)
-        self._patience = [(each, each.patience) for each in early_stopping(trainer)]
+        """Remember the configured patience: a checkpoint that is loaded brings its own."""
+        self._patience = [(callback, callback.patience) for callback in early_stopping(trainer)]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Skip the training if it had stopped early; the checkpoint is loaded."""
-        super().on_fit_start(trainer, pl_module)
-        for each, patience in self._patience:
-            state = each.state_dict()
-            each.patience = patience
-            if has_stopped(each, state):
+        for callback, patience in self._patience:
+            state = callback.state_dict()
+            callback.patience = patience
+            if has_stopped(callback, state):
                 trainer.should_stop = True
             else:
-                each.stopping_reason = EarlyStoppingReason.NOT_STOPPED
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count the last epoch of a fit that trains no further: Lightning does so as it trains."""
-        super().on_fit_end(trainer, pl_module)
-        progress = trainer.fit_loop.epoch_progress.current
-        progress.completed = progress.processed  # type: ignore[attr-defined]  # annotated as its base
+                callback.stopping_reason = EarlyStoppingReason.NOT_STOPPED
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over Ctrl-C and SIGTERM."""
-        super().on_train_start(trainer, pl_module)
         if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
-            self._loader = trainer.train_dataloader
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._remember)
 
@@ -98,8 +81,6 @@ class LastCheckpoint(KeptKey):
         if self._signal is not None:
             self._stop()
         self._signal = number
-        if isinstance(self._loader, Stretches):
-            self._loader.cut()
 
     def on_train_batch_end(
         self,
@@ -109,15 +90,26 @@ class LastCheckpoint(KeptKey):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stop here if a signal came; after the last batch the epoch ends first."""
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self._signal is not None and batch_idx + 1 < trainer.num_training_batches:
-            trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+        """Save and stop here if a signal came, once the optimiser has stepped.
+
+        After the last batch the epoch ends first.
+        """
+        if (
+            self._signal is not None
+            and (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+            and batch_idx + 1 < trainer.num_training_batches
+        ):
+            self._save(trainer)
+            self._stop()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, and stop here if a signal came."""
+        self._save(trainer)
+        if self._signal is not None:
             self._stop()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop here if a signal came during the last validation."""
-        super().on_train_end(trainer, pl_module)
+        """Give Ctrl-C and SIGTERM back, and stop here if a signal came."""
         if self._signal is not None:
             self._stop()
         self._give_back()
@@ -126,8 +118,11 @@ class LastCheckpoint(KeptKey):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Give Ctrl-C and SIGTERM back."""
-        super().on_exception(trainer, pl_module, exception)
         self._give_back()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if self.path is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(self.path)
 
     def _stop(self) -> None:
         number = self._signal

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +19,6 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.profilers import PassThroughProfiler
 
 from memgate.data.datamodule import AgreementData
 from memgate.data.items.tasks import NUMBER
@@ -30,22 +30,6 @@ from memgate.predictor import Predictor
 from memgate.tracking.runs import RunLogger
 
 EXPERIMENT = "memgate"
-
-
-class Unprofiled(PassThroughProfiler):
-    """No profiler, as Lightning's default; but one context for all, not a new one 26 times a step.
-
-    That takes 1% of a step of a small RNN.
-    """
-
-    _nothing = nullcontext("")
-
-    def profile(  # type: ignore[override]  # a context is what a generator becomes
-        self,
-        action_name: str,  # noqa: ARG002  # Lightning's signature
-    ) -> AbstractContextManager[str]:
-        """Return a context that does nothing."""
-        return self._nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +79,7 @@ class Fit:
         self.data.setup()
         self.module.build(len(self.data.vocabulary))
         try:
-            self.module.configure_optimizers()
+            self.module.optimizer(self.module.parameters())
         except ValueError as error:
             raise InputError(f"--model.optimizer: {_one_line(error)}") from error
         if self.checkpoint is not None:
@@ -103,7 +87,7 @@ class Fit:
 
     def predictor(self) -> Predictor:
         """Return the network as it stands, on the CPU, with its vocabulary and task."""
-        classifier = self.module.classifier.cpu().eval()
+        classifier = self.module.classifier.cpu().float().eval()
         return Predictor(classifier, self.data.vocabulary, self.data.task)
 
 
@@ -173,7 +157,7 @@ class _CommandLine(LightningCLI):
                     "enable_model_summary": False,
                     "default_root_dir": "mlruns",  # checkpoints of fits that are not tracked
                 },
-                parser_kwargs={"exit_on_error": False},
+                parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
             )
         except InputError:
             raise
@@ -183,7 +167,14 @@ class _CommandLine(LightningCLI):
             ValueError,
             ImportError,  # an accelerator whose package isn't installed
         ) as error:
-            raise InputError(_one_line(error)) from error
+            raise InputError(_one_line(error) + self._nearest_option(str(error))) from error
+
+    def _nearest_option(self, message: str) -> str:
+        """Return a hint at the option that was probably meant, where there is no such option."""
+        flags = re.findall(r"^unrecognized arguments: (--[^\s=]+)", message)
+        known = [f"--{name}" for name in self.parser.get_defaults().keys()]  # noqa: SIM118  # not a dict
+        nearest = difflib.get_close_matches(flags[0], known, n=1) if flags else []
+        return f"; did you mean {nearest[0]}?" if nearest else ""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the arguments that belong to the run as a whole."""
@@ -241,16 +232,6 @@ class _CommandLine(LightningCLI):
             raise InputError(f"--threads: expected at least 1, got {self.config.threads}")
         if self.config.trainer.logger is not None:
             raise InputError("--trainer.logger: memgate has its own; --track=false does without")
-        trainer = self.config.trainer
-        if trainer.gradient_clip_val is not None:
-            raise InputError(
-                "--trainer.gradient_clip_val: expected --model.gradient_clip_val in its place"
-            )
-        if trainer.accumulate_grad_batches != 1:
-            raise InputError(
-                "--trainer.accumulate_grad_batches: expected a larger --data.batch_size in its "
-                f"place, got {trainer.accumulate_grad_batches}"
-            )
         torch.set_num_threads(self.config.threads)
         self.checkpoint = checkpoints.find(self.config.ckpt_path, self.run_name)
 
@@ -261,8 +242,6 @@ class _CommandLine(LightningCLI):
             run_id = None if self.checkpoint is None else self.checkpoint.run_id
             folder = str(checkpoints.FOLDER)
             logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
-        if self.config.trainer.profiler is None:
-            kwargs["profiler"] = Unprofiled()
         return super().instantiate_trainer(logger=logger, **kwargs)
 
 
@@ -273,6 +252,8 @@ def _quiet() -> None:
     datasets.disable_progress_bars()
     # Lightning 2.6 uses a name that torch 2.13 gives up; nothing a user can do.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    # The loader of the training items has a fixed order then.
+    warnings.filterwarnings("ignore", message="You requested to overfit but enabled")
     # Everything is logged once an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     # A resumed run writes where it wrote before, on purpose.

@@ -13,6 +13,7 @@ import torch
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.vocabulary import Index
 from memgate.fitting.module import AgreementModule
+from memgate.fitting.steps import epoch_steps
 from memgate.gates.profile import readings_of
 from memgate.gates.statistics import GateStatistics
 from memgate.gates.words import STRATA, words_of
@@ -92,11 +93,10 @@ class GateSeries(pl.Callback):
         if len(rows) == 0:
             return
         self._sample = part(prefixes, rows).to(_device(pl_module))
-        steps = pl_module.steps_per_epoch
+        steps = epoch_steps(trainer, pl_module.data)
         self._early = early_steps(steps)
-        if trainer.global_step % steps:  # resumed within an epoch
-            return
-        self._measure(trainer, pl_module)
+        if trainer.global_step % steps == 0:  # else it is resumed within an epoch
+            self._measure(trainer, pl_module)
 
     def on_train_batch_end(
         self,
@@ -133,8 +133,6 @@ def _device(module: pl.LightningModule) -> torch.device:
 
 def early_steps(steps: int) -> frozenset[int]:
     """Return the steps within the first epoch after which gates are measured: powers of two.
-
-    Behind each of them a stretch of batches ends, see `memgate.data.stretches`.
 
     Args:
         steps: Steps of an epoch.

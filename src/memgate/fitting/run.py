@@ -7,10 +7,10 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from types import MappingProxyType
 
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from memgate.data.items.schema import SPLITS
@@ -21,6 +21,7 @@ from memgate.fitting.configuration import Fit, configure
 from memgate.fitting.finalize import FitResult, accuracy_of, finalize, show
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.progress import FitProgress
+from memgate.fitting.trainer_checks import check_trainer
 from memgate.reporting.accuracy import print_accuracy
 from memgate.reporting.console import console
 from memgate.tracking.runs import is_finished
@@ -51,10 +52,12 @@ def run_fit(
     Raises:
         InputError: The configuration, the data, the checkpoint or the store can't be used.
     """
-    best, last = best_checkpoint(), LastCheckpoint()
+    best = best_checkpoint()
+    last = LastCheckpoint(best)
     fit = configure(args, [progress, GateSeries(), best, last], labels)
     progress.begin(fit.name)
     fit.prepare()
+    check_trainer(fit.trainer, fit.module, fit.data)
     start = fit.checkpoint
     if start is not None and start.run_id is not None and is_finished(start.run_id):
         start.require_epochs_left(fit.trainer)
@@ -64,7 +67,7 @@ def run_fit(
                 log_setting(fit, training_settings(fit))
         _train_and_test(fit, best)
         progress.say("fitting the baselines")
-        baselines = fit_baselines(fit, fit.trainer.current_epoch)
+        baselines = fit_baselines(fit, fit.module.epochs)
         val_accuracy = float(best.best_model_score or 0.0)
         result = finalize(fit, baselines, val_accuracy, progress.say)
     progress.end()
@@ -73,7 +76,13 @@ def run_fit(
 
 def _train_and_test(fit: Fit, best: ModelCheckpoint) -> None:
     path = None if fit.checkpoint is None else fit.checkpoint.path
-    fit.trainer.fit(fit.module, fit.data, ckpt_path=path, weights_only=True)
+    try:
+        fit.trainer.fit(fit.module, fit.data, ckpt_path=path, weights_only=True)
+    except MisconfigurationException as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if fit.trainer.fast_dev_run:  # type: ignore[attr-defined]  # it keeps no checkpoint
+        fit.trainer.test(fit.module, fit.data, verbose=False)
+        return
     if not best.best_model_path:
         raise InputError(
             "no epoch was validated, so there is nothing to test and to register; "
@@ -88,7 +97,7 @@ def _resume_advice(args: Sequence[str], last: LastCheckpoint) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        if last.dirpath is not None and (Path(last.dirpath) / "last.ckpt").is_file():
+        if last.path is not None and last.path.is_file():
             command = shlex.join(["memgate", "fit", *args, "--ckpt_path", "last"])
             print(f"stopped; this goes on with the run: {command}", file=sys.stderr)
         raise
@@ -140,13 +149,13 @@ def log_setting(fit: Fit, settings: Mapping[str, object]) -> None:
 
 def training_settings(fit: Fit) -> dict[str, object]:
     """Return how a fit trains, by name, for the run's params."""
-    optimizer = fit.module.configure_optimizers()
+    optimizer = fit.module.optimizer(fit.module.parameters())
     return {
         "seed": fit.data.seed,
         "batch_size": fit.data.batch_size,
         "max_epochs": fit.trainer.max_epochs,
         "precision": fit.trainer.precision,
-        "gradient_clip_val": fit.module.gradient_clip_val,
+        "gradient_clip_val": fit.trainer.gradient_clip_val,
         "optimizer": type(optimizer).__name__,
         "learning_rate": optimizer.defaults["lr"],
     }
