@@ -20,10 +20,10 @@ from memgate.errors import InputError
 from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.models.classifier import Cell
 from memgate.models.hand_set import GatedCell
+from memgate.pool import ProcessPool
 from memgate.reporting import plots
-from memgate.reporting.console import console
 from memgate.reporting.files import write_all
-from memgate.studies.jobs import JobProgress, alone, processes_of, run_jobs
+from memgate.studies.jobs import locked, print_failures, process_pool, run_jobs
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 UNITS = (2, 4, 8, 32, 100)
@@ -65,12 +65,12 @@ def answer(
             tables are then left as they were.
     """
     datasets.disable_progress_bars()
-    processes = processes_of(jobs)
+    pool = process_pool(jobs)
     parts = _plan(work, seeds, units, cells, data, configs)
     if page and not (out / TEMPLATE).is_file():  # before half an hour of work
         raise InputError(f"{out / TEMPLATE}: expected the page's template, found none")
-    with alone(work, "memgate answer"):
-        _run(parts, processes)
+    with locked(work, "memgate answer"):
+        _run(parts, pool)
     _write(parts, out)
     if page:
         _write_page(parts, out)
@@ -144,22 +144,21 @@ def _plan(
     return parts
 
 
-def _run(parts: Sequence[Part], processes: int) -> None:
+def _run(parts: Sequence[Part], pool: ProcessPool) -> None:
     """Make the parts that aren't there."""
     clean(parts[0].work)
     waiting = {part.network.name: part for part in parts if not part.is_done()}
     done = len(parts) - len(waiting)
-    print(f"{len(parts)} networks: {done} are done, {len(waiting)} to do in {processes} processes")
+    print(f"{len(parts)} networks: {done} are done, {len(waiting)} to do {pool}")
     if not waiting:
         return
     try:
-        with JobProgress(len(parts), console(), done) as progress:
-            failed = run_jobs(make, waiting, processes, progress)
+        with pool:
+            failed = run_jobs(pool, make, waiting, done)
     except KeyboardInterrupt:
         print("stopped; the same command goes on with what is missing", file=sys.stderr)
         raise
-    for name, error in failed.items():
-        print(f"{name}: {error}", file=sys.stderr)
+    print_failures(failed)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(waiting)} networks failed, see above; "

@@ -18,8 +18,9 @@ from mlflow.entities import Run
 
 from memgate.cli import main
 from memgate.fitting.configuration import EXPERIMENT
-from memgate.studies.plan import StudyRun, read_study
-from memgate.studies.run import is_elsewhere, make
+from memgate.studies.jobs import locked
+from memgate.studies.plan import PlannedRun, read_study
+from memgate.studies.run import is_elsewhere, make_run
 from memgate.tracking.delivery.spool import FOLDER as SPOOLS
 from memgate.tracking.delivery.spool import Spool
 from memgate.tracking.store import connect, experiment, store_name
@@ -38,7 +39,7 @@ def by_name(study: str = "mine") -> dict[str, Run]:
     return {run.data.tags["study_run"]: run for run in runs}
 
 
-def begun(run: StudyRun, **tags: str) -> str:
+def begun(run: PlannedRun, **tags: str) -> str:
     """Make a run in the store as a fit does that begins it: RUNNING."""
     given = {"cell": "gru", "data": "synthetic", "task": "number", "seed": run.name[-1]}
     client = connect()
@@ -46,7 +47,7 @@ def begun(run: StudyRun, **tags: str) -> str:
     return str(made.info.run_id)
 
 
-def plan(**said: Any) -> list[StudyRun]:
+def plan(**said: Any) -> list[PlannedRun]:
     return read_study(Path(write(**said))).runs()
 
 
@@ -106,7 +107,7 @@ def test_a_run_whose_ending_waits_is_done(empty: Path, capsys: pytest.CaptureFix
     spool.close()
     assert main(["study", write(seeds=1)]) == 0
     assert "1 runs, 1 done, 0 to do" in capsys.readouterr().out
-    make(run)  # as a process that was told to before it was delivered
+    make_run(run)  # as a process that was told to before it was delivered
     (there,) = by_name().values()
     assert (there.info.run_id, there.info.status) == (run_id, "FINISHED")
 
@@ -130,8 +131,8 @@ def test_a_run_that_the_store_lacks_at_the_end_is_told(
     told = capsys.readouterr()
     assert "all runs are there" not in told.out
     assert told.err.splitlines()[-1] == (
-        "memgate: error: study mine: 1 of 1 runs aren't done in the store: gru-synthetic-seed0; "
-        "what waits in mlruns/spool, `memgate sync` delivers"
+        "memgate: error: study mine: 1 of 1 runs aren't finished in the store: "
+        "gru-synthetic-seed0; `memgate sync` delivers what waits in mlruns/spool"
     )
     (waiting,) = by_name().values()
     assert waiting.info.status == "RUNNING"
@@ -154,7 +155,7 @@ def test_what_others_make_is_left_alone(empty: Path, capsys: pytest.CaptureFixtu
     about = f"left alone, as it goes on at other:/folder: {run.name} (run {run_id})"
     assert about in told.out.splitlines()
     assert "1 done, 0 to do" in told.out
-    assert f"1 of 2 runs aren't done in the store: {run.name}" in told.err
+    assert f"1 of 2 runs aren't finished in the store: {run.name}" in told.err
     assert main(["study", write(settings={"model.hidden_size": 3})]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "study mine: expected a name that nobody else uses, got run " in line
@@ -217,9 +218,7 @@ def test_a_killed_study_goes_on_where_its_runs_were(empty: Path) -> None:
 
 
 def test_a_study_is_at_work_once(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from memgate.studies.jobs import alone
-
-    with alone(Path("mlruns/studies/mine"), "memgate study"):
+    with locked(Path("mlruns/studies/mine"), "memgate study"):
         assert main(["study", write()]) == 2
     assert "another `memgate study` is at work there" in capsys.readouterr().err
 

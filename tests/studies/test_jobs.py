@@ -9,30 +9,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from memgate.errors import InputError
-from memgate.studies.jobs import DIED, JobProgress, processes_of, run_jobs, unwarned
+from memgate.pool import ProcessPool, available_cores
+from memgate.studies.jobs import DIED, attempt, process_pool, run_jobs
+
+pytestmark = pytest.mark.processes
 
 
-def ran(jobs: dict[str, str], processes: int) -> tuple[dict[str, str], str]:
-    """What failed, and what was printed."""
-    out = StringIO()
-    with JobProgress(len(jobs), Console(file=out, width=200)) as progress:
-        failed = run_jobs(exec, jobs, processes, progress)
-    return failed, out.getvalue()
+def ran(jobs: dict[str, str], processes: int) -> dict[str, str]:
+    """Return what failed."""
+    with ProcessPool(processes) as pool:
+        return run_jobs(pool, exec, jobs)
 
 
 def writing(path: Path, what: str) -> str:
     return f"import os, pathlib; pathlib.Path({str(path)!r}).write_text(str({what}))"
 
 
-def test_what_fails_is_told_and_the_others_are_done(tmp_path: Path) -> None:
-    failed, printed = ran(
+def test_what_fails_is_reported_and_the_others_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = ran(
         {
             "divides": "1 / 0",
             "wrong": "from memgate.errors import InputError; raise InputError('a\\nb')",
@@ -48,85 +49,68 @@ def test_what_fails_is_told_and_the_others_are_done(tmp_path: Path) -> None:
     assert not failed
     assert int((tmp_path / "one").read_text()) != os.getpid()
     assert (tmp_path / "two").read_text() == "1"
-    lines = printed.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert [line.split("]")[0] for line in lines] == [f"[{n}/5" for n in range(1, 6)]
     assert any("divides failed: ZeroDivisionError" in line for line in lines)
 
 
 def test_a_process_that_dies_takes_its_own_job_only(tmp_path: Path) -> None:
     jobs = {f"{n}": writing(tmp_path / f"{n}", "''") for n in range(3)}
-    failed, _ = ran({"dies": "import os; os._exit(3)", **jobs}, processes=1)
+    failed = ran({"dies": "import os; os._exit(3)", **jobs}, processes=1)
     assert failed == {"dies": DIED}
     assert {path.name for path in tmp_path.iterdir()} == set(jobs)
 
 
-class Slow(JobProgress):
-    """A parent that is busy while its processes go on."""
-
-    def ended(self, name: str, error: str | None) -> None:
-        time.sleep(0.5)
-        super().ended(name, error)
-
-
-def test_warnings_are_back_when_a_job_is_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_are_not_logged_within_a_job(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("memgate.test")
 
-    @unwarned()
-    def job() -> None:
+    def job(message: str) -> None:
         logger.warning("within")
-        raise ValueError("by the way")
+        raise ValueError(message)
 
-    with pytest.raises(ValueError, match="by the way"):
-        job()
-    logger.warning("behind")
-    assert caplog.messages == ["behind"]
-
-
-def test_a_process_that_dies_while_nobody_looks_takes_no_waiting_job(tmp_path: Path) -> None:
-    jobs = {f"{n}": writing(tmp_path / f"{n}", "''") for n in range(4)}
-    dies = {"dies": "import os, time; time.sleep(0.2); os._exit(3)"}
-    with Slow(5, Console(file=StringIO())) as progress:
-        failed = run_jobs(exec, {**dies, **jobs}, 2, progress)
-    assert failed == {"dies": DIED}
-    assert {path.name for path in tmp_path.iterdir()} == set(jobs)
+    message = attempt((job, "by the way"))
+    assert message is not None
+    assert message.startswith("ValueError: by the way (test_jobs.py:")
+    logger.warning("afterwards")
+    assert caplog.messages == ["afterwards"]
 
 
-def test_a_job_beside_one_that_dies_is_begun_once_more_and_alone(tmp_path: Path) -> None:
-    beside = (  # 5 s and not for ever: Python may see a death only when another job ends
+def test_a_job_alongside_one_that_dies_is_begun_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alongside = (
         "import pathlib, time\n"
-        f"began = pathlib.Path({str(tmp_path / 'began')!r})\n"
-        "first = not began.exists()\n"
-        "began.touch()\n"
-        "time.sleep(5 * first)\n"
+        f"pathlib.Path({str(tmp_path)!r}, str(time.monotonic_ns())).touch()\n"
+        "time.sleep(2)\n"
         f"pathlib.Path({str(tmp_path / 'done')!r}).touch()"
     )
     dies = (
         "import os, pathlib, time\n"
-        f"while not pathlib.Path({str(tmp_path / 'began')!r}).exists(): time.sleep(0.01)\n"
+        f"while not any(pathlib.Path({str(tmp_path)!r}).iterdir()): time.sleep(0.01)\n"
         "os._exit(3)"
     )
-    failed, printed = ran({"dies": dies, "beside": beside}, processes=2)
-    assert failed == {"dies": DIED}
+    assert ran({"dies": dies, "alongside": alongside}, processes=2) == {"dies": DIED}
     assert (tmp_path / "done").exists()
-    told = sorted(line.partition("] ")[2] for line in printed.splitlines())
-    assert told == ["beside", f"dies failed: {DIED}"]
+    assert len(list(tmp_path.iterdir())) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"[1/2] dies failed: {DIED}", "[2/2] alongside"]
 
 
 def test_a_worker_keeps_what_it_loaded(tmp_path: Path) -> None:
     add = "import builtins; builtins.kept = [*getattr(builtins, 'kept', []), 1]; "
     jobs = {f"{n}": add + writing(tmp_path / f"{n}", "len(builtins.kept)") for n in range(3)}
-    assert ran(jobs, processes=1)[0] == {}
+    assert ran(jobs, processes=1) == {}
     assert [(tmp_path / f"{n}").read_text() for n in range(3)] == ["1", "2", "3"]
 
 
 PARENT = """
 import sys
-from rich.console import Console
-from memgate.studies.jobs import JobProgress, run_jobs
+from memgate.pool import ProcessPool
+from memgate.studies.jobs import run_jobs
 job = f"import os, pathlib, time; pathlib.Path({sys.argv[1]!r}, str(os.getpid())).touch(); "
 jobs = {str(n): job + "time.sleep(600)" for n in range(4)}
-with JobProgress(4, Console()) as progress:
-    run_jobs(exec, jobs, 2, progress)
+with ProcessPool(2) as pool:
+    run_jobs(pool, exec, jobs)
 """
 
 
@@ -167,7 +151,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, sent: signal.Signals) -> 
 
 
 def test_processes_are_as_many_as_asked_or_as_there_are_cores() -> None:
-    assert processes_of(3) == 3
-    assert processes_of(None) == os.cpu_count()
+    assert process_pool(3).workers == 3
+    assert process_pool(None).workers == available_cores()
     with pytest.raises(InputError, match="expected at least 1 process, got 0"):
-        processes_of(0)
+        process_pool(0)

@@ -84,6 +84,14 @@ def test_what_changes_no_result_changes_no_digest(
     assert digests() == {named}
 
 
+def test_shipped_configurations_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (group,) = read_study(study(tmp_path, cells=["gru"])).groups
+    assert "cell: gru" in "".join(group.configurations)
+
+
 def test_a_configuration_that_is_none_is_told(empty: Path) -> None:
     for text, told in (("a: [", "expected YAML"), ("- 1", "expected names with values")):
         (empty / "configs/cell/rnn.yaml").write_text(text)

@@ -11,9 +11,9 @@ import yaml
 
 from memgate.cli import main
 from memgate.fitting.configuration import EXPERIMENT
+from memgate.pool import ProcessPool
 from memgate.studies.plan import Study, read_study
-from memgate.studies.search import Trial, check, suggest
-from memgate.studies.search import find as find_settings
+from memgate.studies.search import TrialJob, read_space, search_settings, suggest
 from memgate.tracking.store import connect
 from memgate.tracking.study_runs import search
 
@@ -27,10 +27,10 @@ def planned(trials: int = 2, space: Any = SPACE, **more: Any) -> Study:
     return read_study(Path("mine.yaml"))
 
 
-def trial_of(study: Study) -> Trial:
+def trial_of(study: Study) -> TrialJob:
     """A trial of the first group."""
     space = study.search["settings"]
-    return Trial(study.name, study.groups[0], study.settings, space, STORAGE, 0, study.seeds[0])
+    return TrialJob(study.name, study.groups[0], study.settings, space, STORAGE, 0, study.seeds[0])
 
 
 def opened(study: Study) -> optuna.Study:
@@ -78,9 +78,10 @@ def test_a_trial_that_was_killed_is_made_up_for_and_a_bad_one_is_pruned(empty: P
             trial.report(1.0, epoch)
         asked.tell(trial, 1.0)
     asked.ask()  # as a process leaves it that is killed
-    found = find_settings(study, folder, 1)
+    with ProcessPool(1) as pool:
+        result = search_settings(study, folder, pool)
     assert states(study) == ["COMPLETE"] * 6 + ["FAIL", "PRUNED"]
-    assert found.settings["gru-synthetic"].keys() == SPACE.keys()
+    assert result.settings["gru-synthetic"].keys() == SPACE.keys()
     client = connect()
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
@@ -107,7 +108,7 @@ def test_failed_trials_are_told_and_stop_nothing_else(
     failed = ("rnn-synthetic-trial1", "gru-synthetic-trial0", "gru-synthetic-trial1")
     assert capsys.readouterr().err.splitlines() == [
         *(f"{name}: hidden_size: expected at least 1, got 0" for name in failed),
-        "memgate: error: no trial came to its end of the search for gru-synthetic; "
+        "memgate: error: search: no trial was completed for gru-synthetic; "
         "the same command goes on with them",
     ]
     assert states(study) == ["COMPLETE", "FAIL"]
@@ -186,7 +187,7 @@ def test_an_impossible_range_is_refused_before_any_process_starts(
     ids=str,
 )
 def test_what_passes_as_a_range_optuna_takes(given: dict[str, Any], empty: Path) -> None:
-    check(planned(space={"model.dropout": given}))
+    read_space(planned(space={"model.dropout": given}))
     asked = optuna.create_study().ask()
     proposed = suggest(asked, "model.dropout", given)
     if "choices" in given:

@@ -1,4 +1,4 @@
-"""What a study consists of: a YAML file in, its runs out."""
+"""What a study consists of: `read_study` reads a YAML file, `Study.runs` are its planned runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -21,50 +20,47 @@ from memgate.fitting.config_files import config_file
 from memgate.models.classifier import RECURRENCE
 from memgate.tracking.study_runs import current_owner
 
-KEYS = ("cells", "data", "tasks", "seeds", "settings", "vary", "search")
-"""What a study's file may say; all but ``data`` have defaults."""
+STUDY_KEYS = ("cells", "data", "tasks", "seeds", "settings", "vary", "search")
+"""The keys of a study's file; all but ``data`` have defaults."""
 
-PLANNED = {
+SET_BY_PLAN = {
     "model.cell": "cells",
     "data.name": "data",
     "data.task": "tasks",
     "data.seed": "seeds",
     "seed_everything": "seeds",
 }
-"""Settings that the plan itself sets, with what says them; nothing else may."""
+"""Settings that the plan itself sets, and the key of the file that determines each."""
 
-SEEDS = 5
-
-NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+DEFAULT_SEEDS = 5
 
 
 def digest_of(arguments: Sequence[str], *more: object) -> str:
-    """Hash all that may change what comes of a fit but its seed and the code.
+    """Hash everything that may change the result of a fit, except its seed and the code.
 
     ``MEMGATE_DATA`` counts where an argument names it, as the folder that it leads to.
 
     Args:
         arguments: Those of `memgate fit`; configurations as `Group` has them.
-        more: What else counts, as JSON takes it.
+        more: Further values that count, as JSON takes them.
     """
-    seedless = [each for each in arguments if not each.startswith("--seed_everything=")]
+    seedless = [text for text in arguments if not text.startswith("--seed_everything=")]
     folder = os.environ.get("MEMGATE_DATA", "")
-    named = bool(folder) and any("MEMGATE_DATA" in each for each in seedless)
-    about = json.dumps([seedless, os.path.realpath(folder) if named else "", *more])
-    return hashlib.sha256(about.encode()).hexdigest()[:16]
+    is_named = bool(folder) and any("MEMGATE_DATA" in text for text in seedless)
+    values = json.dumps([seedless, os.path.realpath(folder) if is_named else "", *more])
+    return hashlib.sha256(values.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
-class StudyRun:
-    """A run of a study.
+class PlannedRun:
+    """A run that a study plans.
 
     Attributes:
         study: Name of the study.
-        name: Its own, such as ``gru-synthetic-seed0``; no other run of the study has it.
-        arguments: Those of `memgate fit`, with the configurations themselves in place of their
-            paths, so that another machine needs no files of this one.
-        owner: Who makes it, as `memgate.tracking.study_runs.current_owner` says it on the machine
-            that plans.
+        name: Such as ``gru-synthetic-seed0``; no other run of the study has it.
+        arguments: Those of `memgate fit`. They contain the configurations and not their paths, so
+            that another machine needs no files of this one.
+        owner: Machine and folder that run it, see `memgate.tracking.study_runs.current_owner`.
         varied: The settings that tell it from other runs of its cell, data, task and seed.
     """
 
@@ -76,12 +72,12 @@ class StudyRun:
 
     @property
     def digest(self) -> str:
-        """A hash of its settings; runs of one model, which differ by their seed alone, share it."""
+        """A hash of its settings; runs that differ only in their seed share it."""
         return digest_of(self.arguments)
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of its run and its version."""
+        """The tags of the run and of the registered version."""
         varied = {f"setting/{name}": str(value) for name, value in self.varied.items()}
         return {
             "study": self.study,
@@ -94,14 +90,14 @@ class StudyRun:
 
 @dataclass(frozen=True)
 class Group:
-    """What is trained with several seeds: a cell, data and a task.
+    """A cell, data and a task, trained with several seeds.
 
     Attributes:
         cell: ``rnn``, ``gru`` or ``lstm``.
         data: Name of a configuration of data.
         task: Name of a task.
-        configurations: The configurations as YAML without comments, keys sorted; the later ones
-            win.
+        configurations: The configurations as YAML without comments, keys sorted; a later one
+            overrides an earlier one.
     """
 
     cell: str
@@ -116,22 +112,26 @@ class Group:
         return f"{self.cell}-{self.data}{task}"
 
     def arguments(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the arguments of `memgate fit` with some settings, ``data`` before ``data.a``."""
+        """Return the arguments of `memgate fit`; of the settings ``data`` is before ``data.a``."""
         configs = [f"--config={text}" for text in self.configurations]
-        given = [f"--{name}={_shown(value)}" for name, value in sorted(settings.items())]
-        return (*configs, f"--data.task={self.task}", *given)
+        options = [f"--{name}={_as_argument(value)}" for name, value in sorted(settings.items())]
+        return (*configs, f"--data.task={self.task}", *options)
+
+
+def _as_argument(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True)
 class Study:
-    """What a study's file says.
+    """The content of a study's file.
 
     Attributes:
-        file: Where it says so.
+        file: The file.
         groups: Cells × data × tasks.
-        seeds: Each of them for every group.
+        seeds: Of every group.
         settings: The same in every run, such as ``model.hidden_size: 50``.
-        vary: Settings with several values, of which every combination is run.
+        vary: Settings with several values; every combination is run.
         search: Settings that are searched for, see `memgate.studies.search`; or none.
     """
 
@@ -147,141 +147,130 @@ class Study:
         """Name of the file without its ending."""
         return self.file.stem
 
-    def runs(self, found: Mapping[str, Mapping[str, Any]] = NONE) -> list[StudyRun]:
+    def runs(
+        self, best_settings: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> list[PlannedRun]:
         """Return every run, those of one seed together.
 
         Args:
-            found: Settings that were searched for, by the name of their group; where a search
-                found none, the group has no runs.
+            best_settings: Result of the search, by the name of the group. A group without an entry
+                has no runs, if the study has a search.
 
         Raises:
             InputError: Two runs would have the same name.
         """
-        found = found if self.search else {group.name: {} for group in self.groups}
+        searched = (best_settings or {}) if self.search else {g.name: {} for g in self.groups}
         combinations = [
             dict(zip(self.vary, values, strict=True)) for values in product(*self.vary.values())
         ]
         runs = []
         for seed, group, varied in product(self.seeds, self.groups, combinations):
-            if group.name not in found:
+            if group.name not in searched:
                 continue
-            told = "".join(f"-{_leaf(name)}{value}" for name, value in varied.items())
-            name = re.sub(r"[^\w.-]", "_", f"{group.name}{told}-seed{seed}")
-            settings = {**self.settings, **found[group.name], **varied, "seed_everything": seed}
+            suffix = "".join(f"-{key.rpartition('.')[2]}{value}" for key, value in varied.items())
+            name = re.sub(r"[^\w.-]", "_", f"{group.name}{suffix}-seed{seed}")
+            settings = {**self.settings, **searched[group.name], **varied, "seed_everything": seed}
             runs.append(
-                StudyRun(self.name, name, group.arguments(settings), current_owner(), varied)
+                PlannedRun(self.name, name, group.arguments(settings), current_owner(), varied)
             )
         names = [run.name for run in runs]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
+        duplicates = {name for name in names if names.count(name) > 1}
+        if duplicates:
             raise InputError(
-                f"{self.file}: vary: expected runs of different names, got several {min(twice)}"
+                f"{self.file}: vary: expected runs of different names, got several "
+                f"{min(duplicates)}"
             )
         return runs
-
-
-def _leaf(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def read_study(path: Path) -> Study:
     """Read a study's file.
 
     Args:
-        path: YAML with ``data`` and, where others than the defaults are meant, ``cells`` (all
-            three), ``tasks`` (``number``), ``seeds`` (5: a number or a list), ``settings``,
-            ``vary`` and ``search``.
+        path: YAML with ``data``. Optional keys are ``cells`` (default: all three), ``tasks``
+            (``number``), ``seeds`` (5: a number or a list), ``settings``, ``vary`` and ``search``.
 
     Raises:
-        InputError: The file or a configuration is missing or no YAML, or says what can't be.
+        InputError: The file or a configuration is missing or isn't YAML, or a value is impossible.
     """
-    said = _mapping(_yaml(path), str(path))
-    unknown = sorted(set(said) - set(KEYS))
+    content = _mapping(_yaml(path), str(path))
+    unknown = sorted(set(content) - set(STUDY_KEYS))
     if unknown:
-        raise InputError(f"{path}: expected {', '.join(KEYS)}; got {', '.join(map(str, unknown))}")
-    cells = _names(path, "cells", said.get("cells", list(RECURRENCE)), tuple(RECURRENCE))
-    tasks = _names(path, "tasks", said.get("tasks", [NUMBER.name]), tuple(TASKS))
-    data = _names(path, "data", said.get("data", []))
-    groups = tuple(
-        Group(cell, name, task, tuple(_configuration(config_file(f)) for f in _files(cell, name)))
-        for name, task, cell in product(data, tasks, cells)
-    )
-    vary = _mapping(said.get("vary", {}), f"{path}: vary")
+        raise InputError(f"{path}: expected {', '.join(STUDY_KEYS)}; got {', '.join(unknown)}")
+    cells = _names(path, "cells", content.get("cells", list(RECURRENCE)), tuple(RECURRENCE))
+    tasks = _names(path, "tasks", content.get("tasks", [NUMBER.name]), tuple(TASKS))
+    data = _names(path, "data", content.get("data", []))
+    vary = _mapping(content.get("vary", {}), f"{path}: vary")
     for name, values in vary.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"{path}: vary: {name}: expected a list of values, got {values!r}")
     study = Study(
         file=path,
-        groups=groups,
-        seeds=_seeds(path, said.get("seeds", SEEDS)),
-        settings=_mapping(said.get("settings", {}), f"{path}: settings"),
+        groups=tuple(
+            Group(cell, name, task, _configurations(cell, name))
+            for name, task, cell in product(data, tasks, cells)
+        ),
+        seeds=_seeds(path, content.get("seeds", DEFAULT_SEEDS)),
+        settings=_mapping(content.get("settings", {}), f"{path}: settings"),
         vary=vary,
-        search=_mapping(said.get("search", {}), f"{path}: search"),
+        search=_mapping(content.get("search", {}), f"{path}: search"),
     )
-    _require_open(study)
+    _refuse_planned_settings(study)
     return study
 
 
-def _files(cell: str, data: str) -> tuple[str, ...]:
-    return ("trainer/default.yaml", f"cell/{cell}.yaml", f"data/{data}.yaml")
+def _configurations(cell: str, data: str) -> tuple[str, ...]:
+    """Return the configurations in one form, whatever their comments, blanks and order of keys."""
+    files = ("trainer/default.yaml", f"cell/{cell}.yaml", f"data/{data}.yaml")
+    paths = [config_file(file) for file in files]
+    return tuple(yaml.safe_dump(_mapping(_yaml(path) or {}, str(path))) for path in paths)
 
 
-def _seeds(path: Path, given: Any) -> tuple[int, ...]:
-    seeds = range(given) if type(given) is int else given
-    whole = isinstance(seeds, range | list) and all(type(s) is int and s >= 0 for s in seeds)
-    if not whole or not seeds or len(set(seeds)) < len(seeds):
+def _seeds(path: Path, value: Any) -> tuple[int, ...]:
+    seeds = range(value) if type(value) is int else value
+    is_whole = isinstance(seeds, range | list) and all(type(s) is int and s >= 0 for s in seeds)
+    if not is_whole or not seeds or len(set(seeds)) < len(seeds):
         raise InputError(
-            f"{path}: seeds: expected how many, or a list of different ones, got {given!r}"
+            f"{path}: seeds: expected how many, or a list of different ones, got {value!r}"
         )
     return tuple(seeds)
 
 
-def _names(
-    path: Path, what: str, given: Any, known: Sequence[str] | None = None
-) -> tuple[str, ...]:
-    listed = isinstance(given, list) and all(isinstance(one, str) for one in given)
-    if not listed or not given or (known and not set(given) <= set(known)):
-        among = f" among {', '.join(known)}" if known else ""
-        raise InputError(f"{path}: {what}: expected a list of names{among}, got {given!r}")
-    return tuple(dict.fromkeys(given))
+def _names(path: Path, key: str, value: Any, allowed: Sequence[str] | None = None) -> list[str]:
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not is_list or not value or (allowed and not set(value) <= set(allowed)):
+        among = f" among {', '.join(allowed)}" if allowed else ""
+        raise InputError(f"{path}: {key}: expected a list of names{among}, got {value!r}")
+    return list(dict.fromkeys(value))
 
 
-def _mapping(given: Any, where: str) -> dict[str, Any]:
-    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
-        raise InputError(f"{where}: expected names with values, got {given!r}")
-    return given
+def _mapping(value: Any, position: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"{position}: expected names with values, got {value!r}")
+    return value
 
 
-def _require_open(study: Study) -> None:
-    """See that no setting is one that the plan itself sets: names and tags would be wrong."""
+def _refuse_planned_settings(study: Study) -> None:
+    """Refuse settings that the plan itself sets, because names and tags would be wrong.
+
+    Raises:
+        InputError: There is one.
+    """
     searched = study.search.get("settings")
-    given = {"settings": study.settings, "vary": study.vary}
-    given["search"] = searched if isinstance(searched, dict) else {}
-    for where, name in ((where, name) for where, names in given.items() for name in names):
-        for planned, key in PLANNED.items():
+    settings = {"settings": study.settings, "vary": study.vary}
+    settings["search"] = searched if isinstance(searched, dict) else {}
+    for key, name in ((key, name) for key, names in settings.items() for name in names):
+        for planned, planned_by in SET_BY_PLAN.items():
             if f"{planned}.".startswith(f"{name}."):
                 raise InputError(
-                    f"{study.file}: {where}: expected settings that {key} doesn't set, got {name}"
+                    f"{study.file}: {key}: expected settings that {planned_by} doesn't set, "
+                    f"got {name}"
                 )
-
-
-def _configuration(path: Path) -> str:
-    """Return a configuration in one form, whatever its comments, blanks and order of keys."""
-    return yaml.safe_dump(_mapping(_yaml(path) or {}, str(path)))
 
 
 def _yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        there = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
-        raise InputError(
-            f"{path}: expected a configuration, found none; {path.parent} has {there}"
-        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a configuration, got: {error}") from error
     except yaml.YAMLError as error:

@@ -1,4 +1,4 @@
-"""The search for settings by Optuna: trials in parallel, the worse ones stopped early."""
+"""The search for a study's settings with Optuna: `search_settings`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,29 +19,28 @@ from memgate.fitting.checkpoints import best_checkpoint
 from memgate.fitting.configuration import configure
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.run import log_setting, training_settings
-from memgate.reporting.console import console
-from memgate.studies.jobs import JobProgress, run_jobs, unwarned
+from memgate.pool import Pool
+from memgate.studies.jobs import run_jobs
 from memgate.studies.plan import Group, Study, digest_of
-from memgate.studies.ray_jobs import run_on_ray
 
 METRIC = "val/accuracy"
-"""What is searched for the largest of: that of the best epoch."""
+"""The best epoch's is maximised."""
 
 RANGE = {"low", "high", "log", "step"}
-"""What a setting's range may say; otherwise ``choices`` lists its values."""
+"""The keys of a setting's range; otherwise ``choices`` lists its values."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialJob:
     """A fit with settings that Optuna proposes.
 
     Attributes:
         study: Name of the study.
         group: What is trained.
         settings: Those of the study.
-        space: For each setting that is searched for its range or its choices.
+        space: Range or choices of each setting that is searched for.
         storage: Optuna's, an SQLAlchemy URI.
-        number: Which job it is; with it come other proposals.
+        number: Position of the job; it seeds the proposals.
         seed: Of the network.
     """
 
@@ -54,15 +54,15 @@ class Trial:
 
     @property
     def search(self) -> str:
-        """Name of the group's search; one with other settings, ranges or data is another."""
+        """Name of the group's search; with other settings, ranges or data it is another search."""
         digest = digest_of(self.group.arguments(self.settings), self.space, self.seed)
         return f"{self.study}-{self.group.name}-{digest}"
 
     def open(self) -> Any:
         """Open the group's search: proposals by TPE (Bergstra et al. 2011), pruning by the median.
 
-        A trial is stopped where its best epoch so far is worse than the median of the others' at
-        the same epoch (Golovin et al. 2017, section 3.3); five trials are run whole before.
+        A trial is stopped if its best epoch so far is worse than the median of the other trials at
+        the same epoch (Golovin et al. 2017, section 3.3). The first five trials run whole.
 
         Raises:
             InputError: Optuna isn't installed.
@@ -80,11 +80,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class SearchResult:
+    """The result of a study's searches.
 
     Attributes:
-        settings: The best of each group, by its name; it lacks one whose trials all failed.
+        settings: The best of each group, by its name; without the groups whose trials all failed.
         failed: What went wrong, in one line, by the name of the trial.
     """
 
@@ -92,184 +92,164 @@ class Found:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-def find(study: Study, folder: Path, processes: int, ray: str | None = None) -> Found:
+def search_settings(study: Study, folder: Path, pool: Pool) -> SearchResult:
     """Run the trials that are missing, and return the best settings of each group.
 
-    A trial that fails stops none of the others, and the best of those that came to their end
-    counts; the next search makes up for it.
+    A trial that fails doesn't stop the others, and the best of the completed trials counts; the
+    next search makes up for it.
 
     Args:
-        study: What is searched for, and the rest of the settings; the first of its seeds is taken.
-        folder: Where Optuna's storage is, ``search.db``: a stopped search goes on.
-        processes: How many trials at a time.
-        ray: Address of a Ray cluster to run on instead, all on this machine: Optuna's storage is a
-            file.
+        study: The first of its seeds is used.
+        folder: Where Optuna's storage is, ``search.db``; a stopped search goes on.
+        pool: On this machine, because the storage is a file.
 
     Raises:
-        InputError: What is to be searched for can't be, or Optuna isn't installed.
+        InputError: The search is impossible, or Optuna isn't installed.
     """
-    if not study.search:
-        return Found()
-    check(study)
-    trials, space = study.search["trials"], study.search["settings"]
+    space = read_space(study)
+    if not space:
+        return SearchResult()
+    trials = study.search["trials"]
     storage = f"sqlite:///{(folder / 'search.db').absolute()}"
-    opened = {}
-    waiting: dict[str, Trial] = {}
+    searches = {}
+    jobs: dict[str, TrialJob] = {}
     for group in study.groups:
-        first = Trial(study.name, group, study.settings, space, storage, 0, study.seeds[0])
-        search = opened[group.name] = first.open()
-        done = _count(search)
-        for number in range(len(search.trials), len(search.trials) + trials - done):
-            waiting[f"{group.name}-trial{number}"] = replace(first, number=number)
+        job = TrialJob(study.name, group, study.settings, space, storage, 0, study.seeds[0])
+        search = searches[group.name] = job.open()
+        first = len(search.trials)
+        for number in range(first, first + trials - _count_ended(search)):
+            jobs[f"{group.name}-trial{number}"] = replace(job, number=number)
     total = trials * len(study.groups)
-    where = f"on Ray at {ray}" if ray else f"in {processes} processes"
-    print(f"search {study.name}: {total} trials, {len(waiting)} to do {where}")
-    failed = _run(waiting, total, processes, ray) if waiting else {}
-    best = {name: _best(name, search) for name, search in opened.items()}
-    return Found({name: settings for name, settings in best.items() if settings}, failed)
+    print(f"search {study.name}: {total} trials, {len(jobs)} to do {pool}")
+    failed = run_jobs(pool, run_trial, jobs, total - len(jobs)) if jobs else {}
+    best = {name: _best_settings(name, search) for name, search in searches.items()}
+    return SearchResult({name: settings for name, settings in best.items() if settings}, failed)
 
 
-def _run(
-    waiting: Mapping[str, Trial], total: int, processes: int, ray: str | None
-) -> dict[str, str]:
-    with JobProgress(total, console(), total - len(waiting)) as progress:
-        if ray:
-            return run_on_ray(run_trial, waiting, ray, progress)
-        return run_jobs(run_trial, waiting, processes, progress)
-
-
-def check(study: Study) -> None:
-    """See that what is to be searched for can be.
-
-    Raises:
-        InputError: The number of trials, or a setting's range or choices, is impossible.
-    """
-    if not study.search:
-        return
-    where = f"{study.file}: search"
-    trials, space = study.search.get("trials"), study.search.get("settings")
-    if set(study.search) != {"trials", "settings"} or type(trials) is not int or trials < 1:
-        raise InputError(
-            f"{where}: expected trials, a number of at least 1, and settings; got {study.search}"
-        )
-    if not isinstance(space, dict) or not space:
-        raise InputError(f"{where}: settings: expected names with ranges, got {space!r}")
-    for name, given in space.items():
-        keys = set(given) if isinstance(given, dict) else set()
-        ranged = keys <= RANGE and {"low", "high"} <= keys
-        if not ranged and keys != {"choices"}:
-            raise InputError(
-                f"{where}: {name}: expected low and high (and log or step), or choices; "
-                f"got {given!r}"
-            )
-        wrong = _wrong_range(**given) if ranged else _wrong_choices(given["choices"])
-        if wrong:
-            raise InputError(f"{where}: {name}: {wrong}")
-
-
-def _wrong_choices(choices: Any) -> str:
-    plain = isinstance(choices, list) and all(
-        one is None or isinstance(one, str | int | float) for one in choices
-    )
-    return "" if plain and choices else f"expected choices, a list of values; got {choices!r}"
-
-
-def _wrong_range(low: Any, high: Any, log: Any = False, step: Any = None) -> str:
-    """Say what is wrong with a range, in words; or nothing."""
-    for name, value in (("low", low), ("high", high), ("step", 1 if step is None else step)):
-        if type(value) not in (int, float) or not math.isfinite(value):
-            yaml = "; YAML reads 1e-3 as text, and 1.0e-3 as a number"
-            return f"{name}: expected a number, got {value!r}{yaml * isinstance(value, str)}"
-    if low > high:
-        return f"expected low to be at most high, got {low} and {high}"
-    if type(log) is not bool or (log and (low <= 0 or step is not None)):
-        return f"expected log: true with low above 0 and no step, got {log!r} with low {low}"
-    whole = type(low) is int and type(high) is int
-    if step is not None and (step <= 0 or (whole and type(step) is not int)):
-        kind = "a whole number" if whole else "a number"
-        return f"step: expected {kind} above 0, got {step}"
-    return ""
-
-
-def _count(search: Any) -> int:
-    """Count the trials that came to an end; those of a killed process count as failed."""
+def _count_ended(search: Any) -> int:
+    """Count the trials that were completed or pruned; those of a killed process become failed."""
     states = _optuna().trial.TrialState
     for trial in search.get_trials(states=[states.RUNNING]):
         search.tell(trial.number, state=states.FAIL)
     return len(search.get_trials(states=[states.COMPLETE, states.PRUNED]))
 
 
-def _best(name: str, search: Any) -> dict[str, Any]:
-    """Tell the best settings, and return them; none where no trial came to its end."""
+def _best_settings(name: str, search: Any) -> dict[str, Any]:
+    """Print the best settings, and return them; none if no trial was completed."""
     states = _optuna().trial.TrialState
-    ended = {
-        state: len(search.get_trials(states=[states[state]])) for state in ("COMPLETE", "PRUNED")
-    }
-    if not ended["COMPLETE"]:
+    completed = len(search.get_trials(states=[states.COMPLETE]))
+    pruned = len(search.get_trials(states=[states.PRUNED]))
+    if not completed:
         return {}
     best = dict(search.best_trial.params)
-    told = ", ".join(f"{setting} {value}" for setting, value in best.items())
+    settings = ", ".join(f"{setting} {value}" for setting, value in best.items())
     print(
-        f"search {name}: {100 * search.best_value:.1f}% of validation right with {told} "
-        f"(the best of {ended['COMPLETE']} trials; {ended['PRUNED']} more were stopped early)"
+        f"search {name}: best validation accuracy {100 * search.best_value:.1f}% with {settings} "
+        f"({completed} trials completed, {pruned} pruned)"
     )
     return best
 
 
-@unwarned()
-def run_trial(trial: Trial) -> None:
-    """Ask for settings, train with them, and tell Optuna what came of it."""
-    optuna = _optuna()
-    search = trial.open()
-    asked = search.ask()
-    try:
-        settings = {name: suggest(asked, name, given) for name, given in trial.space.items()}
-        score = _fit(trial, asked, settings)
-    except BaseException:
-        search.tell(asked, state=optuna.trial.TrialState.FAIL)
-        raise
-    if score is None:
-        search.tell(asked, state=optuna.trial.TrialState.PRUNED)
-    else:
-        search.tell(asked, score)
+def run_trial(job: TrialJob) -> None:
+    """Let Optuna run one trial of a group's search; it records the score or the failure."""
+    job.open().optimize(partial(_train, job), n_trials=1)
 
 
-def suggest(asked: Any, name: str, given: Mapping[str, Any]) -> Any:
-    """Let Optuna's trial propose a setting of a range or of choices that `check` let pass."""
-    if "choices" in given:
-        return asked.suggest_categorical(name, given["choices"])
-    whole = type(given["low"]) is int and type(given["high"]) is int
-    return (asked.suggest_int if whole else asked.suggest_float)(name, **given)
-
-
-def _fit(trial: Trial, asked: Any, settings: Mapping[str, Any]) -> float | None:
-    """Train, tracked but not registered; return the best score, None if the trial was pruned."""
-    best = best_checkpoint()
+def _train(job: TrialJob, trial: Any) -> float:
+    """Train, tracked but not registered, and return the best score."""
+    settings = {name: suggest(trial, name, bounds) for name, bounds in job.space.items()}
     labels = {
-        "search": trial.study,
-        "study_run": f"{trial.group.name}-trial{asked.number}",
+        "search": job.study,
+        "study_run": f"{job.group.name}-trial{trial.number}",
         **{f"setting/{name}": str(value) for name, value in settings.items()},
     }
-    given = {**trial.settings, **settings, "seed_everything": trial.seed}
+    pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(trial, METRIC)
+    best = best_checkpoint()
+    arguments = job.group.arguments({**job.settings, **settings, "seed_everything": job.seed})
     with FitProgress(1, Console(file=io.StringIO())) as progress:
-        pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(asked, METRIC)
-        callbacks = [progress, pruning, best]
-        fit = configure(trial.group.arguments(given), callbacks, labels)
+        fit = configure(arguments, [progress, pruning, best], labels)
         fit.prepare()
-        run = fit.run
-        if run is None:
+        if fit.run is None:
             raise InputError("search: expected tracked trials, got --track=false")
-        with run:
-            log_setting(fit, training_settings(fit))
-            try:
-                fit.trainer.fit(fit.module, fit.data)
-            except _optuna().TrialPruned:
-                run.log_hyperparams({"pruned": True})
-                return None
-            finally:
-                if best.dirpath is not None:
-                    shutil.rmtree(best.dirpath, ignore_errors=True)
+        pruned = False
+        try:
+            with fit.run:
+                log_setting(fit, training_settings(fit))
+                try:
+                    fit.trainer.fit(fit.module, fit.data)
+                except _optuna().TrialPruned:
+                    fit.run.log_hyperparams({"pruned": True})
+                    pruned = True
+        finally:
+            if best.dirpath is not None:
+                shutil.rmtree(best.dirpath, ignore_errors=True)
+    if pruned:
+        raise _optuna().TrialPruned
     return float(best.best_model_score or 0.0)
+
+
+def read_space(study: Study) -> Mapping[str, Mapping[str, Any]]:
+    """Return the range or the choices of each setting that is searched for; empty without a search.
+
+    Raises:
+        InputError: The number of trials, or a setting's range or choices, is impossible.
+    """
+    if not study.search:
+        return {}
+    position = f"{study.file}: search"
+    trials, space = study.search.get("trials"), study.search.get("settings")
+    if set(study.search) != {"trials", "settings"} or type(trials) is not int or trials < 1:
+        raise InputError(
+            f"{position}: expected trials, a number of at least 1, and settings; got {study.search}"
+        )
+    if not isinstance(space, dict) or not space:
+        raise InputError(f"{position}: settings: expected names with ranges, got {space!r}")
+    for name, bounds in space.items():
+        keys = set(bounds) if isinstance(bounds, dict) else set()
+        if keys == {"choices"}:
+            problem = _problem_of_choices(bounds["choices"])
+        elif keys <= RANGE and {"low", "high"} <= keys:
+            problem = _problem_of_range(**bounds)
+        else:
+            problem = f"expected low and high (and log or step), or choices; got {bounds!r}"
+        if problem:
+            raise InputError(f"{position}: {name}: {problem}")
+    return space
+
+
+def _problem_of_choices(choices: Any) -> str:
+    is_plain = isinstance(choices, list) and all(
+        choice is None or isinstance(choice, str | int | float) for choice in choices
+    )
+    return "" if is_plain and choices else f"expected choices, a list of values; got {choices!r}"
+
+
+def _problem_of_range(low: Any, high: Any, log: Any = False, step: Any = None) -> str:
+    """Return what is wrong with a range, in words, or an empty text.
+
+    Optuna itself takes any ``log``, and rounds the step of whole numbers down.
+    """
+    for name, value in (("low", low), ("high", high), ("step", 1 if step is None else step)):
+        if type(value) not in (int, float) or not math.isfinite(value):
+            hint = "; YAML reads 1e-3 as text, and 1.0e-3 as a number"
+            return f"{name}: expected a number, got {value!r}{hint if type(value) is str else ''}"
+    if low > high:
+        return f"expected low to be at most high, got {low} and {high}"
+    if type(log) is not bool or (log and (low <= 0 or step is not None)):
+        return f"expected log: true with low above 0 and no step, got {log!r} with low {low}"
+    is_whole = type(low) is int and type(high) is int
+    if step is not None and (step <= 0 or (is_whole and type(step) is not int)):
+        kind = "a whole number" if is_whole else "a number"
+        return f"step: expected {kind} above 0, got {step}"
+    return ""
+
+
+def suggest(trial: Any, name: str, bounds: Mapping[str, Any]) -> Any:
+    """Let Optuna's trial propose a value within a range or choices that `read_space` accepted."""
+    if "choices" in bounds:
+        return trial.suggest_categorical(name, bounds["choices"])
+    is_whole = type(bounds["low"]) is int and type(bounds["high"]) is int
+    return (trial.suggest_int if is_whole else trial.suggest_float)(name, **bounds)
 
 
 def _optuna() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.splits import unit_hashes
 from memgate.errors import InputError
+from memgate.pool import available_cores
 
 MANIFEST = "corpus.json"
 SHARDS = "unfinished"
@@ -106,7 +106,7 @@ class Corpus:
             "seed": seed,
         }
         self.folder = Path(folder)
-        self.num_proc = num_proc or cores()
+        self.num_proc = num_proc or available_cores()
         self.shard_size = shard_size
 
     def load(self) -> datasets.DatasetDict:
@@ -225,14 +225,6 @@ def _check(dataset: str | None, files: Sequence[str], validation: float, test: f
             f"validation, test: expected proportions above 0, together below 1; got "
             f"{validation:g} and {test:g}"
         )
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS can't say
-        return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

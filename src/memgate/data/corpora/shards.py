@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +20,11 @@ from rich.file_proxy import FileProxy
 from rich.progress import Progress, TextColumn
 
 from memgate.data.corpora import parsing
-from memgate.data.corpora.processes import submit, workers
 from memgate.data.corpora.texts import paragraphs
 from memgate.data.items.dependencies import CLEAR, Extraction, extract_items
 from memgate.data.items.schema import FEATURES
 from memgate.errors import InputError
+from memgate.pool import ProcessPool, completed
 
 CORPUS_FEATURES = datasets.Features({**FEATURES, "target": datasets.Value("string")})
 """The columns of a corpus: an item's, and what agrees (main, cop or aux)."""
@@ -106,24 +105,15 @@ def make_all(jobs: Iterator[ShardJob], processes: int) -> Iterator[tuple[ShardJo
             yield job, make(job)
         return
     try:
-        with workers(processes) as pool:
-            running: dict[Future[Extraction], ShardJob] = {}
-            for job in jobs:
-                running[submit(pool, make, job)] = job
-                if len(running) > processes:  # one in waiting, so that few texts are in memory
-                    yield from _finished(running)
-            while running:
-                yield from _finished(running)
+        with ProcessPool(processes) as pool:
+            named = ((str(job.number), job) for job in jobs)
+            for _, job, future in completed(pool, make, named):
+                yield job, future.result()
     except BrokenProcessPool as error:
         raise InputError(
             "a process that parsed ended suddenly, perhaps because memory was short; the same "
             "command resumes, and takes less memory with fewer processes (num_proc)"
         ) from error
-
-
-def _finished(running: dict[Future[Extraction], ShardJob]) -> Iterator[tuple[ShardJob, Extraction]]:
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(future), future.result()
 
 
 def show_progress(

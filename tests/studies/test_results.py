@@ -11,8 +11,13 @@ import pytest
 
 from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table
-from memgate.studies.predictions import gather, model_of, read_predictions
-from memgate.studies.tables import EACH, strata_of
+from memgate.studies.results import (
+    BY_NUMBER,
+    gather_predictions,
+    model_of,
+    read_predictions,
+    strata_of,
+)
 from memgate.tracking.store import connect, experiment
 from memgate.tracking.study_runs import StudyRun
 
@@ -74,23 +79,25 @@ def here(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_items_are_lined_up_whatever_their_order(made: Made) -> None:
     rows = table(*"abcd")
     other = rows.iloc[[3, 1, 0, 2]].assign(correct=[True, True, False, False])
-    found, missing = gather([made.run(rows, seed=4), made.run(other, seed=2)])
-    (answers,) = found
-    assert (missing, answers.notes) == ([], [])
-    assert answers.items["item"].to_list() == ["d", "b", "a", "c"], "those of the first seed"
-    assert answers.correct["gru", "network"].tolist() == [
+    found, missing = gather_predictions([made.run(rows, seed=4), made.run(other, seed=2)])
+    (predictions,) = found
+    assert (missing, predictions.notes) == ([], [])
+    assert predictions.items["item"].to_list() == ["d", "b", "a", "c"], "those of the first seed"
+    assert predictions.correct["gru", "network"].tolist() == [
         [True, True, False, False],
         [False, False, True, True],
     ]
-    assert [run.seed for run in answers.runs["gru"]] == [2, 4]
+    assert [run.seed for run in predictions.runs["gru"]] == [2, 4]
 
 
 def test_a_baseline_that_left_an_item_out_is_left_out(made: Made) -> None:
     rows = table(*"abcd")
-    (answers,), _ = gather([made.run(rows)])
-    assert list(answers.correct) == [("gru", "network"), ("gru", "majority")]
-    (answers,), _ = gather([made.run(rows), made.run(rows.drop(index=1), cell="lstm")])
-    assert ("lstm", "nouns_only") in answers.correct, "the item that it left out isn't common"
+    (predictions,), _ = gather_predictions([made.run(rows)])
+    assert list(predictions.correct) == [("gru", "network"), ("gru", "majority")]
+    (predictions,), _ = gather_predictions(
+        [made.run(rows), made.run(rows.drop(index=1), cell="lstm")]
+    )
+    assert ("lstm", "nouns_only") in predictions.correct, "the item that it left out isn't common"
 
 
 def test_models_are_cells_and_settings(made: Made) -> None:
@@ -100,8 +107,8 @@ def test_models_are_cells_and_settings(made: Made) -> None:
         for cell in ("lstm", "rnn", "gru")
         for units in ("8", "50")
     ]
-    (answers,), _ = gather(runs)
-    assert [name for name in answers.runs if "units 8" in name] == [
+    (predictions,), _ = gather_predictions(runs)
+    assert [name for name in predictions.runs if "units 8" in name] == [
         "rnn, units 8",
         "gru, units 8",
         "lstm, units 8",
@@ -113,48 +120,53 @@ def test_networks_of_other_settings_are_no_seeds_of_a_model(made: Made) -> None:
     rows = table(*"ab")
     one, two = made.run(rows, digest="one"), made.run(rows, seed=1, digest="two")
     with pytest.raises(InputError, match="gru: expected runs that differ by their seed alone, got"):
-        gather([one, two])
+        gather_predictions([one, two])
     apart = [replace(two, settings={"units": "8"}), replace(two, cell="rnn")]
     for other in (*apart, replace(two, status="RUNNING"), replace(two, digest="one")):
-        gather([one, other])
+        gather_predictions([one, other])
 
 
 def test_a_single_seed_and_one_there_twice_are_told(made: Made) -> None:
     rows = table(*"ab")
     runs = [made.run(rows, cell="lstm"), made.run(rows, seed=3), made.run(rows, seed=3)]
-    (answers,), _ = gather(runs)
-    twice, single = answers.notes
+    (predictions,), _ = gather_predictions(runs)
+    twice, single = predictions.notes
     assert twice.startswith("gru: 2 runs of 1 seeds")
-    assert single.startswith("lstm: a single seed (0), so its intervals speak of other test items")
+    assert single.startswith("lstm: a single seed (0), so its intervals hold for other test items")
 
 
 def test_what_has_no_item_in_common_is_left_out(made: Made) -> None:
     apart = [made.run(table(*"ab"), data="x"), made.run(table(*"cd"), data="x")]
-    found, missing = gather([*apart, made.run(table(*"ab"))])
+    found, missing = gather_predictions([*apart, made.run(table(*"ab"))])
     assert [each.data for each in found] == ["synthetic"]
     assert missing == [f"run {run.name}: no test item that all runs have" for run in apart]
-    with pytest.raises(InputError, match="expected at least one finished run with answers"):
-        gather(apart)
+    with pytest.raises(InputError, match="expected at least one finished run with predictions"):
+        gather_predictions(apart)
 
 
 def test_labels_must_agree(made: Made) -> None:
     rows = table(*"ab")
     runs = [made.run(rows), made.run(rows.assign(label=["sg", "sg"]))]
     with pytest.raises(InputError, match="expected the labels of run"):
-        gather(runs)
+        gather_predictions(runs)
 
 
 def test_strata_are_those_of_the_accuracy_tables(made: Made) -> None:
-    (answers,), _ = gather([made.run(table(*"abcdef"))])
-    strata, masks = strata_of(answers.items)
-    counts = accuracy_table(answers.items.assign(n=1, correct=0))
+    (predictions,), _ = gather_predictions([made.run(table(*"abcdef"))])
+    strata, masks = strata_of(predictions.items)
+    counts = accuracy_table(predictions.items.assign(n=1, correct=0))
     expected = [tuple(row) for row in counts[["by", "stratum", "n"]].to_numpy()]
     own = [(*name, int(mask.sum())) for name, mask in zip(strata, masks, strict=True)]
     assert own[: len(expected)] == expected
     assert ("condition", "hard 2", 1) in own
     members = dict(zip(strata, masks.tolist(), strict=True))
     assert np.flatnonzero(members["intervening_x_attractors", "6–10 × 4+"]).tolist() == [4]
-    assert own[len(expected) :] == [(EACH, "0", 1), (EACH, "1", 1), (EACH, "2", 1), (EACH, "5", 1)]
+    assert own[len(expected) :] == [
+        (BY_NUMBER, "0", 1),
+        (BY_NUMBER, "1", 1),
+        (BY_NUMBER, "2", 1),
+        (BY_NUMBER, "5", 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +190,6 @@ def test_a_damaged_file_is_told_and_the_others_are_read(made: Made, tmp_path: Pa
     with pytest.raises(InputError, match="expected predictions as Parquet, got: "):
         read_predictions(tmp_path / "predictions.parquet")
     broken = made.run(table("a").drop(columns="label"))
-    found, missing = gather([made.run(table(*"ab")), broken])
+    found, missing = gather_predictions([made.run(table(*"ab")), broken])
     assert len(found) == 1
     assert "expected a column 'label'" in missing[0]

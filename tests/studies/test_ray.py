@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,16 @@ import pytest
 import ray
 import yaml
 from mlflow.entities import Run
-from rich.console import Console
 
 from memgate.cli import main
 from memgate.errors import InputError
 from memgate.fitting.configuration import EXPERIMENT
-from memgate.studies.jobs import JobProgress
-from memgate.studies.ray_jobs import on_this_machine, run_on_ray
+from memgate.pool import RayPool
+from memgate.studies.jobs import run_jobs
 from memgate.tracking.store import connect, experiment
 from tests.servers import GUARD, server
+
+pytestmark = pytest.mark.processes
 
 NAME = socket.gethostname()
 RAY = Path(sys.executable).with_name("ray")
@@ -150,15 +150,22 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
-def ran(jobs: dict[str, str], address: str) -> tuple[dict[str, str], list[str]]:
-    out = StringIO()
-    with JobProgress(len(jobs), Console(file=out, width=200)) as progress:
-        failed = run_on_ray(exec, jobs, address, progress)
-    return failed, out.getvalue().splitlines()
+def ran(jobs: dict[str, str], address: str) -> dict[str, str]:
+    """Return what failed."""
+    with RayPool(address) as pool:
+        return run_jobs(pool, exec, jobs)
+
+
+def other_machines(address: str) -> list[str]:
+    with RayPool(address) as pool:
+        return pool.other_machines()
 
 
 def test_jobs_run_on_both_workers_and_what_fails_stops_no_other(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEMGATE_DATA", "/some/where")
@@ -166,7 +173,8 @@ def test_jobs_run_on_both_workers_and_what_fails_stops_no_other(
     write += "ray.get_runtime_context().get_node_id() + ' ' + os.environ['MEMGATE_DATA'])"
     jobs = {name: write.format(name) for name in ("one", "two", "three", "four")}
     wrong = {"wrong": "1 / 0", "dies": "import os; os._exit(1)"}
-    failed, lines = ran({**wrong, **jobs}, cluster.address)
+    failed = ran({**wrong, **jobs}, cluster.address)
+    lines = capsys.readouterr().out.splitlines()
     assert failed.keys() == {"wrong", "dies"}
     assert failed["wrong"].startswith("ZeroDivisionError: division by zero")
     assert [line.split("]")[0] for line in lines] == [f"[{n}/6" for n in range(1, 7)]
@@ -190,7 +198,7 @@ def test_what_a_store_needs_goes_with_the_jobs_and_into_no_log(
     for name, value in {**passed_on, "HF_HOME": "/a-cache", "OTHER": "a-word"}.items():
         monkeypatch.setenv(name, value)
     write = "import json, os, pathlib; pathlib.Path('said').write_text(json.dumps({**os.environ}))"
-    assert ran({"one": write}, cluster.address)[0] == {}
+    assert ran({"one": write}, cluster.address) == {}
     said = yaml.safe_load(Path("said").read_text())
     assert {name: said.get(name) for name in passed_on} == passed_on
     assert said["HF_HOME"] == "/a-cache"
@@ -218,7 +226,7 @@ def test_a_machine_that_lacks_the_folder_is_told_in_one_line(
         "stays": "import time; time.sleep(2)",
         "comes": "1",
     }
-    failed, _ = ran(jobs, cluster.address)
+    failed = ran(jobs, cluster.address)
     assert failed.keys() == {"comes"}
     assert failed["comes"].startswith(f"{NAME}: expected the folder of the command, got: ")
     assert str(folder) in failed["comes"]
@@ -254,7 +262,6 @@ def test_a_study_and_its_search_run_on_both_workers_into_one_store(
     assert "study tiny: 2 runs, 2 done, 0 to do" in capsys.readouterr().out
 
 
-@pytest.mark.processes
 def test_both_workers_write_a_study_to_one_server(
     cluster: Cluster, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +290,7 @@ def test_machines_that_can_not_share_the_store_are_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert on_this_machine(cluster.address)
+    assert other_machines(cluster.address) == []
     # No interface has this address, as none has another machine's.
     other = cluster.start(f"--address={cluster.address}", "--num-cpus=0", at="127.0.0.2")
     cluster.wait_for(4)
@@ -302,13 +309,13 @@ def test_machines_that_can_not_share_the_store_are_refused(
         assert line.endswith(f"got {got}")
     assert not Path("mlruns").exists()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow.example.org:5000")
-    assert not on_this_machine(cluster.address)
-    assert ran({"one": "1"}, cluster.address)[0] == {}
+    assert other_machines(cluster.address) == [f"{NAME} (127.0.0.2)"]
+    assert ran({"one": "1"}, cluster.address) == {}
     other.terminate()
     other.wait()
     cluster.nodes.remove(other)
     cluster.wait_for(3)
-    assert on_this_machine(cluster.address)
+    assert other_machines(cluster.address) == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,24 @@ from typing import Any
 import psutil
 import pytest
 
-from memgate.data.corpora.processes import submit, workers
+from memgate.pool import ProcessPool, available_cores, completed
+
+pytestmark = pytest.mark.processes
 
 HEAVY = "{'numpy', 'torch', 'datasets', 'pandas', 'pyarrow', 'lightning', 'mlflow'}"
 
 
+def submit(pool: ProcessPool, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    return pool.submit("a job", work, *arguments)
+
+
 def test_work_is_done_in_other_processes_that_imported_nothing_heavy() -> None:
-    with workers(1) as pool:
+    with ProcessPool(1) as pool:
         assert submit(pool, os.getpid).result() != os.getpid()
         assert submit(pool, divmod, 17, 5).result() == (3, 2)
         heavy = f"sorted({HEAVY} & set(__import__('sys').modules))"
         assert submit(pool, eval, heavy).result() == []
+        assert submit(pool, os.getenv, "OMP_NUM_THREADS").result() == "1"
         with pytest.raises(ZeroDivisionError):  # which spoils nothing
             submit(pool, divmod, 1, 0).result()
         assert submit(pool, len, "abc").result() == 3
@@ -35,8 +42,8 @@ def test_work_is_done_in_other_processes_that_imported_nothing_heavy() -> None:
 
 
 def fail_beside_long_work() -> None:
-    with workers(2) as pool:
-        for _ in range(3):
+    with ProcessPool(2) as pool:
+        for _ in range(2):
             submit(pool, time.sleep, 60)
         raise ValueError("by the way")
 
@@ -53,39 +60,79 @@ def test_a_failing_block_does_not_wait_for_the_work() -> None:
     other.join()
 
 
-def test_a_process_that_dies_breaks_the_pool() -> None:
-    with pytest.raises(BrokenProcessPool), workers(1) as pool:
-        submit(pool, os._exit, 3).result()
+def test_a_process_that_dies_fails_its_own_job_only() -> None:
+    jobs = [("dies", "__import__('os')._exit(3)"), *((f"{n}", f"{n}") for n in range(4))]
+    outcomes = {}
+    with ProcessPool(2) as pool:
+        for name, _, future in completed(pool, eval, jobs):
+            error = future.exception()
+            outcomes[name] = error if error else future.result()
+            time.sleep(0.3)  # a parent that is busy while its processes go on
+    assert isinstance(outcomes.pop("dies"), BrokenProcessPool)
+    assert outcomes == {f"{n}": n for n in range(4)}
     assert multiprocessing.active_children() == []
 
 
-class Interrupted(Executor):
-    """Is sent Ctrl-C while it takes work, as if one pressed it while a process starts."""
+def test_an_idle_process_that_dies_is_replaced() -> None:
+    with ProcessPool(1) as pool:
+        pid = submit(pool, os.getpid).result()
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda: not psutil.pid_exists(pid))
+        time.sleep(0.2)
+        assert submit(pool, os.getpid).result() != pid
 
-    taken = 0
 
-    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+def test_jobs_begin_in_their_order_and_no_more_than_run_are_taken() -> None:
+    taken: list[int] = []
+    started: list[str] = []
+
+    def jobs() -> Iterator[tuple[str, int]]:
+        for n in range(5):
+            taken.append(n)
+            yield f"{n}", n
+
+    with ProcessPool(2) as pool:
+        ends = enumerate(completed(pool, abs, jobs(), started.append))
+        for ended, (_, job, future) in ends:
+            assert future.result() == job
+            assert len(taken) <= ended + pool.workers
+    assert taken == [*range(5)]
+    assert started == ["0", "1", "2", "3", "4"]
+
+
+def test_ctrl_c_is_deferred_while_a_process_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def interrupted(*_: Any) -> Future[Any]:  # as if one pressed it while a process starts
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)  # Python's handlers run between instructions
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # children inherit it
-        self.taken += 1
+        taken.append(1)
         return Future()
 
-
-def test_ctrl_c_is_put_off_while_work_is_handed_over() -> None:
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
     before = signal.getsignal(signal.SIGINT)
-    executor = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        submit(executor, print)
-    assert executor.taken == 1
+        submit(ProcessPool(1), print)
+    assert taken == [1]
     assert signal.getsignal(signal.SIGINT) is before
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_work_can_be_handed_over_by_another_thread() -> None:
-    with ThreadPoolExecutor(1) as thread, workers(1) as pool:
+def test_jobs_can_be_submitted_by_another_thread() -> None:
+    with ThreadPoolExecutor(1) as thread, ProcessPool(1) as pool:
         future = thread.submit(submit, pool, len, "ab").result()
         assert future.result() == 2
+
+
+def test_the_cores_are_those_that_the_process_may_use() -> None:
+    all_cores = os.sched_getaffinity(0)
+    assert available_cores() == len(all_cores)
+    os.sched_setaffinity(0, {min(all_cores)})
+    try:
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, all_cores)
 
 
 PARENT = """
@@ -103,10 +150,10 @@ if __name__ == "__mp_main__":  # a worker imports this before all else
     time.sleep(SECONDS)
 
 if __name__ == "__main__":
-    from memgate.data.corpora.processes import submit, workers
-    with workers(2) as pool:
-        for future in [submit(pool, work, number) for number in range(4)]:
-            future.result()
+    from memgate.pool import ProcessPool, completed
+    with ProcessPool(2) as pool:
+        for _ in completed(pool, work, [(str(number), number) for number in range(4)]):
+            pass
 """
 
 

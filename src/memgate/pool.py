@@ -1,0 +1,315 @@
+"""Jobs in other processes: `ProcessPool` on this machine, `RayPool` on a cluster, `completed`.
+
+It imports nothing heavy, because every worker imports it first.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import psutil
+
+from memgate.errors import InputError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Variables that numerical libraries read when they are imported: one thread a worker."""
+
+READ_AT_IMPORT = ("HF_HOME", "HF_DATASETS_CACHE")
+"""Variables that Ray sets for its workers, because libraries read them when they are imported."""
+
+SAME = ("MEMGATE_DATA", "MLFLOW_TRACKING_URI")
+"""Variables that a job has as this process has them, or not at all."""
+
+PASSED_ON = re.compile(f"({'|'.join(SAME)})$|(MLFLOW|AWS|GOOGLE|AZURE)_")
+"""Names of variables that a job on Ray gets: where the data are, and what MLflow's store needs.
+
+The store needs an account (``MLFLOW_TRACKING_USERNAME``, ``…_TOKEN``) and, where clients write
+artifacts themselves, the keys of S3, Google's or Azure's storage. They are arguments of the job,
+because Ray writes its ``runtime_env`` to its logs.
+"""
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class ProcessPool:
+    """Processes of this machine that are started when needed and do one job after the other.
+
+    They leave Ctrl-C to this process and end with it, even if it is killed. A process that dies
+    fails its own job with `BrokenProcessPool`; the others go on. Use the pool in a ``with`` block:
+    an exception kills the processes at once.
+
+    Args:
+        workers: Jobs at a time, at least 1.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._latest: dict[ProcessPoolExecutor, Future[Any]] = {}  # each has a single process
+        self._foreign = set(multiprocessing.active_children())
+
+    def __str__(self) -> str:
+        """Return where the jobs run, for messages."""
+        return f"in {self.workers} processes"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            for process in set(multiprocessing.active_children()) - self._foreign:
+                process.kill()
+        for executor in self._latest:
+            executor.shutdown(cancel_futures=True)
+
+    def submit(self, name: str, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Start a job in a free process; wait for one if all are busy.
+
+        Args:
+            name: Of the job; unused here.
+            work: A function of a module, so that a process can import it.
+            arguments: Of the function.
+        """
+        del name
+        if len(self._latest) >= self.workers:
+            wait(self._latest.values(), return_when=FIRST_COMPLETED)
+        for executor, latest in list(self._latest.items()):
+            if latest.done():
+                try:
+                    return self._submit(executor, work, *arguments)
+                except BrokenProcessPool:
+                    executor.shutdown()
+                    del self._latest[executor]
+        context = multiprocessing.get_context("spawn")  # a fork copies the locks of torch and Arrow
+        executor = ProcessPoolExecutor(1, context, _begin_worker)
+        return self._submit(executor, work, *arguments)
+
+    def _submit(
+        self, executor: ProcessPoolExecutor, work: Callable[..., Result], *arguments: Any
+    ) -> Future[Result]:
+        with _interrupt_deferred():
+            future = executor.submit(work, *arguments)
+            self._latest[executor] = future
+        return future
+
+
+@contextmanager
+def _interrupt_deferred() -> Iterator[None]:
+    """Defer Ctrl-C while a process starts, and let the process ignore it.
+
+    Else Ctrl-C would leave a process behind that is half started. Children inherit the signal mask
+    of the thread; Python's handler runs in the main thread, whichever thread gets the signal.
+    """
+    interrupts: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+        if interrupts:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _begin_worker() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(ONE_THREAD)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+class RayPool:
+    """The cores of a Ray cluster, one for each job.
+
+    Every machine needs memgate, this working directory and the data under the same paths, and the
+    files that variables of `PASSED_ON` name. The jobs work in that directory, so that on this
+    machine they share its sqlite store. Use the pool in a ``with`` block: an exception cancels the
+    jobs.
+
+    Args:
+        address: ``auto`` for the cluster on this machine, ``HOST:PORT`` or ``ray://…``.
+
+    Raises:
+        InputError: (when the block is entered) Ray isn't installed, or there is no such cluster.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._tasks: dict[Future[Any], Any] = {}
+
+    def __str__(self) -> str:
+        """Return where the jobs run, for messages."""
+        return f"on Ray at {self.address}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._ray: Any = import_module("ray")
+        except ImportError as error:
+            raise InputError("--ray: expected Ray; pip install 'memgate[ray]'") from error
+        _require_listening(self.address)
+        variables = {name: os.environ[name] for name in READ_AT_IMPORT if name in os.environ}
+        try:
+            self._ray.init(
+                address=self.address,
+                runtime_env={"env_vars": {**variables, **ONE_THREAD}},
+                log_to_driver=False,
+                logging_level="ERROR",
+                ignore_reinit_error=True,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"--ray {self.address}: expected a Ray cluster, got: {reason}"
+            ) from error
+        self._remote = self._ray.remote(num_cpus=1, max_retries=0)(_on_ray_worker)
+        self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is not None:
+                for task in self._running().values():
+                    self._ray.cancel(task, force=True)
+        finally:
+            self._ray.shutdown()
+
+    def submit(self, name: str, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Start a job on the cluster.
+
+        Args:
+            name: Of the job, as Ray's own tools list it.
+            work: A function of a module.
+            arguments: Of the function.
+        """
+        variables = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
+        task = self._remote.options(name=name).remote(Path.cwd(), variables, work, arguments)
+        future: Future[Result] = task.future()
+        self._tasks = {**self._running(), future: task}
+        return future
+
+    def _running(self) -> dict[Future[Any], Any]:
+        return {future: task for future, task in self._tasks.items() if not future.done()}
+
+    def other_machines(self) -> list[str]:
+        """Return the names and addresses of the cluster's machines that aren't this one."""
+        addresses = {item.address for items in psutil.net_if_addrs().values() for item in items}
+        # The name counts too: every machine has a 127.0.0.1, and many containers a 172.17.0.2.
+        name = socket.gethostname()
+        nodes = [
+            (node["NodeManagerHostname"], node["NodeManagerAddress"])
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+        return [f"{host} ({at})" for host, at in nodes if host != name or at not in addresses]
+
+
+Pool = ProcessPool | RayPool
+
+
+def _on_ray_worker(
+    folder: Path, variables: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> Any:
+    for name in SAME:
+        os.environ.pop(name, None)
+    os.environ.update(variables)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        machine = socket.gethostname()
+        raise InputError(f"{machine}: expected the folder of the command, got: {error}") from error
+    return work(*arguments)
+
+
+def _require_listening(address: str) -> None:
+    """Check that something listens where the cluster should be; Ray itself would wait for minutes.
+
+    Raises:
+        InputError: Nothing does.
+    """
+    host, _, port = address.rpartition("://")[2].partition(":")
+    if address in ("auto", "local"):
+        return
+    try:
+        with socket.create_connection((host, int(port)), timeout=10):
+            return
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--ray {address}: expected auto or HOST:PORT of a Ray cluster, got: {error}"
+        ) from error
+
+
+def completed(
+    pool: Pool,
+    work: Callable[[Job], Result],
+    jobs: Iterable[tuple[str, Job]],
+    on_start: Callable[[str], object] | None = None,
+) -> Iterator[tuple[str, Job, Future[Result]]]:
+    """Run jobs, as many at a time as the pool has workers, and yield each when it has ended.
+
+    Jobs begin in their order, so put long ones first. One is only taken from `jobs` when a worker
+    is free for it. A worker keeps what a job loaded in variables of the module of `work`.
+
+    Args:
+        pool: Where they run; entered.
+        work: A function of a module.
+        jobs: The name and the argument of each.
+        on_start: Is called with the name of every job that begins.
+
+    Yields:
+        The name, the argument, and the future, which has a result or an exception.
+    """
+    running: dict[Future[Result], tuple[str, Job]] = {}
+    for name, job in jobs:
+        running[pool.submit(name, work, job)] = name, job
+        if on_start is not None:
+            on_start(name)
+        if len(running) >= pool.workers:
+            yield from _ended(running)
+    while running:
+        yield from _ended(running)
+
+
+def _ended(
+    running: dict[Future[Result], tuple[str, Job]],
+) -> Iterator[tuple[str, Job, Future[Result]]]:
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield *running.pop(future), future
