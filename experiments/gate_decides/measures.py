@@ -1,7 +1,7 @@
-"""What the study measures of one network: tidy tables, small enough to keep for each.
+"""What the study measures of one network, as tidy tables: `network_tables`, `hand_set_tables`.
 
-Everything is measured on the test split, but for the number units, which are found on the
-validation split. The same items are drawn for every network of the same data.
+Number units are found on the validation split; everything else is measured on the test split. The
+same items are sampled for every network of the same data.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.predictor import BATCH_SIZE, Predictor
 
 MEASURES: Mapping[str, int] = {
-    "version": 2,  # to be raised where something else is measured: then all is measured anew
-    "items": 2000,  # of interventions and gradients, as `memgate intervene` draws them
+    "version": 3,  # raise it when something else is measured: then all is measured again
+    "items": 2000,  # of interventions and gradients, as many as `memgate intervene` samples
     # Half of the 2,000 of `memgate.gates.units.number_units`, which take a GRU of 100 units over a
     # minute.
     "unit_items": 1000,
     "draws": 2,  # random sets of units; each costs 4 to 5 changes, 0.2 s apiece
-    "steps": 6,  # doses of write in all units; 11 take 1.5 s more
+    "steps": 6,  # clamp values of write in all units; 11 take 1.5 s more
     "unit_steps": 6,  # … in the number units, and in random ones
 }
 
-SHOWN = ("overall", "label", "intervening", "attractors")
+BREAKDOWNS = ("overall", "label", "intervening", "attractors")
 """The breakdowns that are kept."""
 
-CHANGES = ("clamp", "hold", "cut")
-"""What is changed in the number units and in random ones; in all units also the controls."""
+IN_NUMBER_UNITS = ("clamp", "hold", "cut")
+"""The edits of number units and of random units; all units have the controls too."""
 
 OF = {"all": "all", "number units": "number", "chosen": "number", "random": "random"}
-"""What the study calls sets of units; `profile` and `dose_response` name them otherwise."""
+"""The study's names of sets of units, by those of `profile` and of `dose_response`."""
 
 
 Mask = npt.NDArray[np.bool_]
@@ -75,42 +75,42 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
         seed: Of the fresh weights to which gradients are compared.
 
     Returns:
-        ``accuracy`` (by, stratum, n, correct, accuracy); ``roles`` and ``places``, see `role_table`
-        and `place_table`; ``interventions`` (as
+        ``accuracy`` (by, stratum, n, correct, accuracy); ``roles`` and ``positions``, see
+        `role_table` and `position_table`; ``interventions`` (as
         `memgate.gates.interventions.dose_response.COLUMNS`, but `of` is ``all``,
         ``number`` or ``random``); ``gradients`` (trained, state, distance, n, median);
-        ``timescales``, a row a unit (unit, keep, timescale, half_life); ``carriers``, one row, see
-        `carrier_table`.
+        ``timescales``, a row a unit (unit, keep, timescale, half_life); ``number_units``, one row,
+        see `number_unit_table`.
 
     Raises:
         InputError: There are too few items for one of them.
     """
     if predictor.classifier.recurrence.num_layers != 1:
         raise InputError("num_layers: expected 1, for the tables have no column for layers")
-    found = number_units(
+    units = number_units(
         predictor,
         data.table("validation"),
         items=MEASURES["unit_items"],
-        draws=0,  # random orders, of which no table tells, take a quarter of the time
+        draws=0,  # no table has random orders, which take a quarter of the time
     )
     batches = ExactLengthBatches(data.prefixes["test"], BATCH_SIZE)
-    gates = gate_tables(predictor.classifier, batches, found.units, found.probe_direction)
+    gates = gate_tables(predictor.classifier, batches, units.units, units.probe_direction)
     sample = drawn(predictor, with_roles(predictor, data.table("test")), MEASURES["items"])
     norms, decay = _gradients(predictor, sample, seed)
     lasting = _timescales(gates, decay)
     return {
         "accuracy": accuracies(predictor, data.prefixes["test"]),
-        "roles": role_table(gates, found.units),
-        "places": place_table(gates),
-        "interventions": _interventions(predictor, sample, found.units),
+        "roles": role_table(gates, units.units),
+        "positions": position_table(gates),
+        "interventions": _interventions(predictor, sample, units.units),
         "gradients": norms,
         "timescales": lasting,
-        "carriers": carrier_table(found, lasting),
+        "number_units": number_unit_table(units, lasting),
     }
 
 
-def by_hand_tables(predictor: Predictor, data: Data) -> dict[str, pd.DataFrame]:
-    """Measure a network set by hand, and what can be had without any.
+def hand_set_tables(predictor: Predictor, data: Data) -> dict[str, pd.DataFrame]:
+    """Measure a hand-set network and the baselines.
 
     Returns:
         ``oracle``: measure (``accuracy``, or a reading of the profile), stratum, n, value;
@@ -141,19 +141,19 @@ def _by_stratum(prefixes: Prefixes, correct: Mask, counted: Mask) -> pd.DataFram
     columns = prefixes.labels, prefixes.intervening, prefixes.attractors
     frame = answer_frame(correct, *(column.numpy() for column in columns))
     table = accuracy_table(frame[counted])
-    return table.loc[table["by"].isin(SHOWN), ["by", "stratum", "n", "correct", "accuracy"]]
+    return table.loc[table["by"].isin(BREAKDOWNS), ["by", "stratum", "n", "correct", "accuracy"]]
 
 
 def _baselines(data: Data) -> pd.DataFrame:
-    """Tabulate the rules that read no more than nouns, over the items that have tags."""
+    """Tabulate the accuracy of the rules that read only nouns, over the items that have tags."""
     train, test = data.table("train"), data.table("test")
-    said = baseline_predictions(test, majority(train["label"].to_pylist()))
+    predictions = baseline_predictions(test, majority(train["label"].to_pylist()))
     labels = np.array(LABELS)[test["label"].to_numpy()]
-    tagged = said.notna().all(axis=1).to_numpy()
+    tagged = predictions.notna().all(axis=1).to_numpy()
     parts = [
         _by_stratum(data.prefixes["test"], right, tagged).assign(system=system)
         for system in BASELINES
-        for right in [said[system].fillna("").to_numpy() == labels]
+        for right in [predictions[system].fillna("").to_numpy() == labels]
     ]
     return pd.concat(parts, ignore_index=True)[["system", "by", "stratum", "n", "accuracy"]]
 
@@ -174,19 +174,22 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
     """
     average = pooled(gates.profile[gates.profile["by"] == "role"], "number", "answer")
     average = average.assign(of=average["units"].map(OF)).rename(columns={"stratum": "role"})
-    own = gates.statistics[gates.statistics["reading"].isin(["write", "keep"])]
+    statistics = gates.statistics[gates.statistics["reading"].isin(["write", "keep"])]
     number = {unit.unit for unit in units}  # networks of one layer
     medians = [
         part.groupby(["reading", "role"])["q50"].mean().rename("median").reset_index().assign(of=of)
-        for of, part in (("all", own), ("number", own[own["unit"].isin(number)]))
+        for of, part in (
+            ("all", statistics),
+            ("number", statistics[statistics["unit"].isin(number)]),
+        )
     ]
     keys = ["of", "reading", "role"]
     table = average.merge(pd.concat(medians, ignore_index=True), how="left", on=keys)
     return table[[*keys, "n", "mean", "median"]]
 
 
-def place_table(gates: GateTables) -> pd.DataFrame:
-    """Tabulate gates and state updates of all units by position: reading, place, n, mean."""
+def position_table(gates: GateTables) -> pd.DataFrame:
+    """Tabulate gates and state updates of all units by position: reading, position, n, mean."""
     profile = gates.profile
     wanted = (profile["by"] == "from_subject") & (profile["units"] == "all")
     average = pooled(
@@ -194,12 +197,12 @@ def place_table(gates: GateTables) -> pd.DataFrame:
         "number",
         "answer",
     )
-    average = average.assign(place=average["stratum"].astype(int))
-    return average[["reading", "place", "n", "mean"]]
+    average = average.assign(position=average["stratum"].astype(int))
+    return average[["reading", "position", "n", "mean"]]
 
 
 def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]) -> pd.DataFrame:
-    """Score every change in all units, and a few in the number units and in random ones."""
+    """Score every intervention in all units, and some in the number units and in random units."""
     net = predictor.classifier.recurrence
     mean = replacements(predictor, sample)
     planned = lines(net, mean, None, steps=MEASURES["steps"])
@@ -207,9 +210,9 @@ def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]
         chosen = tuple((unit.layer, unit.unit) for unit in units)
         few, draws = MEASURES["unit_steps"], MEASURES["draws"]
         again = lines(net, mean, chosen, steps=few, draws=draws)
-        planned += [line for line in again if line.units != "all" and line.edit in CHANGES]
+        planned += [line for line in again if line.units != "all" and line.edit in IN_NUMBER_UNITS]
     table = pd.concat([score(predictor, sample, line) for line in planned], ignore_index=True)
-    table = table[table["by"].isin(SHOWN)].assign(of=table["units"].map(OF))
+    table = table[table["by"].isin(BREAKDOWNS)].assign(of=table["units"].map(OF))
     columns = ["edit", "quantity", "to", "of", "draw", "by", "stratum", "n", "correct", "accuracy"]
     return table[columns]
 
@@ -230,26 +233,26 @@ def _timescales(gates: GateTables, decay: pd.DataFrame) -> pd.DataFrame:
     return both[["unit", "keep", "timescale", "half_life"]]
 
 
-def carrier_table(found: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
-    """Say in one row which units carry the number, and whether timescales predict half-lives.
+def number_unit_table(units: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate in one row the number units, and whether timescales predict half-lives.
 
     Returns:
-        size (of the set of number units, 0: none was found), members (``layer:unit``, spaces
-        between), intact and lost (balanced accuracy of the whole network and without the number
-        units, null without any), drop (the largest of a single unit's loss), probe (accuracy of the
-        probe at the last word), selectivity, rho (Spearman's, over the units' timescale and
+        size (of the set of number units, 0 for none), members (``layer:unit``, spaces between),
+        intact and ablated (balanced accuracy of the whole network and with the number units
+        ablated, null without any), drop (the largest cost of a single unit), probe (accuracy of
+        the probe at the last word), selectivity, rho (Spearman's, over the units' timescale and
         half-life), rho_low, rho_high (95%), rho_n (units; fewer than 4 are not correlated).
     """
-    sets = found.sets
-    last = found.probe[found.probe["position"] == LAST].iloc[-1]
+    sets = units.sets
+    last = units.probe[units.probe["position"] == LAST].iloc[-1]
     rho = prediction(lasting)
     row = {
-        "size": len(found.units),
-        "members": " ".join(map(str, found.units)),
+        "size": len(units.units),
+        "members": " ".join(map(str, units.units)),
         "intact": sets.loc[sets["order"] == "none", "accuracy"].iloc[0],
-        "lost": named(sets)["accuracy"].iloc[0] if found.units else np.nan,
-        "between": found.between,
-        "drop": found.unit_table["drop"].max(),
+        "ablated": named(sets)["accuracy"].iloc[0] if units.units else np.nan,
+        "between": units.between,
+        "drop": units.unit_table["drop"].max(),
         "probe": last["accuracy"],
         "selectivity": last["selectivity"],
         "rho": rho.rho,

@@ -1,4 +1,4 @@
-"""The networks of the study: trained from the configurations, kept in a folder, and measured."""
+"""The networks of the study: trained from the configurations, saved in a folder, and measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 import yaml
 
-from experiments.gate_decides.measures import MEASURES, by_hand_tables, network_tables
+from experiments.gate_decides.measures import MEASURES, hand_set_tables, network_tables
 from memgate.commands.oracle import hand_set_classifier
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
@@ -30,9 +30,9 @@ from memgate.models.hand_set import GatedCell
 from memgate.predictor import Predictor
 
 SETTINGS = "settings.json"
-"""What a part or a model was made with, beside it; where it differs, it is made anew."""
+"""The settings of a network or of its tables, in the same folder; others mean to make it again."""
 
-MODELS, PARTS = "models", "parts"
+MODELS, MEASURED = "models", "tables"
 """Folders of the work folder, each with a folder a network."""
 
 PARTIAL = ".partial-"
@@ -60,7 +60,7 @@ EXTRA: Mapping[str, Mapping[int, Sequence[str]]] = {
     "corpus": dict.fromkeys((2, 4), (*FASTER, "--trainer.max_epochs=6")),
     "wikipedia": dict.fromkeys((2, 4), FASTER),
 }
-"""What is set beside the configurations, by data and hidden size; the same for all cells."""
+"""Settings in addition to the configurations, by data and hidden size; the same for all cells."""
 
 
 @dataclass(frozen=True)
@@ -86,102 +86,103 @@ class Network:
 
 
 @dataclass(frozen=True)
-class ByHand:
-    """A network set by hand for data: no size and no seed to choose."""
+class HandSet:
+    """A network whose weights are set by hand for some data; it has no size and no seed."""
 
     cell: GatedCell
     data: str
 
     @property
     def name(self) -> str:
-        """Such as ``gru-synthetic-by-hand``."""
-        return f"{self.cell}-{self.data}-by-hand"
+        """Such as ``gru-synthetic-hand-set``."""
+        return f"{self.cell}-{self.data}-hand-set"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the study: a network and what is measured of it.
+class Measurement:
+    """A network of the study and the tables that are measured of it.
 
     Attributes:
-        network: Which.
+        network: The network.
         configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
-        work: Where model and measurements are kept.
+        work: Folder of the models and the tables.
     """
 
-    network: Network | ByHand
+    network: Network | HandSet
     configs: Path
     work: Path
 
     @property
     def folder(self) -> Path:
-        """Where its tables are."""
-        return self.work / PARTS / self.network.name
+        """The folder of its tables."""
+        return self.work / MEASURED / self.network.name
 
-    def trained_with(self) -> dict[str, Any]:
-        """Return the settings of the training: what the configurations say, and what is set here.
+    def training(self) -> dict[str, Any]:
+        """Return the settings of the training: the configurations and those of this module.
 
         Raises:
             InputError: A configuration is missing or no YAML.
         """
         files = _files(self.configs, self.network.cell, self.network.data)
-        said = {file.name: _yaml(file) for file in files}
+        configurations = {file.name: _yaml(file) for file in files}
         extra = _extra(self.network) if isinstance(self.network, Network) else []
         return {
             "network": asdict(self.network),
-            "configurations": said,
+            "configurations": configurations,
             "extra": extra,
             "MEMGATE_DATA": os.environ.get("MEMGATE_DATA", ""),
         }
 
-    def measured_with(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Return the settings of training and measurement."""
-        return {"training": self.trained_with(), "measures": MEASURES}
+        return {"training": self.training(), "measures": MEASURES}
 
     def is_done(self) -> bool:
-        """Say whether its tables are there, made with these settings."""
-        return _settings(self.folder) == _digest(self.measured_with())
+        """Return whether its tables exist, made with these settings."""
+        return _saved_digest(self.folder) == _digest(self.settings())
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Read its tables, each with the columns cell, data, units (hidden size) and seed."""
-        found = sorted(self.folder.glob("*.parquet"))
-        return {path.stem: pd.read_parquet(path) for path in found}
+        return {path.stem: pd.read_parquet(path) for path in sorted(self.folder.glob("*.parquet"))}
 
 
 def clean(work: Path) -> None:
-    """Remove what a stopped run left half written; the caller sees that no other is running."""
-    for folder in (work / MODELS, work / PARTS):
-        for left in folder.glob(f"{PARTIAL}*"):
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove what a stopped run left half written; no other run may be at work."""
+    for folder in (work / MODELS, work / MEASURED):
+        for partial in folder.glob(f"{PARTIAL}*"):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def make(part: Part) -> None:
-    """Train a network, unless it is kept, and measure it: the work of a job.
+def make(measurement: Measurement) -> None:
+    """Train a network, unless it is saved, and measure it: the work of a job.
 
     Raises:
         InputError: A configuration or the data can't be used.
     """
     datasets.disable_progress_bars()
-    data = _loaded(part.configs, part.network.data)
+    data = _loaded(measurement.configs, measurement.network.data)
     torch.set_num_threads(1)
-    if isinstance(part.network, ByHand):
-        classifier = hand_set_classifier(part.network.cell, data.vocabulary, data.table("train"))
-        found = by_hand_tables(Predictor(classifier, data.vocabulary, data.task), data)
+    if isinstance(measurement.network, HandSet):
+        classifier = hand_set_classifier(
+            measurement.network.cell, data.vocabulary, data.table("train")
+        )
+        tables = hand_set_tables(Predictor(classifier, data.vocabulary, data.task), data)
     else:
-        predictor = _kept(part, part.network, data)
-        found = network_tables(predictor, data, part.network.seed)
-    with _whole(part.folder, part.measured_with()) as folder:
-        for name, table in found.items():
-            for place, (key, value) in enumerate(asdict(part.network).items()):
-                table.insert(place, key, value)
+        predictor = _saved(measurement, measurement.network, data)
+        tables = network_tables(predictor, data, measurement.network.seed)
+    with _replaced(measurement.folder, measurement.settings()) as folder:
+        for name, table in tables.items():
+            for column, (key, value) in enumerate(asdict(measurement.network).items()):
+                table.insert(column, key, value)
             table.to_parquet(folder / f"{name}.parquet", index=False)
 
 
-def _kept(part: Part, network: Network, data: AgreementData) -> Predictor:
-    """Return the trained network, trained now if it isn't in the work folder."""
-    folder = part.work / MODELS / network.name
-    if _settings(folder) != _digest(part.trained_with()):
-        predictor = _trained(part.configs, network, data)
-        with _whole(folder, part.trained_with()) as partial:
+def _saved(measurement: Measurement, network: Network, data: AgreementData) -> Predictor:
+    """Return the trained network; train it if it isn't in the work folder."""
+    folder = measurement.work / MODELS / network.name
+    if _saved_digest(folder) != _digest(measurement.training()):
+        predictor = _trained(measurement.configs, network, data)
+        with _replaced(folder, measurement.training()) as partial:
             predictor.save(partial)
     return Predictor.load(folder)
 
@@ -225,7 +226,7 @@ def _files(configs: Path, cell: str, data: str) -> list[Path]:
 
 
 def _extra(network: Network) -> list[str]:
-    """Return what is set beside the configurations."""
+    """Return the settings in addition to the configurations."""
     more = EXTRA.get(network.data, {}).get(network.units, ())
     return [f"--model.hidden_size={network.units}", *more]
 
@@ -243,18 +244,18 @@ def _digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _settings(folder: Path) -> str | None:
-    """Return the digest of the settings that a folder was made with; None if there is none."""
+def _saved_digest(folder: Path) -> str | None:
+    """Return the digest of the settings that a folder was made with, None if it has none."""
     try:
-        found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        return cast(str, found["digest"])
+        content = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        return cast(str, content["digest"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # it is made anew
+        return None
 
 
 @contextmanager
-def _whole(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield a folder to write to, which takes the place of `folder` once all is written."""
+def _replaced(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a folder to write to; it replaces `folder` once everything is written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=PARTIAL) as name:
         partial = Path(name, folder.name)

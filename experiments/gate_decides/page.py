@@ -1,4 +1,4 @@
-"""The page of the study: a template, and the numbers of its tables."""
+"""The page of the study: a template, filled in with the numbers of the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 
 from experiments.gate_decides.measures import MEASURES
-from experiments.gate_decides.tables import SEEDS, over_seeds, read_tables
+from experiments.gate_decides.tables import OVER_SEEDS, over_seeds, read_tables
 from memgate.errors import InputError
 
 TEMPLATE = "page.md.j2"
@@ -32,7 +32,7 @@ class Seeds:
         min: Smallest of the seeds.
         max: Largest.
         seeds: How many.
-        percent: Whether it is a share, shown in percent with one digit; else it has two.
+        percent: Whether it is a proportion, shown in percent with one digit; else it has two.
     """
 
     mean: float
@@ -44,10 +44,14 @@ class Seeds:
     percent: bool
 
     def __str__(self) -> str:
-        return _text(self.mean, self.percent) + "%" * self.percent
+        return _text(self.mean, self.percent) + self._sign
 
     @property
-    def spread(self) -> str:
+    def _sign(self) -> str:
+        return "%" if self.percent else ""
+
+    @property
+    def seed_range(self) -> str:
         """The smallest and the largest of the seeds, such as ``98.1–100.0%``."""
         return self._range(self.min, self.max)
 
@@ -61,7 +65,7 @@ class Seeds:
             return NOTHING
         ends = [_text(low, self.percent), _text(high, self.percent)]
         joint = " to " if "−" in "".join(ends) else "–"
-        return joint.join(ends) + "%" * self.percent
+        return joint.join(ends) + self._sign
 
 
 def _text(number: float, percent: bool) -> str:
@@ -72,7 +76,7 @@ def _text(number: float, percent: bool) -> str:
 
 
 class Numbers:
-    """What a template can ask for: each method is a function in it.
+    """The functions of the template: each public method is one.
 
     Cells are ``rnn``, ``gru`` and ``lstm``; `units` is the hidden size; `of` is ``all`` units, the
     ``number`` units or ``random`` ones. A row that isn't there is an `InputError`.
@@ -114,10 +118,10 @@ class Numbers:
         where = {"reading": reading, "role": role, "of": of}
         return self._over_seeds("roles", "median", False, cell, data, units, **where)
 
-    def place(self, reading: str, cell: str, data: str, units: int, place: int) -> Seeds:
+    def position(self, reading: str, cell: str, data: str, units: int, position: int) -> Seeds:
         """Return the mean of ``write``, ``keep`` or ``state_update`` at words after the subject."""
-        where = {"reading": reading, "place": place}
-        return self._summarised("places", False, cell, data, units, **where)
+        where = {"reading": reading, "position": position}
+        return self._summarised("positions", False, cell, data, units, **where)
 
     def under(
         self,
@@ -131,7 +135,7 @@ class Numbers:
         by: str | None = None,
         of: str = "all",
     ) -> Seeds:
-        """Return the accuracy under a change, such as ``under("clamp", "write", 0, …)``.
+        """Return the accuracy under an intervention, such as ``under("clamp", "write", 0, …)``.
 
         Args:
             edit: ``none``, ``own``, ``clamp``, ``hold``, ``mean``, ``resample`` or ``cut``.
@@ -149,18 +153,18 @@ class Numbers:
         where |= {"by": by or _breakdown(stratum), "stratum": stratum}
         return self._summarised("strata", True, cell, data, units, **where)
 
-    def carriers(self, what: str, cell: str, data: str, units: int) -> Seeds:
+    def number_units(self, what: str, cell: str, data: str, units: int) -> Seeds:
         """Return a column of ``units.csv``, such as ``drop``, ``probe``, ``size`` or ``rho``."""
-        percent = what in ("intact", "lost", "drop", "probe", "selectivity")
+        percent = what in ("intact", "ablated", "drop", "probe", "selectivity")
         return self._over_seeds("units", what, percent, cell, data, units)
 
-    def found(self, cell: str, data: str, units: int) -> str:
-        """Say in how many networks number units were found, such as ``4 of 5``."""
+    def networks_with_units(self, cell: str, data: str, units: int) -> str:
+        """Return how many networks have number units, such as ``4 of 5``."""
         rows = self._rows("units", cell=cell, data=data, units=units)
         return f"{(rows['size'] > 0).sum()} of {len(rows)}"
 
-    def sizes_found(self, cell: str, data: str, units: int) -> str:
-        """Return of how many units the found sets are, such as ``4–6``; 0 where none was found."""
+    def set_sizes(self, cell: str, data: str, units: int) -> str:
+        """Return the sizes of the sets of number units, such as ``4–6``; 0 for no set."""
         sizes = self._rows("units", cell=cell, data=data, units=units)["size"].astype(int)
         low, high = sizes.min(), sizes.max()
         return f"{low}" if low == high else f"{low}–{high}"
@@ -183,13 +187,13 @@ class Numbers:
         return f"{float(rows['median'].iloc[0]):.2g}"
 
     def oracle(self, cell: str, data: str, stratum: str = "all", by: str | None = None) -> str:
-        """Return the accuracy of the network set by hand, in percent."""
+        """Return the accuracy of the hand-set network, in percent."""
         where = {"measure": "accuracy", "by": by or _breakdown(stratum), "stratum": stratum}
         rows = self._rows("oracle", cell=cell, data=data, **where)
         return _text(float(rows["value"].iloc[0]), True) + "%"
 
     def oracle_role(self, reading: str, cell: str, data: str, role: str) -> str:
-        """Return the mean of a reading of the network set by hand at the words of a role."""
+        """Return the mean of a reading of the hand-set network at the words of a role."""
         where = {"measure": reading, "by": "role", "stratum": role}
         rows = self._rows("oracle", cell=cell, data=data, **where)
         return _text(float(rows["value"].iloc[0]), False)
@@ -201,7 +205,7 @@ class Numbers:
         return _text(float(rows["accuracy"].iloc[0]), True) + "%"
 
     def clamped(self, data: str) -> int:
-        """Return on how many test items gates were clamped: of those with tags, a sample."""
+        """Return on how many test items gates were clamped: a sample of those with tags."""
         tagged = self._rows("baselines", data=data, system="first_noun", by="overall")["n"]
         return min(MEASURES["items"], int(tagged.iloc[0]))
 
@@ -225,23 +229,23 @@ class Numbers:
     def _summarised(
         self, table: str, percent: bool, cell: str, data: str, units: int, **where: Any
     ) -> Seeds:
-        """Return a row of a table that is over seeds already."""
+        """Return a row of a table that is summarised over seeds."""
         return _seeds(self._rows(table, cell=cell, data=data, units=units, **where), percent)
 
     def _rows(self, name: str, **where: Any) -> pd.DataFrame:
         rows = self._tables[name]
         for column, value in where.items():
-            own = rows[column]
-            same = own.isna() if value is None else (own == value).fillna(False)
+            cells = rows[column]
+            same = cells.isna() if value is None else (cells == value).fillna(False)
             rows = rows[same.to_numpy(dtype=bool)]
         if rows.empty:
             raise self._missing(name, where)
         return rows
 
     def _missing(self, name: str, where: dict[str, Any], value: str = "") -> InputError:
-        asked = ", ".join(f"{key} {value}" for key, value in where.items())
+        row = ", ".join(f"{key} {value}" for key, value in where.items())
         what = f"{value} of " if value else ""
-        return InputError(f"{self._folder / name}.csv: expected {what}a row with {asked}, got none")
+        return InputError(f"{self._folder / name}.csv: expected {what}a row with {row}, got none")
 
 
 def _breakdown(stratum: str) -> str:
@@ -250,7 +254,7 @@ def _breakdown(stratum: str) -> str:
 
 def _seeds(rows: pd.DataFrame, percent: bool) -> Seeds:
     row = rows.iloc[0]
-    mean, low, high, least, most = (float(row[name]) for name in SEEDS[1:])
+    mean, low, high, least, most = (float(row[name]) for name in OVER_SEEDS[1:])
     return Seeds(mean, low, high, least, most, int(row["seeds"]), percent)
 
 
@@ -261,7 +265,7 @@ def render(template: Path) -> str:
         template: Jinja2; the tables are in the same folder. Its functions are those of `Numbers`.
 
     Raises:
-        InputError: The template can't be read or asks for what there isn't.
+        InputError: The template can't be read or asks for a number that no table has.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),

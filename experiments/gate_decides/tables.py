@@ -1,4 +1,4 @@
-"""From what was measured of each network to the tables of the study, small enough for git."""
+"""The tables of the study, small enough for git: joined from those of each network."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from scipy.stats import t
 
 from memgate.errors import InputError
 
-NETWORK = ["cell", "data", "units"]
-"""What tells networks apart but for the seed; units is the hidden size."""
+KIND = ["cell", "data", "units"]
+"""What networks of different seeds share; units is the hidden size."""
 
-CHANGE = ["edit", "quantity", "to", "of"]
-"""What tells changes apart, see `memgate.gates.interventions.dose_response.Line`."""
+INTERVENTION = ["edit", "quantity", "to", "of"]
+"""What identifies an intervention, see `memgate.gates.interventions.dose_response`."""
 
 STRATUM = ["by", "stratum"]
-SEEDS = ["seeds", "mean", "low", "high", "min", "max"]
-"""What `over_seeds` says."""
+OVER_SEEDS = ["seeds", "mean", "low", "high", "min", "max"]
+"""The columns that `over_seeds` adds."""
 
-COLUMNS: Mapping[str, Sequence[str]] = {
-    "accuracy": [*NETWORK, "seed", *STRATUM, "n", "accuracy"],
-    "roles": [*NETWORK, "seed", "of", "reading", "role", "mean", "median"],
-    "places": [*NETWORK, "reading", "place", *SEEDS],
-    "interventions": [*NETWORK, "seed", *CHANGE, "accuracy"],
-    "strata": [*NETWORK, *CHANGE, *STRATUM, *SEEDS],
+TABLES: Mapping[str, Sequence[str]] = {
+    "accuracy": [*KIND, "seed", *STRATUM, "n", "accuracy"],
+    "roles": [*KIND, "seed", "of", "reading", "role", "mean", "median"],
+    "positions": [*KIND, "reading", "position", *OVER_SEEDS],
+    "interventions": [*KIND, "seed", *INTERVENTION, "accuracy"],
+    "strata": [*KIND, *INTERVENTION, *STRATUM, *OVER_SEEDS],
     "units": [
-        *NETWORK,
+        *KIND,
         "seed",
-        *("size", "members", "between", "intact", "lost", "drop", "probe", "selectivity"),
+        *("size", "members", "between", "intact", "ablated", "drop", "probe", "selectivity"),
         *("rho", "rho_low", "rho_high", "rho_n"),
     ],
-    "gradients": [*NETWORK, "trained", "state", "distance", "seeds", "median", "min", "max"],
-    "timescales": [*NETWORK, "seed", "unit", "keep", "timescale", "half_life"],
+    "gradients": [*KIND, "trained", "state", "distance", "seeds", "median", "min", "max"],
+    "timescales": [*KIND, "seed", "unit", "keep", "timescale", "half_life"],
     "oracle": ["cell", "data", "measure", *STRATUM, "n", "value"],
     "baselines": ["data", "system", *STRATUM, "n", "accuracy"],
-    "summary": [*NETWORK, "of", "measure", "stratum", *SEEDS],
+    "summary": [*KIND, "of", "measure", "stratum", *OVER_SEEDS],
 }
 """The tables and their columns, one file each.
 
 accuracy, roles, interventions (on all items; of random sets of units the mean), units and
-timescales have a row a network; places, strata (interventions by stratum, those between 0 and 1,
-the controls and random sets on all items only), gradients and summary one for all seeds, for they
-would be too large for git otherwise.
+timescales have a row a network. positions, strata (interventions by stratum; those between 0 and 1,
+the controls and random sets on all items only), gradients and summary have a row for all seeds:
+otherwise they would be too large for git.
 """
 
 
@@ -52,37 +52,39 @@ def answer_tables(parts: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, pd.D
     """Join the tables of all networks.
 
     Args:
-        parts: For each network what `experiments.gate_decides.measures` made of it, with the
-        columns
-            cell, data, units and seed.
+        parts: For each network the tables of `experiments.gate_decides.measures`, with the
+            columns cell, data, units and seed.
 
     Returns:
-        The tables of `COLUMNS`; without rows where the study has no such networks.
+        The tables of `TABLES`; without rows where the study has no such networks.
     """
-    found: dict[str, list[pd.DataFrame]] = {}
+    by_name: dict[str, list[pd.DataFrame]] = {}
     for part in parts:
         for name, table in part.items():
-            found.setdefault(name, []).append(table)
-    nothing = {name: [pd.DataFrame(columns=[*COLUMNS[name]])] for name in ("oracle", "baselines")}
+            by_name.setdefault(name, []).append(table)
+    nothing = {name: [pd.DataFrame(columns=[*TABLES[name]])] for name in ("oracle", "baselines")}
     every = {
-        name: pd.concat(tables, ignore_index=True) for name, tables in {**nothing, **found}.items()
+        name: pd.concat(tables, ignore_index=True)
+        for name, tables in {**nothing, **by_name}.items()
     }
-    changes = _changes(every["interventions"])
+    interventions = _mean_over_draws(every["interventions"])
     tables = {
         "accuracy": every["accuracy"],
         "roles": every["roles"],
-        "places": over_seeds(every["places"], "mean", [*NETWORK, "reading", "place"]),
-        "interventions": changes[changes["by"] == "overall"],
-        "strata": over_seeds(_by_stratum(changes), "accuracy", [*NETWORK, *CHANGE, *STRATUM]),
-        "units": every["carriers"],
+        "positions": over_seeds(every["positions"], "mean", [*KIND, "reading", "position"]),
+        "interventions": interventions[interventions["by"] == "overall"],
+        "strata": over_seeds(
+            _by_stratum(interventions), "accuracy", [*KIND, *INTERVENTION, *STRATUM]
+        ),
+        "units": every["number_units"],
         "gradients": _gradients(every["gradients"]),
         "timescales": every["timescales"],
         "oracle": every["oracle"],
-        # the networks set by hand of the same data have the same
-        "baselines": every["baselines"].drop_duplicates(COLUMNS["baselines"]),
+        # hand-set networks of the same data have the same baselines
+        "baselines": every["baselines"].drop_duplicates(TABLES["baselines"]),
         "summary": _summary(every["accuracy"], every["roles"]),
     }
-    return {name: table[list(COLUMNS[name])] for name, table in tables.items()}
+    return {name: table[list(TABLES[name])] for name, table in tables.items()}
 
 
 def over_seeds(table: pd.DataFrame, value: str, keys: Sequence[str]) -> pd.DataFrame:
@@ -97,33 +99,34 @@ def over_seeds(table: pd.DataFrame, value: str, keys: Sequence[str]) -> pd.DataF
         The keys; seeds (how many), mean, low and high (the 95% t-interval of the mean over seeds,
         for independent seeds and numbers spread normally; null for one seed), min and max.
     """
-    known = table[table[value].notna()]
-    groups = known.groupby(list(keys), sort=False, dropna=False)[value]
+    rows = table[table[value].notna()]
+    groups = rows.groupby(list(keys), sort=False, dropna=False)[value]
     result = groups.agg(["count", "mean", "std", "min", "max"]).reset_index()
     n = result["count"].to_numpy()
     half = t.ppf(0.975, np.maximum(n - 1, 1)) * result.pop("std") / np.sqrt(n)  # null where n is 1
     result = result.assign(low=result["mean"] - half, high=result["mean"] + half)
-    return result.rename(columns={"count": "seeds"})[[*keys, *SEEDS]]
+    return result.rename(columns={"count": "seeds"})[[*keys, *OVER_SEEDS]]
 
 
-def _changes(table: pd.DataFrame) -> pd.DataFrame:
-    """Average over random sets: one accuracy a seed, change and stratum."""
-    keys = [*NETWORK, "seed", *CHANGE, *STRATUM]
+def _mean_over_draws(table: pd.DataFrame) -> pd.DataFrame:
+    """Average over random sets: one accuracy a seed, intervention and stratum."""
+    keys = [*KIND, "seed", *INTERVENTION, *STRATUM]
     groups = table.groupby(keys, sort=False, dropna=False)["accuracy"]
     return groups.mean().reset_index()
 
 
-def _by_stratum(changes: pd.DataFrame) -> pd.DataFrame:
-    """Leave out strata of what no one asks for by stratum: the table would be twice as large."""
-    between = changes["to"].gt(0) & changes["to"].lt(1)
-    left_out = between | changes["edit"].isin(["own", "resample"]) | changes["of"].eq("random")
-    shown = ~left_out & changes["by"].isin(["intervening", "attractors"])
-    return changes[shown | (changes["by"] == "overall")]
+def _by_stratum(interventions: pd.DataFrame) -> pd.DataFrame:
+    """Leave out strata that neither page nor figure needs: the table would be twice as large."""
+    between = interventions["to"].gt(0) & interventions["to"].lt(1)
+    controls = interventions["edit"].isin(["own", "resample"])
+    left_out = between | controls | interventions["of"].eq("random")
+    kept = ~left_out & interventions["by"].isin(["intervening", "attractors"])
+    return interventions[kept | (interventions["by"] == "overall")]
 
 
 def _gradients(table: pd.DataFrame) -> pd.DataFrame:
     """Take the median over seeds of the median over items; a mean would be the largest seed's."""
-    keys = [*NETWORK, "trained", "state", "distance"]
+    keys = [*KIND, "trained", "state", "distance"]
     groups = table.groupby(keys, sort=False)["median"]
     result = groups.agg(["count", "median", "min", "max"]).reset_index()
     return result.rename(columns={"count": "seeds"})
@@ -131,7 +134,7 @@ def _gradients(table: pd.DataFrame) -> pd.DataFrame:
 
 def _summary(accuracy: pd.DataFrame, roles: pd.DataFrame) -> pd.DataFrame:
     """Summarise accuracy on all items and the readings by role over seeds."""
-    keys = [*NETWORK, "of", "measure", "stratum"]
+    keys = [*KIND, "of", "measure", "stratum"]
     right = accuracy[accuracy["by"] == "overall"].assign(of="all", measure="accuracy")
     means = roles.rename(columns={"reading": "measure", "role": "stratum"})
     medians = means.assign(measure="median " + means["measure"])
@@ -157,15 +160,15 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
         InputError: A table is missing, can't be read or lacks a column.
     """
     tables = {}
-    for name, columns in COLUMNS.items():
+    for name, columns in TABLES.items():
         path = folder / f"{name}.csv"
         try:
-            # a stratum such as "0" is a name
+            # a stratum such as "0" is text
             names = dict.fromkeys(("stratum", "members", "quantity", "of"), "string")
             table = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{path}: expected a table of `memgate answer`: {reason}") from error
+            raise InputError(f"{path}: expected a table of `make answer`: {reason}") from error
         if list(table) != list(columns):
             raise InputError(f"{path}: expected the columns {list(columns)}, got {list(table)}")
         tables[name] = table

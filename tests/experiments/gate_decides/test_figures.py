@@ -11,8 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.gate_decides.change_figures import cut_figure, dose_figure
-from experiments.gate_decides.figures import FIGURES, gradient_figure, role_figure
+from experiments.gate_decides.figures import (
+    FIGURES,
+    clamp_figure,
+    cut_figure,
+    gradient_figure,
+    role_figure,
+)
 from memgate.errors import InputError
 from memgate.reporting.plots.canvas import save
 
@@ -41,7 +46,7 @@ def tables() -> dict[str, pd.DataFrame]:
             ("cut", "recurrent_input", None, 0.6),
         ]
         if gated:
-            edits += [("clamp", "write", dose, 0.9 - dose / 4) for dose in (0.0, 0.5, 1.0)]
+            edits += [("clamp", "write", value, 0.9 - value / 4) for value in (0.0, 0.5, 1.0)]
             edits += [("clamp", "keep", 0.0, 0.1)]
         if own["cell"] == "lstm":
             edits += [("hold", "write", None, 0.8), ("cut", "output", None, 0.7)]
@@ -96,8 +101,8 @@ def test_a_line_of_roles_is_the_mean_over_seeds() -> None:
     }
 
 
-def test_doses_show_chance_the_first_noun_and_what_was_learned() -> None:
-    figure = dose_figure(tables())
+def test_clamp_values_show_chance_the_first_noun_and_the_trained_network() -> None:
+    figure = clamp_figure(tables())
     assert len(figure.axes) == 4  # an RNN has no write
     axes = panel(figure, "GRU, corpus")
     curves = [line for line in axes.lines if len(x(line)) == 3]
@@ -108,7 +113,7 @@ def test_doses_show_chance_the_first_noun_and_what_was_learned() -> None:
     assert [0.5, 0.5] in level
     assert [0.8, 0.8] in level
     assert [line for line in level if len(line) == 1] == [[pytest.approx(0.95)]] * len(SIZES)
-    assert "learned" in [text.get_text() for text in axes.get_xticklabels()]
+    assert "trained" in [text.get_text() for text in axes.get_xticklabels()]
 
 
 def test_cuts_show_what_each_cell_has() -> None:
@@ -140,7 +145,7 @@ def test_a_figure_is_saved_and_wants_its_table(name: str, tmp_path: Path) -> Non
     made = tables()
     save(FIGURES[name](made), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 20_000
-    table = {"doses": "interventions", "cuts": "interventions"}.get(name, name)
+    table = {"clamp_values": "interventions", "cuts": "interventions"}.get(name, name)
     with pytest.raises(InputError, match=f"{table} table: expected rows"):
         FIGURES[name]({**made, table: made[table][:0]})
     with pytest.raises(InputError, match=f"{table} table: expected a column 'data'"):

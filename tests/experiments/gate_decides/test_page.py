@@ -11,10 +11,10 @@ import pytest
 
 from experiments.gate_decides.page import TEMPLATE, Numbers, Seeds, render
 from experiments.gate_decides.study import PAGE
-from experiments.gate_decides.tables import COLUMNS, to_csv
+from experiments.gate_decides.tables import TABLES, to_csv
 from memgate.errors import InputError
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def prose(template: str) -> str:
@@ -88,7 +88,7 @@ ROWS: dict[str, list[dict[str, object]]] = {
         {"of": "all", "reading": "contribution_change", "role": "noun", "seed": 1, "mean": -0.001},
         {"of": "number", "reading": "write", "role": "noun", "seed": 1, "mean": 0.7, "median": 0.8},
     ],
-    "places": [{"reading": "write", "place": 5, **OVER}],
+    "positions": [{"reading": "write", "position": 5, **OVER}],
     "interventions": [],
     "strata": [
         {"edit": "clamp", "quantity": "write", "to": 0.0, "of": "all", **OVER},
@@ -114,7 +114,7 @@ def tables(tmp_path: Path) -> Path:
     for name, rows in ROWS.items():
         extra = {"by": "overall", "stratum": "all"} if name == "strata" else {}
         frame = pd.DataFrame([{**NETWORK, **extra, **row} for row in rows])
-        to_csv(frame.reindex(columns=list(COLUMNS[name])), tmp_path / f"{name}.csv")
+        to_csv(frame.reindex(columns=list(TABLES[name])), tmp_path / f"{name}.csv")
     return tmp_path
 
 
@@ -122,7 +122,7 @@ def tables(tmp_path: Path) -> Path:
     ("asked", "said"),
     [
         ('accuracy("gru", "corpus", 8)', "98.5%"),
-        ('accuracy("gru", "corpus", 8).spread', "98.0–99.0%"),
+        ('accuracy("gru", "corpus", 8).seed_range', "98.0–99.0%"),
         # t of 0.975 with one degree of freedom is 12.706; sd / √2 of two numbers is half their gap
         ('accuracy("gru", "corpus", 8).interval', "92.1–104.9%"),
         ('accuracy("gru", "corpus", 8, "sg")', "50.0%"),
@@ -132,14 +132,14 @@ def tables(tmp_path: Path) -> Path:
         ('role("write", "gru", "corpus", 8, "noun", of="number")', "0.70"),
         ('role("write", "gru", "corpus", 8, "noun", of="number").interval', "–"),
         ('role("contribution_change", "gru", "corpus", 8, "noun")', "−0.25"),
-        ('role("contribution_change", "gru", "corpus", 8, "noun").spread', "−0.50 to 0.00"),
+        ('role("contribution_change", "gru", "corpus", 8, "noun").seed_range', "−0.50 to 0.00"),
         ('median("write", "gru", "corpus", 8, "noun")', "0.03"),
-        ('place("write", "gru", "corpus", 8, 5).spread', "0.25–0.75"),
+        ('position("write", "gru", "corpus", 8, 5).seed_range', "0.25–0.75"),
         ('under("clamp", "write", 0, "gru", "corpus", 8)', "50.0%"),
         ('under("none", None, None, "gru", "corpus", 8)', "90.0%"),
-        ('carriers("drop", "gru", "corpus", 8)', "2.0%"),
-        ('carriers("rho", "gru", "corpus", 8).seeds', "1"),
-        ('found("gru", "corpus", 8)', "1 of 2"),
+        ('number_units("drop", "gru", "corpus", 8)', "2.0%"),
+        ('number_units("rho", "gru", "corpus", 8).seeds', "1"),
+        ('networks_with_units("gru", "corpus", 8)', "1 of 2"),
         ('gradient("gru", "corpus", 8, 10)', "0.00012"),
         ('oracle("gru", "corpus")', "70.0%"),
         ('oracle_role("write", "gru", "corpus", "subject")', "0.40"),
@@ -166,7 +166,7 @@ def test_a_template_says_numbers_as_text(tables: Path, asked: str, said: str) ->
             '{{ median("contribution_change", "gru", "corpus", 8, "noun") }}',
             "roles.csv: expected median of a row with cell gru",
         ),
-        ('{{ carriers("weight", "gru", "corpus", 8) }}', "units.csv: expected weight of a row"),
+        ('{{ number_units("weight", "gru", "corpus", 8) }}', "units.csv: expected weight of a row"),
         ("{{ accuracies() }}", "page.md.j2: 'accuracies' is undefined"),
         ('{{ accuracy("gru") }}', "page.md.j2: .*missing 2 required positional arguments"),
         ("one\n{{ accuracy( }}", "page.md.j2, line 2: "),
@@ -186,7 +186,7 @@ def test_what_is_missing_is_told(tables: Path) -> None:
     with pytest.raises(InputError, match=r"roles.csv: expected the columns \['cell'"):
         Numbers(tables)
     (tables / "roles.csv").unlink()
-    with pytest.raises(InputError, match=r"roles\.csv: expected a table of `memgate answer`"):
+    with pytest.raises(InputError, match=r"roles\.csv: expected a table of `make answer`"):
         Numbers(tables)
 
 

@@ -10,10 +10,17 @@ import pandas as pd
 import pytest
 
 from experiments.gate_decides.figures import FIGURES
-from experiments.gate_decides.networks import MODELS, PARTS, SETTINGS, Network, Part, _loaded
+from experiments.gate_decides.networks import (
+    MEASURED,
+    MODELS,
+    SETTINGS,
+    Measurement,
+    Network,
+    _loaded,
+)
 from experiments.gate_decides.page import TEMPLATE
 from experiments.gate_decides.study import PAGE, answer
-from experiments.gate_decides.tables import COLUMNS, read_tables
+from experiments.gate_decides.tables import TABLES, read_tables
 from memgate.errors import InputError
 from memgate.gates.interventions.dose_response import dose_response
 from memgate.gates.interventions.predictions import drawn, with_roles
@@ -24,7 +31,7 @@ TEMPLATE_TEXT = """\
 {{ under("clamp", "write", 0, "gru", "synthetic", 4) }}.
 """
 KINDS = {"rnn-synthetic-2", "rnn-synthetic-4", "gru-synthetic-2", "gru-synthetic-4"}
-NAMES = {f"{kind}-seed0" for kind in KINDS} | {"gru-synthetic-by-hand"}
+NAMES = {f"{kind}-seed0" for kind in KINDS} | {"gru-synthetic-hand-set"}
 
 
 def study() -> None:
@@ -46,27 +53,27 @@ def test_the_study_runs_once_and_goes_on_with_what_is_missing(
     (out / TEMPLATE).write_text(TEMPLATE_TEXT)
     study()
     assert "5 networks: 0 are done, 5 to do in 1 processes" in capsys.readouterr().out
-    parts, models = stamps(PARTS), stamps(MODELS)
+    parts, models = stamps(MEASURED), stamps(MODELS)
     assert set(parts) == NAMES
-    assert set(models) == NAMES - {"gru-synthetic-by-hand"}
+    assert set(models) == NAMES - {"gru-synthetic-hand-set"}
     written = {path.name: path.read_bytes() for path in out.iterdir()}
     figures = {f"{name}.png" for name in FIGURES}
-    assert set(written) == {TEMPLATE, *(f"{name}.csv" for name in COLUMNS), *figures}
+    assert set(written) == {TEMPLATE, *(f"{name}.csv" for name in TABLES), *figures}
     page = Path("docs", PAGE).read_text()
     check_tables(out, page)
 
     study()  # nothing is run anew, and the same comes out
     assert "5 are done, 0 to do" in capsys.readouterr().out
-    assert (stamps(PARTS), stamps(MODELS)) == (parts, models)
+    assert (stamps(MEASURED), stamps(MODELS)) == (parts, models)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == written
 
     lost = "gru-synthetic-4-seed0"
-    shutil.rmtree(Path("out/answer", PARTS, lost))
-    left = Path("out/answer", PARTS, ".partial-of-a-run-that-was-killed")
+    shutil.rmtree(Path("out/answer", MEASURED, lost))
+    left = Path("out/answer", MEASURED, ".partial-of-a-run-that-was-killed")
     left.mkdir()
     study()  # measured again, and not trained
     assert not left.exists()
-    again = stamps(PARTS)
+    again = stamps(MEASURED)
     assert {name for name in NAMES if again[name] != parts[name]} == {lost}
     assert stamps(MODELS) == models
     assert {path.name: path.read_bytes() for path in out.iterdir()} == written
@@ -77,20 +84,20 @@ def test_the_study_runs_once_and_goes_on_with_what_is_missing(
 def check_a_failure(capsys: pytest.CaptureFixture[str], written: dict[str, bytes]) -> None:
     """One cell can't be trained: the others are made, and the tables stay as they were."""
     Path("configs/cell/rnn.yaml").write_text("model: {cell: rnn, dropout: 7}")
-    shutil.rmtree(Path("out/answer", PARTS, "gru-synthetic-2-seed0"))
+    shutil.rmtree(Path("out/answer", MEASURED, "gru-synthetic-2-seed0"))
     with pytest.raises(InputError, match=r"2 of 3 networks failed, see above; the same command"):
         study()
     told = capsys.readouterr().err
     for size in (2, 4):
         assert f"rnn-synthetic-{size}-seed0: dropout: expected a share from 0 to below 1" in told
-    assert "gru-synthetic-2-seed0" in stamps(PARTS)
+    assert "gru-synthetic-2-seed0" in stamps(MEASURED)
     assert {path.name: path.read_bytes() for path in Path("docs/answer").iterdir()} == written
 
 
 def check_tables(out: Path, page: str) -> None:
     """Held against the kept network itself, asked anew."""
     tables = read_tables(out)
-    part = Part(Network("gru", "synthetic", 4, 0), Path("configs"), Path("out/answer"))
+    part = Measurement(Network("gru", "synthetic", 4, 0), Path("configs"), Path("out/answer"))
     predictor = Predictor.load(part.work / MODELS / part.network.name)
     assert predictor.classifier.recurrence.hidden_size == 4
     data = _loaded(Path("configs"), "synthetic")
@@ -127,24 +134,24 @@ def check_tables(out: Path, page: str) -> None:
     }
     assert set(tables["timescales"]["cell"]) == {"gru"}
     assert len(tables["timescales"]) == 2 + 4
-    by_hand = tables["oracle"].query("measure == 'write'").set_index("stratum")["value"]
-    assert by_hand["subject"] > 0.3  # less than 1, as a noun may stand before it
-    assert by_hand["attractor"] < 0.01
+    hand_set = tables["oracle"].query("measure == 'write'").set_index("stratum")["value"]
+    assert hand_set["subject"] > 0.3  # less than 1, as a noun may stand before it
+    assert hand_set["attractor"] < 0.01
     nouns = tables["baselines"].query("system == 'first_noun' and by == 'overall'")
     assert len(nouns) == 1
     assert pd.isna(tables["summary"]["low"]).all()  # one seed has no interval
 
 
 def test_other_settings_are_other_parts(empty: Path) -> None:
-    part = Part(Network("gru", "synthetic", 4, 0), Path("configs"), Path("out"))
-    before = part.measured_with()
+    part = Measurement(Network("gru", "synthetic", 4, 0), Path("configs"), Path("out"))
+    before = part.settings()
     config = Path("configs/data/synthetic.yaml")
     config.write_text("# a comment\n" + config.read_text())
-    assert part.measured_with() == before
+    assert part.settings() == before
     config.write_text(config.read_text().replace("embedding_size: 6", "embedding_size: 5"))
-    assert part.measured_with() != before
-    other = Part(Network("gru", "synthetic", 4, 1), Path("configs"), Path("out"))
-    assert other.measured_with() != part.measured_with()
+    assert part.settings() != before
+    other = Measurement(Network("gru", "synthetic", 4, 1), Path("configs"), Path("out"))
+    assert other.settings() != part.settings()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.gate_decides.tables import SEEDS, _by_stratum, over_seeds, to_csv
+from experiments.gate_decides.tables import OVER_SEEDS, _by_stratum, over_seeds, to_csv
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
@@ -19,7 +19,7 @@ def test_over_seeds_is_the_t_interval(numbers: list[float]) -> None:
     table = pd.DataFrame({"cell": "gru", "to": np.nan, "value": numbers})
     (row,) = over_seeds(table, "value", ["cell", "to"]).to_dict("records")
     n, mean, error = len(numbers), np.mean(numbers), stats.sem(numbers)
-    assert list(row) == ["cell", "to", *SEEDS]
+    assert list(row) == ["cell", "to", *OVER_SEEDS]
     assert (row["seeds"], row["min"], row["max"]) == (n, min(numbers), max(numbers))
     assert row["mean"] == pytest.approx(mean)
     half = error * stats.t.ppf(0.975, n - 1)
