@@ -86,6 +86,6 @@ def add(
         beside[path.name](path)
 
     files = dict.fromkeys(beside, write)
-    version = register(run_id, predictor(seed), name, {}, {"seed": str(seed)}, beside=files)
+    version = register(run_id, predictor(seed), name, {}, {"seed": str(seed)}, sidecars=files)
     client.set_terminated(run_id)
     return version

@@ -11,7 +11,7 @@ from memgate.export.card import accuracy_table as accuracy_markdown
 from memgate.export.card import cross_table, is_grammar, limitations, role_table, split_table
 from memgate.gates.profile import DTYPES
 from memgate.metrics.accuracy import accuracy_table
-from memgate.tracking.registry.origin import Origin, Split
+from memgate.tracking.registry.origin import DatasetRecord, Origin
 
 ROWS = pd.DataFrame(
     [
@@ -86,7 +86,7 @@ def test_roles_pool_numbers_and_answers_of_the_last_layer() -> None:
 
 
 def origin(*sources: str) -> Origin:
-    splits = [Split("d", "train", 1200, "0a1b", source) for source in sources]
+    splits = [DatasetRecord("d", "train", 1200, "0a1b", source) for source in sources]
     return Origin("f00", "run", "", tuple(splits))
 
 

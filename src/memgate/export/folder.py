@@ -24,7 +24,7 @@ from memgate.predictor import BASELINES, CONFIG, TOKENIZER, WEIGHTS, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes
 from memgate.tracking.registry.comparison import PREDICTIONS
-from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin
+from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin_of
 
 CARD, ONNX, ACCURACY = "README.md", "model.onnx", "accuracy.csv"
 
@@ -55,7 +55,7 @@ def read_facts(model: str, folder: Path, licence: str | None, address: str) -> F
         InputError: The folder holds no model, or a file in it is damaged.
     """
     predictor = Predictor.load(folder)
-    run = origin(folder)
+    run = origin_of(folder)
     name = _name(model, folder, run) or f"{LIBRARY}-{predictor.classifier.cell}"
     table, left_out = _accuracy(folder, run, name)
     profile, units = folder / PROFILE, folder / NUMBER_UNITS

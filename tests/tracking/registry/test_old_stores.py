@@ -19,7 +19,7 @@ import pytest
 import memgate
 from memgate.cli import main
 from memgate.gates.drift import profile_hash, read_profile
-from memgate.tracking.registry.origin import origin
+from memgate.tracking.registry.origin import origin_of
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
 
@@ -93,7 +93,7 @@ def test_what_lies_alongside_a_model(old: Path, capsys: pytest.CaptureFixture[st
     for model in ("exported", CHAMPION):
         folder = model_folder(model)
         assert profile_hash(read_profile(folder / "profile.parquet")) == PROFILE_HASH
-        run = origin(folder)
+        run = origin_of(folder)
         assert run is not None
         assert (run.name, run.commit[:7]) == ("gru-synthetic-seed1", "ed0d81d")
     assert main(["compare", f"models:/{NAME}/1", "exported", "--out", "out"]) == 0

@@ -10,7 +10,13 @@ import pytest
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.provenance import dataset_input
-from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin, without_folders
+from memgate.tracking.registry.origin import (
+    ORIGIN,
+    Origin,
+    fetch_artifact,
+    origin_of,
+    without_folders,
+)
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
 
@@ -20,14 +26,14 @@ MODEL = "models:/memgate-gru-synthetic@champion"
 def test_a_registered_model_knows_its_run(project: Path, tmp_path: Path) -> None:
     client = connect()
     folder = model_folder(MODEL)
-    found = origin(folder)
+    found = origin_of(folder)
     assert found is not None
     assert (found.name, found.commit, found.splits) == ("first", "", ())
     rows = datasets.Dataset.from_dict({"text": ["the cat", "it"]})
     source = "files: [/home/ann/x/train.jsonl, $DATA/dev.jsonl]"
     client.log_inputs(found.run_id, datasets=[dataset_input(rows, "mine", "train", source)])
     client.set_tag(found.run_id, "mlflow.source.git.commit", "abc")
-    found = origin(folder)
+    found = origin_of(folder)
     assert found is not None
     assert found.commit == "abc"
     (split,) = found.splits
@@ -41,7 +47,7 @@ def test_a_registered_model_knows_its_run(project: Path, tmp_path: Path) -> None
     assert fetch_artifact(found, "tables/none.csv") is None
 
     found.save(tmp_path / ORIGIN)
-    assert Origin.load(tmp_path / ORIGIN) == origin(tmp_path) == found
+    assert Origin.load(tmp_path / ORIGIN) == origin_of(tmp_path) == found
 
 
 def test_what_is_not_known(
@@ -49,13 +55,13 @@ def test_what_is_not_known(
 ) -> None:
     connect()
     folder = model_folder(MODEL)
-    found = origin(folder)
+    found = origin_of(folder)
     assert found is not None
     connect().delete_run(found.run_id)  # still readable, as MLflow keeps it
     predictor.save(tmp_path / "plain" / "a" / "b")
-    assert origin(tmp_path / "plain" / "a" / "b") is None
+    assert origin_of(tmp_path / "plain" / "a" / "b") is None
     monkeypatch.chdir(tmp_path)  # no store here
-    assert origin(folder) is None
+    assert origin_of(folder) is None
     assert fetch_artifact(found, "note.txt") is None
 
 
@@ -63,7 +69,7 @@ def test_what_is_not_known(
 def test_a_damaged_file_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / ORIGIN).write_text(text)
     with pytest.raises(InputError, match="expected a run in JSON, got: ") as caught:
-        origin(tmp_path)
+        origin_of(tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -81,6 +81,23 @@ def test_the_first_version_is_champion_and_stays_it(project: Path, predictor: Pr
     assert champions() == [], "nobody is champion by default"
 
 
+def test_registering_again_changes_nothing(project: Path, predictor: Predictor) -> None:
+    client = connect()
+    run_id = client.create_run(experiment("synthetic")).info.run_id
+    scores = {"val_accuracy": 0.95}
+    client.create_logged_model(experiment("synthetic"), "model", source_run_id=run_id)
+    assert register(run_id, predictor, NAME, scores, {"seed": "1"}) == "2"
+    before = client.get_model_version(NAME, "2")
+    for _ in range(2):
+        assert register(run_id, predictor, NAME, scores, {"seed": "1"}) == "2"
+    assert client.get_model_version(NAME, "2").source == before.source
+    models = client.search_logged_models(
+        [experiment("synthetic")], filter_string=f"source_run_id = '{run_id}'"
+    )
+    assert [model.artifact_location for model in models] == [before.source], "none is left over"
+    assert len(models[0].metrics or []) == 1
+
+
 def test_models_are_apart(project: Path, predictor: Predictor) -> None:
     add(predictor, "memgate-rnn-corpus", val_accuracy=0.1)
     add(predictor, "another", val_accuracy=0.99)
@@ -119,7 +136,7 @@ def test_baselines_lie_beside_the_model(
     )
     run_id = connect().create_run(experiment("synthetic")).info.run_id
     scores = {"val_accuracy": 0.99}
-    register(run_id, predictor, NAME, scores, beside={BASELINES: baselines.save})
+    register(run_id, predictor, NAME, scores, sidecars={BASELINES: baselines.save})
     row = {"text": "the keys near it", "verb_idx": 4, "label": 1}
     table = pa.Table.from_pylist([{**dict.fromkeys(FEATURES), **row}], FEATURES.arrow_schema)
     expected = baselines.p_plural(table)

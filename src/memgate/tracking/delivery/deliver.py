@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.delivery.spool import Item, Spool, folders
-from memgate.tracking.registry.versions import register_once
+from memgate.tracking.registry.versions import register
 from memgate.tracking.store import reason_of, store_name
 
 BATCH = 1000
@@ -100,7 +100,7 @@ def _inputs(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
 def _model(_client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
     folder = item.files / "model"
     sidecars = {path.name: partial(_copy, path) for path in folder.iterdir()}
-    return register_once(run_id, Predictor.load(folder), **item.values, beside=sidecars)
+    return register(run_id, Predictor.load(folder), **item.values, sidecars=sidecars)
 
 
 def _copy(source: Path, target: Path) -> None:

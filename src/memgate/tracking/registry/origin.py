@@ -1,4 +1,4 @@
-"""The run that a registered model comes from: what it was trained on, and its tables."""
+"""The run that trained a registered model: its data, and its files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from memgate.errors import InputError
 from memgate.tracking.store import connect
 
 ORIGIN = "origin.json"
-"""File of the run in an exported folder, for those who don't have the store."""
+"""The record of the run in an exported folder, for those who don't have the store."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """One split of the data of a run.
+class DatasetRecord:
+    """What a run's record in MLflow says of one split of its data.
 
     Attributes:
-        data: How the data are called, such as ``synthetic``.
+        data: The name of the data, such as ``synthetic``.
         split: ``train``, ``validation`` or ``test``.
         rows: Items.
         digest: Of all its rows.
-        source: Where they come from: a source's class and arguments, in YAML; of absolute paths
-            only the names of the files.
+        source: The class and arguments of their source, in YAML; of absolute paths only the names
+            of the files.
     """
 
     data: str
@@ -42,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Origin:
-    """A run.
+    """The run that trained a model.
 
     Attributes:
         run_id: Its id.
@@ -54,7 +54,7 @@ class Origin:
     run_id: str
     name: str
     commit: str
-    splits: tuple[Split, ...]
+    splits: tuple[DatasetRecord, ...]
 
     def save(self, path: Path) -> None:
         """Write JSON."""
@@ -69,20 +69,20 @@ class Origin:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            splits = tuple(Split(**each) for each in content.pop("splits"))
+            splits = tuple(DatasetRecord(**record) for record in content.pop("splits"))
             return cls(**content, splits=splits)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{path}: expected a run in JSON, got: {error!r}") from error
 
 
-def origin(folder: Path) -> Origin | None:
-    """Return the run that registered a model; None where that isn't known here.
+def origin_of(folder: Path) -> Origin | None:
+    """Return the run that registered a model; None where it isn't known here.
 
     Args:
         folder: As `memgate.tracking.registry.versions.model_folder` returns it.
 
     Raises:
-        InputError: The file that tells it in an exported folder is damaged.
+        InputError: The record in an exported folder is damaged.
     """
     if (folder / ORIGIN).is_file():
         return Origin.load(folder / ORIGIN)
@@ -94,31 +94,31 @@ def origin(folder: Path) -> Origin | None:
         run = connect(create=False).get_run(run_id)
     except (InputError, MlflowException):  # the store isn't here any more, or the run isn't
         return None
-    splits = tuple(map(_split, run.inputs.dataset_inputs if run.inputs else ()))
+    splits = tuple(map(_dataset_record, run.inputs.dataset_inputs if run.inputs else ()))
     commit = run.data.tags.get("mlflow.source.git.commit", "")
     return Origin(run_id, str(run.info.run_name), commit, splits)
 
 
-def fetch_artifact(of: Origin, path: str) -> Path | None:
-    """Return a file of a run, fetched if it lies elsewhere; None where the run hasn't it."""
+def fetch_artifact(origin: Origin, path: str) -> Path | None:
+    """Return a file of a run, downloaded if need be; None where the run hasn't it."""
     try:
         connect(create=False)
-        return Path(mlflow.artifacts.download_artifacts(run_id=of.run_id, artifact_path=path))
+        return Path(mlflow.artifacts.download_artifacts(run_id=origin.run_id, artifact_path=path))
     except (InputError, MlflowException, OSError):
         return None
 
 
-def _split(given: DatasetInput) -> Split:
+def _dataset_record(logged: DatasetInput) -> DatasetRecord:
     """Read what `memgate.tracking.provenance.dataset_input` wrote."""
-    dataset = given.dataset
-    context = {tag.key: tag.value for tag in given.tags}.get("mlflow.data.context", "")
+    dataset = logged.dataset
+    context = {tag.key: tag.value for tag in logged.tags}.get("mlflow.data.context", "")
     source = _json(dataset.source).get("tags", {}).get("mlflow.source.name", "")
     rows = int(_json(dataset.profile).get("num_rows", 0))
-    return Split(dataset.name, context, rows, dataset.digest, without_folders(source))
+    return DatasetRecord(dataset.name, context, rows, dataset.digest, without_folders(source))
 
 
 def without_folders(source: str) -> str:
-    """Cut the folders off absolute paths, which name a machine and perhaps its user.
+    """Cut the folders off absolute paths, which would show a machine and perhaps its user.
 
     >>> without_folders("- /home/ann/items/train.jsonl, $DATA/ud/*.gz, hf://a/b")
     '- …/train.jsonl, $DATA/ud/*.gz, hf://a/b'

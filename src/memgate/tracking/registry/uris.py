@@ -1,4 +1,4 @@
-"""What names a model: a URI, or a folder. Light, for whoever may do without MLflow."""
+"""Whether a text is a model's URI or a folder; imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model registry: a version a run, a champion a model, and predictors loaded from any URI."""
+"""The model registry: `register` a predictor, and find the folder of any model (`model_folder`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from types import MappingProxyType
 import mlflow
 import pandas as pd
 from mlflow.entities import Metric
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -40,7 +39,7 @@ INPUTS = Schema(
 )
 
 PARAMS = ParamSchema([ParamSpec("gates", DataType.boolean, False)])
-"""Whether the answer says what the gates did at each word: `memgate.gates.explain.traces`."""
+"""Whether the prediction has a column with the gates at each word."""
 
 EXAMPLES: Mapping[TaskName, str] = MappingProxyType(
     {
@@ -58,92 +57,69 @@ def register(
     predictor: Predictor,
     name: str,
     scores: Mapping[str, float],
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
     description: str = "",
-    beside: Mapping[str, Callable[[Path], object]] = MappingProxyType({}),
+    sidecars: Mapping[str, Callable[[Path], object]] = MappingProxyType({}),
 ) -> str:
     """Log a predictor as the model of a run, and register it; the first of its name is champion.
+
+    It may be stopped anywhere and called again with the same arguments. What was finished then is
+    not done again, and a model that was logged without becoming a version is removed.
 
     Args:
         run_id: Run that trained it.
         predictor: What is registered.
         name: Registered model, ``memgate-<cell>-<data>``, and ``-<task>`` if not number prediction.
-        scores: Shares in [0, 1], such as ``val_accuracy``: tags of the version (six digits), and
-            metrics linked to the model.
+        scores: Proportions, such as ``val_accuracy``: tags of the version (six digits), and metrics
+            linked to the model.
         tags: More tags of the version, such as cell, data and seed.
         description: Markdown shown at the version.
-        beside: What lies beside the weights in the model's folder: for each file or folder the
-            function that writes it to a path.
+        sidecars: Files and folders alongside the weights: for each name a function that writes it
+            to a path.
 
     Returns:
         The version, counted from 1.
     """
     client = connect()
-    model_id = _log_model(client, run_id, predictor, beside)
-    _ensure_name(client, name, predictor.task)
-    version = client.create_model_version(
-        name,
-        source=client.get_logged_model(model_id).artifact_location,
-        tags=_labels(run_id, scores, tags or {}),
-        description=description,
-        run_id=run_id,
-        model_id=model_id,
+    shown = {key: f"{value:.6f}" for key, value in scores.items()}
+    version_tags = {**tags, "run_id": run_id, **shown}
+    versions = mlflow.search_model_versions(filter_string=f"run_id = '{run_id}'")
+    models = _logged_models(client, run_id)
+    for location in models.keys() - {str(version.source) for version in versions}:
+        client.delete_logged_model(models[location])
+    version = next(
+        (v for v in versions if v.name == name and version_tags.items() <= v.tags.items()), None
     )
-    _finish(client, version, model_id, scores)
+    if version is None:
+        model_id = _log_model(client, run_id, predictor, sidecars)
+        _ensure_name(client, name, predictor.task)
+        version = client.create_model_version(
+            name,
+            source=client.get_logged_model(model_id).artifact_location,
+            tags=version_tags,
+            description=description,
+            run_id=run_id,
+            model_id=model_id,
+        )
+    else:
+        model_id = models[str(version.source)]
+    when = int(version.creation_timestamp)  # equal each time: MLflow keeps one of equal metrics
+    metrics = [
+        Metric(key, value, when, 0, model_id=model_id, run_id=run_id)
+        for key, value in scores.items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+    set_first_champion(client, name, str(version.version))
     return str(version.version)
 
 
-def register_once(
-    run_id: str,
-    predictor: Predictor,
-    name: str,
-    scores: Mapping[str, float],
-    tags: Mapping[str, str],
-    description: str,
-    beside: Mapping[str, Callable[[Path], object]],
-) -> str:
-    """Register as `register` does, unless an earlier try with the same arguments got that far.
-
-    What such a try left, a model without a version or a version without linked scores, is removed
-    or finished: so it may be stopped anywhere and called again.
-
-    Returns:
-        The version, counted from 1.
-    """
-    client = connect()
-    labels = _labels(run_id, scores, tags)
-    versions = mlflow.search_model_versions(filter_string=f"run_id = '{run_id}'")
+def _logged_models(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
+    """Return the ids of the models that a run logged, by where their files are."""
     experiment_id = client.get_run(run_id).info.experiment_id
-    models = {
-        model.artifact_location: model.model_id
-        for model in client.search_logged_models(
-            [experiment_id], filter_string=f"source_run_id = '{run_id}'"
-        )
-    }
-    for unregistered in models.keys() - {str(version.source) for version in versions}:
-        client.delete_logged_model(models[unregistered])
-    for version in versions:
-        if version.name == name and labels.items() <= version.tags.items():
-            _finish(client, version, models[str(version.source)], scores)
-            return str(version.version)
-    return register(run_id, predictor, name, scores, tags, description, beside)
-
-
-def _finish(
-    client: mlflow.MlflowClient, version: ModelVersion, model_id: str, scores: Mapping[str, float]
-) -> None:
-    """Link the scores to the version's model, crown the first of its name; may be done twice."""
-    when = int(version.creation_timestamp)  # equal each time: MLflow keeps one of equal metrics
-    metrics = [
-        Metric(key, value, when, 0, model_id=model_id, run_id=version.run_id)
-        for key, value in scores.items()
-    ]
-    client.log_batch(str(version.run_id), metrics=metrics)
-    set_first_champion(client, str(version.name), str(version.version))
-
-
-def _labels(run_id: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> dict[str, str]:
-    return {**tags, "run_id": run_id, **{key: f"{value:.6f}" for key, value in scores.items()}}
+    models = client.search_logged_models(
+        [experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    return {model.artifact_location: model.model_id for model in models}
 
 
 def _ensure_name(client: mlflow.MlflowClient, name: str, task: Task) -> None:
@@ -174,7 +150,7 @@ def load_predictor(uri: str) -> Predictor:
 
 
 def model_folder(uri: str) -> Path:
-    """Return the folder with a predictor and, where it was registered, what lies beside it.
+    """Return the folder of a predictor, with its sidecar files if it was registered.
 
     Args:
         uri: ``models:/name@alias``, ``models:/name/version``, ``runs:/…/model``, any other URI that
@@ -206,16 +182,16 @@ def _log_model(
     client: mlflow.MlflowClient,
     run_id: str,
     predictor: Predictor,
-    beside: Mapping[str, Callable[[Path], object]],
+    sidecars: Mapping[str, Callable[[Path], object]],
 ) -> str:
     """Write the MLflow model of a run and return its id."""
-    # Made by hand, in the run's experiment: without an active run Model.log would make it in
-    # experiment 0, whose artifact location is absolute.
+    # Model.log would create it in experiment 0, whose artifact location is absolute, for there is
+    # no active run.
     experiment_id = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment_id, "model", source_run_id=run_id)
     with tempfile.TemporaryDirectory() as folder:
         predictor.save(Path(folder, "model"))
-        for file, write in beside.items():
+        for file, write in sidecars.items():
             write(Path(folder, "model", file))
         Model.log(
             artifact_path=None,
@@ -227,7 +203,7 @@ def _log_model(
             artifacts={"model": str(Path(folder, "model"))},
             signature=ModelSignature(INPUTS, _outputs(predictor.task), PARAMS),
             input_example=pd.DataFrame({"prefix": [EXAMPLES[predictor.task.name]]}),
-            pip_requirements=[  # a list of our own: guessing it costs MLflow 6 to 9 s
+            pip_requirements=[  # to infer them takes MLflow 6 to 9 s
                 f"memgate=={memgate.__version__}",
                 *(f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS),
             ],
@@ -249,8 +225,8 @@ def _about(name: str, task: Task) -> str:
     return (
         f"Reads {task.reads} and answers {task.words[0]} or {task.words[1]}. Load it by "
         f'`memgate.load("models:/{name}@{CHAMPION}")` or `mlflow.pyfunc.load_model`; '
-        f"`{CHAMPION}` is the first version, or the last that `memgate promote {name} VERSION` let "
-        f"take its place; `memgate history {name}` shows which was champion when."
+        f"`{CHAMPION}` is the first version until `memgate promote {name} VERSION` replaces it; "
+        f"`memgate history {name}` shows which was champion when."
     )
 
 
