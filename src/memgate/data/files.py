@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import datasets
 import huggingface_hub
@@ -42,8 +43,11 @@ def paths(patterns: Iterable[str], what: str) -> list[str]:
         what: What the files should hold, for messages.
 
     Raises:
-        InputError: A file is missing or empty, or a variable in a path is not set.
+        InputError: A file is missing or empty, a variable in a path is not set, or `patterns` is
+            one string.
     """
+    if isinstance(patterns, str):
+        raise InputError(f"expected a list of files, got one string: {patterns!r}")
     matches = [path for pattern in patterns for path in _matches(pattern, what)]
     unique = {path if is_url(path) else str(Path(path).resolve()): path for path in matches}
     return list(unique.values())
@@ -120,8 +124,8 @@ def reported(where: str) -> Iterator[None]:
     try:
         yield
     except datasets.exceptions.DatasetGenerationError as error:
-        if isinstance(error.__cause__, SchemaInferenceError):  # no line at all
-            raise InputError(f"{where}: expected agreement items, found none") from error
+        if isinstance(error.__cause__, SchemaInferenceError):
+            raise InputError(f"{where}: expected at least one line, got none") from error
         reason = " ".join(str(error.__cause__).split())
         raise InputError(f"{where}: can't be read: {reason}") from error
     except InputError:
@@ -150,6 +154,35 @@ def require_hub(repository: str, revision: str | None = None) -> None:
             f"{repository}: no such local folder, and the Hugging Face Hub can't be reached; "
             "download the files and name them, or set HF_HUB_OFFLINE=1 to use the local cache"
         ) from error
+
+
+def load_repository(
+    repository: str, name: str | None = None, split: str | None = None, revision: str | None = None
+) -> Any:
+    """Load a dataset repository of the Hub, or a local folder of the same layout.
+
+    Args:
+        repository: The repository, or the folder.
+        name: The configuration, if there are several.
+        split: The split; by default all of them, as a `datasets.DatasetDict`.
+        revision: Branch, tag or commit.
+
+    Raises:
+        InputError: The repository can't be reached, or has no such configuration or split.
+    """
+    is_local = Path(repository).is_dir()
+    if not is_local:
+        require_hub(repository, revision)
+    with reported(", ".join(part for part in (repository, name, split) if part)):
+        # `datasets` caches a local folder by its last name, whatever its files hold by now.
+        return datasets.load_dataset(
+            repository,
+            name,
+            split=split,
+            revision=revision,
+            download_mode="force_redownload" if is_local else None,
+            verification_mode="no_checks" if is_local else None,
+        )
 
 
 def digest(*modules: ModuleType) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import datasets
 import yaml
 
-from memgate.data.corpora import parsing
+from memgate.data.corpora import dumps, parsing
 from memgate.data.corpora.corpus import SHARDS, Corpus
 from memgate.errors import InputError
 from memgate.fitting.config_files import config_file
@@ -28,7 +28,7 @@ def data_at_hand() -> tuple[list[str], str]:
         return ["synthetic", "corpus"], f"real text: the files in MEMGATE_DATA={folder}"
     more = "MEMGATE_DATA=/path/to/corpora gives more (corpus/, ud/, linzen/)"
     wikipedia = _corpus("wikipedia")
-    can_be_built = parsing.is_installed() and parsing.has_package("gensim")
+    can_be_built = parsing.is_installed() and dumps.is_installed()
     if can_be_built or (wikipedia is not None and wikipedia.finished()):
         line = f"real text: Wikipedia articles from gensim's package; {more}"
         return ["synthetic", "wikipedia"], line

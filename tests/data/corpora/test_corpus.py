@@ -76,6 +76,8 @@ def test_all_that_is_written_is_the_same(text: str, tmp_path: Path) -> None:
         assert read[:] == splits[split][:]
         line = json.loads((folder / f"{split}.jsonl").read_text().splitlines()[0])
         assert line["target"] in ("main", "cop", "aux")
+    manifest = json.loads((folder / "corpus.json").read_text())
+    assert (manifest["finished"], manifest["asked"]["seed"]) == (True, 0)
     published = datasets.load_dataset(str(folder))  # finds the files through the card
     assert {split: len(rows) for split, rows in published.items()} == {
         split: len(rows) for split, rows in splits.items()

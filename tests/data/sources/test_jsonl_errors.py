@@ -108,8 +108,9 @@ def test_refuses_files_without_items(write: Write, tmp_path: Path) -> None:
     (tmp_path / "nothing.jsonl").touch()
     nothing = f"{tmp_path}/nothing.jsonl"
     assert problem(nothing) == f"{nothing}: expected agreement JSONL, got an empty file"
-    for path in (write("blank.jsonl", "", "  "), write("nothing.jsonl.gz")):
-        assert problem(path) == f"{path}: expected agreement items, found none"
+    blank, no_line = write("blank.jsonl", "", "  "), write("nothing.jsonl.gz")
+    assert problem(blank) == f"{blank}: expected agreement items, found none"
+    assert problem(no_line) == f"{no_line}: expected at least one line, got none"
 
 
 def test_refuses_missing_files_folders_and_globs_that_match_nothing(

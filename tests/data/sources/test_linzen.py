@@ -251,7 +251,7 @@ def test_files_that_cannot_be_read(put: Write, tmp_path: Path) -> None:
     empty = put("empty.tsv", "")
     assert refused(empty) == f"{empty}: expected Linzen et al.'s items, got an empty file"
     nothing = put("nothing.tsv.gz", "")
-    assert refused(nothing) == f"{nothing}: expected agreement items, found none"
+    assert refused(nothing) == f"{nothing}: expected at least one line, got none"
     blank = put("blank.tsv", "\n \n")
     assert refused(blank) == f"{blank}: expected Linzen et al.'s items, found none"
     head = put("head.tsv", full())

@@ -15,6 +15,7 @@ from typing import Any
 import datasets
 
 from memgate.data import files
+from memgate.data.corpora.parsing import has_package
 from memgate.errors import InputError
 
 HOLE = "\ufffc"
@@ -63,6 +64,11 @@ LINE = re.compile(r"[\"“(]?[A-Z0-9].*[.!?:][\"”)]*")
 
 SENTENCE_BREAK = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”)]))\s+(?=[\"“(]?[A-Z])")
 """Between two sentences, roughly; only lines with a hole are cut there."""
+
+
+def is_installed() -> bool:
+    """Return whether the packages that read dumps are installed; imports none."""
+    return has_package("gensim") and has_package("mwparserfromhell")
 
 
 def read(path: str) -> datasets.Dataset:

@@ -51,15 +51,7 @@ def from_hub(
             column.
     """
     where = ", ".join(part for part in (dataset, config, split) if part)
-    mode = datasets.DownloadMode.REUSE_DATASET_IF_EXISTS
-    if Path(dataset).is_dir():  # `datasets` caches a folder by its last name alone
-        mode = datasets.DownloadMode.FORCE_REDOWNLOAD
-    else:
-        files.require_hub(dataset, revision)
-    with files.reported(where):
-        rows = datasets.load_dataset(
-            dataset, config, split=split, revision=revision, download_mode=mode
-        )
+    rows = files.load_repository(dataset, config, split, revision)
     addresses = " ".join(rows.info.download_checksums or {})
     commit = re.search(r"@([0-9a-f]{40})/", addresses)
     commit_or_name = commit[1] if commit else revision or "unknown"

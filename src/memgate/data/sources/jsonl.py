@@ -73,8 +73,6 @@ class JsonLines:
             InputError: A file is missing, empty or not UTF-8, or a row is bad, with file and line;
                 or the repository can't be reached.
         """
-        if self.repository and not Path(self.repository).is_dir():
-            files.require_hub(self.repository, self.revision)
         return _without_held_out({split: self._split(split) for split in SPLITS})
 
     def _split(self, split: str) -> datasets.Dataset:
@@ -84,32 +82,25 @@ class JsonLines:
                 raise InputError(f"{split}: expected files or a repository, got neither")
             return read(patterns, self.on_error)
         if not patterns:
-            return _good_rows(self._repository_split(repository, split), self.on_error)
+            return self._repository_split(repository, split)
         if Path(repository).is_dir():
             return read([str(Path(repository) / pattern) for pattern in patterns], self.on_error)
+        files.require_hub(repository, self.revision)
         root = f"hf://datasets/{repository}" + (f"@{self.revision}" if self.revision else "")
         paths = [path for pattern in patterns for path in _hub_paths(f"{root}/{pattern}")]
         return _good_rows(_checked_files(list(dict.fromkeys(paths))), self.on_error)
 
-    def _repository_split(self, repository: str, split: str) -> dict[str, datasets.Dataset]:
-        with files.reported(repository):
-            # `datasets` caches a local folder's splits by its name, whatever its files hold now.
-            is_local = Path(repository).is_dir()
-            loaded = datasets.load_dataset(
-                repository,
-                revision=self.revision,
-                download_mode="force_redownload" if is_local else None,
-                verification_mode="no_checks" if is_local else None,
-            )
+    def _repository_split(self, repository: str, split: str) -> datasets.Dataset:
+        loaded = files.load_repository(repository, revision=self.revision)
         if split not in loaded:
             raise InputError(
                 f"{repository}: expected a split {split!r}, found {', '.join(loaded)}; "
                 f"name the files of {split} instead"
             )
-        rows = loaded[split]
-        label = rows.features.get("label")
+        label = loaded[split].features.get("label")
         names = label.names if isinstance(label, datasets.ClassLabel) else None
-        return {f"{repository} ({split})": _map(rows, _check_rows, label_names=names)}
+        rows = _map(loaded[split], _check_rows, label_names=names)
+        return _good_rows({f"{repository} ({split})": rows}, self.on_error)
 
 
 def _without_held_out(splits: dict[str, datasets.Dataset]) -> datasets.DatasetDict:

@@ -113,8 +113,6 @@ def read(patterns: Iterable[str], masked: bool = True) -> datasets.Dataset:
     Raises:
         InputError: A file is missing, empty or can't be fetched, or a row is malformed.
     """
-    if isinstance(patterns, str):
-        raise InputError(f"expected a list of files, got one string: {patterns!r}")
     paths = files.paths(patterns, "Linzen et al.'s items")
     if not paths:
         raise InputError("expected files of Linzen et al.'s items, got none")

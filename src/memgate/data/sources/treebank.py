@@ -69,7 +69,7 @@ class Treebank:
             raise InputError(f"{missing[0]}: expected files or a repository, got neither")
         hub: Mapping[str, datasets.Dataset] = {}
         if missing and self.repository is not None:
-            hub = _hub(self.repository, self.treebank, self.revision)
+            hub = _load(self.repository, self.treebank, self.revision)
         return datasets.DatasetDict(
             {
                 split: read(self.files[split])
@@ -102,8 +102,6 @@ def read(patterns: Iterable[str]) -> datasets.Dataset:
     Raises:
         InputError: A file is missing, empty, malformed (with the line) or without items.
     """
-    if isinstance(patterns, str):
-        raise InputError(f"expected a list of files, got one string: {patterns!r}")
     paths = files.paths(patterns, "CoNLL-U")
     return datasets.concatenate_datasets([_table(conllu.read(path), path) for path in paths])
 
@@ -123,15 +121,12 @@ def _table(sentences: Iterable[ParsedSentence], where: str) -> datasets.Dataset:
     return datasets.Dataset.from_list([dict(item) for item in extraction.items], features=FEATURES)
 
 
-def _hub(repository: str, treebank: str, revision: str | None) -> datasets.DatasetDict:
-    where = f"{repository}, {treebank}"
+def _load(repository: str, treebank: str, revision: str | None) -> datasets.DatasetDict:
     if not Path(repository).is_dir():
-        files.require_hub(repository, revision)
-        with files.reported(where):
-            return datasets.load_dataset(repository, treebank, revision=revision)
-    # Where a README lists the files, `datasets` 5.2 caches by the folder's last name alone,
+        return files.load_repository(repository, treebank, revision=revision)
+    # Where a README lists the files, `datasets` 5.2 keeps their columns by the folder's last name,
     # whatever its files hold: so no cache. English treebanks have at most 20,000 sentences.
-    with tempfile.TemporaryDirectory() as cache, files.reported(where):
+    with tempfile.TemporaryDirectory() as cache, files.reported(f"{repository}, {treebank}"):
         return datasets.load_dataset(repository, treebank, cache_dir=cache, keep_in_memory=True)
 
 
