@@ -10,6 +10,7 @@ import importlib
 import inspect
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -85,15 +86,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
+        if not _output_is_closed():
+            raise
         # Python flushes stdout once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("memgate: broken pipe", file=sys.stderr)
         return BROKEN_PIPE
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
             return _interrupted()
         raise
     return 0
+
+
+def _output_is_closed() -> bool:
+    """Return whether the reader of stdout has ended, as `head` does."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def _interrupted() -> int:

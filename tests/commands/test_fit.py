@@ -202,12 +202,19 @@ def test_the_default_optimiser_shows_its_rate(
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        (["--model.cell", "transformer"], "'rnn', 'gru', 'lstm'"),
-        (["--model.hiden_size", "3"], "hiden_size"),
+        (
+            ["--model.cell", "transformer"],
+            "--model.cell: expected 'rnn', 'gru' or 'lstm', got 'transformer'",
+        ),
+        (["--model.hidden_size", "x"], "--model.hidden_size: expected int, got 'x'"),
+        (
+            ["--model.hiden_size", "3"],
+            "unknown option --model.hiden_size; did you mean --model.hidden_size?",
+        ),
         (["--model.hidden_size", "0"], "hidden_size: expected at least 1, got 0"),
         (["--trainer.accelerator", "cuda"], "CUDA"),
         (["--trainer.accelerator", "quantum"], "quantum"),
-        (["-c", "configs/none.yaml"], "none.yaml"),
+        (["-c", "configs/none.yaml"], "configs/none.yaml: expected a configuration file"),
         (["--data.batch_size", "0"], "batch_size: expected at least 1, got 0"),
         (["--data.vocab_size", "0"], "expected a size of at least 1, got 0"),
         (["--data.source.init_args.train", "0"], "train: expected at least 1 item, got 0"),

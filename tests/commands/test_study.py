@@ -226,7 +226,11 @@ def test_a_study_is_at_work_once(empty: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("said", "more", "told"),
     [
-        ({"settings": {"model.hiden_size": 3}}, [], "gru-synthetic-seed0: unrecognized arguments"),
+        (
+            {"settings": {"model.hiden_size": 3}},
+            [],
+            "gru-synthetic-seed0: unknown option --model.hiden_size; did you mean",
+        ),
         ({}, ["--jobs", "0"], "--jobs: expected at least 1 process, got 0"),
         ({}, ["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: expected auto or HOST:PORT"),
         ({"search": {"trials": 2}}, [], "search: expected trials, a number of at least 1, and"),

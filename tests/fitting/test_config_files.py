@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,3 +63,26 @@ def test_a_fit_outside_a_clone(elsewhere: Path, capsys: pytest.CaptureFixture[st
     files = [f"--config={name}.yaml" for name in ("trainer/default", "cell/gru", "data/synthetic")]
     assert main(["fit", *files, *few, "--trainer.max_epochs=1", "--track=false"]) == 0
     assert "gru-synthetic-seed0" in capsys.readouterr().out
+
+
+def test_a_wheel_has_the_configurations(tmp_path: Path) -> None:
+    """The files are laid out as hatchling does by pyproject.toml."""
+    root = Path(__file__).parents[2]
+    with (root / "pyproject.toml").open("rb") as file:
+        wheel = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    (package,) = wheel["packages"]
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / package, tmp_path / "site" / Path(package).name, ignore=ignored)
+    for source, target in wheel["force-include"].items():
+        shutil.copytree(root / source, tmp_path / "site" / target)
+    script = "from memgate.fitting.config_files import config_file; print(config_file('{}'))"
+    for name in ("cell/gru.yaml", "configs/study/cells.yaml"):
+        run = subprocess.run(
+            [sys.executable, "-c", script.format(name)],
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = tmp_path / "site/memgate/configs" / name.removeprefix("configs/")
+        assert run.stdout == f"{found}\n"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from memgate.data.datamodule import AgreementData
 from memgate.data.items.tasks import NUMBER
-from memgate.errors import InputError
+from memgate.errors import InputError, usage_error
 from memgate.fitting import checkpoints
 from memgate.fitting.checkpoints import Checkpoint
 from memgate.fitting.module import AgreementModule
@@ -167,14 +165,7 @@ class _CommandLine(LightningCLI):
             ValueError,
             ImportError,  # an accelerator whose package isn't installed
         ) as error:
-            raise InputError(_one_line(error) + self._nearest_option(str(error))) from error
-
-    def _nearest_option(self, message: str) -> str:
-        """Return a hint at the option that was probably meant, where there is no such option."""
-        flags = re.findall(r"^unrecognized arguments: (--[^\s=]+)", message)
-        known = [f"--{name}" for name in self.parser.get_defaults().keys()]  # noqa: SIM118  # not a dict
-        nearest = difflib.get_close_matches(flags[0], known, n=1) if flags else []
-        return f"; did you mean {nearest[0]}?" if nearest else ""
+            raise InputError(usage_error(error, self.parser)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the arguments that belong to the run as a whole."""
