@@ -212,7 +212,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path, lowercase: bool) -> Non
     assert other.encode("the zebra").ids == [2, 1]
 
 
-def test_the_digest_tells_vocabularies_apart() -> None:
+def test_digests_of_different_vocabularies_differ() -> None:
     made = [
         Vocabulary.from_words(["a", "b"]),
         Vocabulary.from_words(["b", "a"]),

@@ -87,7 +87,7 @@ def test_all_that_is_written_is_the_same(text: str, tmp_path: Path) -> None:
     )
 
 
-def test_the_card_tells_what_was_made_and_left_out(text: str, tmp_path: Path) -> None:
+def test_the_card_lists_what_was_extracted_and_left_out(text: str, tmp_path: Path) -> None:
     splits = small(text, tmp_path, linzen=True).load()
     card = re.sub(" +", " ", (tmp_path / "corpus/README.md").read_text())
     rows = every(splits)
@@ -195,7 +195,7 @@ def test_an_interrupted_corpus_is_gone_on_with_as_it_was_begun(text: str, tmp_pa
         small(text, tmp_path).build()
 
 
-def test_runs_of_texts_have_about_the_size_asked_for() -> None:
+def test_shards_have_about_the_size_asked_for() -> None:
     rows = datasets.Dataset.from_dict({"text": ["abc", "de", None, "f" * 9, "", "g"]})
     assert shards.bounds(rows, 5) == [(0, 2), (2, 4), (4, 6)]
     assert shards.bounds(rows, 100) == [(0, 6)]
@@ -245,7 +245,7 @@ def test_a_folder_that_can_not_be_made(text: str, tmp_path: Path) -> None:
         small(text, tmp_path / "taken").build()
 
 
-def test_a_missing_parser_is_told_before_the_text_is_read(
+def test_a_missing_parser_is_reported_before_the_text_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)  # what an import of it then meets
@@ -273,12 +273,12 @@ def test_a_killed_process_leaves_the_parts_that_are_done(text: str, tmp_path: Pa
     small(text, tmp_path, num_proc=1).build()
 
 
-def test_progress_is_told_in_lines_where_there_is_no_terminal(
+def test_progress_is_printed_in_lines_where_there_is_no_terminal(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small(text, tmp_path).build()
-    told = capsys.readouterr().err.splitlines()  # `datasets` has lines of its own
-    first, last = (line for line in told if line.startswith("parsing: "))
+    lines = capsys.readouterr().err.splitlines()  # `datasets` has lines of its own
+    first, last = (line for line in lines if line.startswith("parsing: "))
     parts = int(first.removeprefix("parsing: 0/").removesuffix(" parts done"))
     assert parts > 3
     items = len(every(small(text, tmp_path).load()))
@@ -300,7 +300,9 @@ def test_a_folder_with_something_else_is_left_alone(text: str, tmp_path: Path) -
     assert (folder / "mine").exists()
 
 
-def test_no_network_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_network_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("no network")
 

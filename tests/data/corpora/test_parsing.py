@@ -178,7 +178,7 @@ def test_quality_counts_items(write: Write) -> None:
         gold.check([write("b.conllu", *lines[9:])])
 
 
-def test_making_items_takes_little_beside_parsing() -> None:
+def test_extracting_items_takes_little_time_next_to_parsing() -> None:
     pytest.importorskip("gensim", reason="gensim is in the extra memgate[corpus]")
     (path,) = files.paths(["package://gensim/test/test_data/enwiki-latest*.bz2"], "text")
     (article,) = (row["text"] for row, _ in zip(dumps.articles(path), "1", strict=False))

@@ -95,7 +95,7 @@ def test_what_inflection_reads_does_not_show_the_label(rows: list[Row]) -> None:
 
 
 @given(sentences(), st.sampled_from(["verb", "verb_alt"]))
-def test_whether_inflection_is_posed_does_not_show_the_label(row: Row, missing: str) -> None:
+def test_whether_inflection_has_inputs_does_not_show_the_label(row: Row, missing: str) -> None:
     for one in (row, other_number(row)):
         assert len(INFLECTION.make_inputs(items({**one, missing: None}), 0).rows) == 0
 
@@ -157,7 +157,7 @@ def about_half(count: int, n: int) -> bool:
     return abs(count - n / 2) < 2 * math.sqrt(n)  # four standard deviations
 
 
-def test_half_are_flipped_and_another_seed_draws_anew() -> None:
+def test_half_are_flipped_and_another_seed_samples_anew() -> None:
     rows = numbered(2000)
     first = drawn(rows, 0)
     assert about_half(sum(first), 2000)
@@ -171,7 +171,7 @@ def test_half_are_flipped_and_another_seed_draws_anew() -> None:
 
 
 @needs_data
-def test_on_real_text_all_can_be_asked_and_half_of_the_verbs_are_flipped() -> None:
+def test_on_real_text_all_have_inputs_and_half_of_the_verbs_are_flipped() -> None:
     table = jsonl.read([f"{DATA}/corpus/*_dev.jsonl.gz"]).with_format("arrow")[:]
     for task in TASKS.values():
         assert len(task.make_inputs(table, 0).rows) == len(table) == 3465

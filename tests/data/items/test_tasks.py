@@ -31,7 +31,7 @@ def items(*rows: Row) -> pa.Table:
 
 
 def read(task_inputs: TaskInputs) -> list[tuple[int, str, str | None, int]]:
-    """Bring what was posed into rows of place, words read, their tags, and target."""
+    """Bring task inputs into rows of index, words read, their tags, and target."""
     for part in (task_inputs.texts, task_inputs.tags, task_inputs.lengths, task_inputs.targets):
         assert len(part) == len(task_inputs.rows)
     assert (

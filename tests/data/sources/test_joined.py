@@ -47,7 +47,7 @@ def test_splits_are_joined_in_order_without_the_prefixes_that_are_held_out(
     assert "left out 2 training items whose prefix is in validation or test" in caplog.text
 
 
-def test_a_tag_in_place_of_a_word_makes_another_prefix(tmp_path: Path) -> None:
+def test_a_tag_instead_of_a_word_makes_another_prefix(tmp_path: Path) -> None:
     words = "he was lambasted in 1987 for telling journalists that crime"
     tagged = words.replace("lambasted", "VBN")
     masked = source(tmp_path / "masked", train=[tagged, tagged.replace("journalists", "NNS")])
@@ -70,10 +70,13 @@ def test_long_prefixes_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sources", "words", "told"), [([], None, "sources: expected"), ([None], 0, "max_words: expec")]
+    ("sources", "words", "message"),
+    [([], None, "sources: expected"), ([None], 0, "max_words: expec")],
 )
-def test_what_is_impossible_is_told(sources: list[JsonLines], words: int | None, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_impossible_is_refused(
+    sources: list[JsonLines], words: int | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         Joined(sources, words)
 
 

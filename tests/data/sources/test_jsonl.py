@@ -41,7 +41,7 @@ def test_a_source_has_three_splits(write: Write) -> None:
     assert {name: texts(rows) for name, rows in splits.items()} == {s: [s] for s in SPLITS}
 
 
-def test_a_source_skips_bad_rows_if_told_to(write: Write) -> None:
+def test_a_source_can_skip_bad_rows(write: Write) -> None:
     path, bad = write("a.jsonl", row()), write("b.jsonl", row(), "{")
     with pytest.raises(InputError, match=rf"^{bad}, line 2: expected JSON"):
         JsonLines([path], [bad], [path]).load()

@@ -91,7 +91,7 @@ def test_bad_rows_may_be_skipped_and_are_counted_and_listed(
     assert messages[3:] == ["left out 3 bad rows, kept 3"]
 
 
-def test_without_bad_rows_nothing_is_said(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_bad_rows_nothing_is_logged(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     read([write("a.jsonl", row())], on_error="skip")
     assert caplog.records == []
 

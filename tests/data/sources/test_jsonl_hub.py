@@ -195,7 +195,7 @@ UNREACHABLE = (
 )
 
 
-def test_says_soon_that_there_is_no_network() -> None:
+def test_reports_soon_that_there_is_no_network() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with hub(closed.getsockname()[1]):  # bound, but nobody listens
@@ -203,14 +203,14 @@ def test_says_soon_that_there_is_no_network() -> None:
             assert refused(repository=REPOSITORY, train=["a.jsonl"]) == UNREACHABLE
 
 
-def test_says_soon_that_the_hub_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_soon_that_the_hub_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "HUB_TIMEOUT", 0.2)
     silent = socket.create_server(("127.0.0.1", 0))
     with silent, hub(silent.getsockname()[1]):
         assert refused(repository=REPOSITORY) == UNREACHABLE
 
 
-def test_says_that_there_is_no_such_repository(port: int) -> None:
+def test_reports_that_there_is_no_such_repository(port: int) -> None:
     with hub(port):
         for unknown in ({"repository": "nobody/nothing"}, {"revision": "v2"}):
             arguments = {"repository": REPOSITORY, **unknown}

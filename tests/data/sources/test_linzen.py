@@ -304,7 +304,9 @@ def test_the_full_tsv_from_the_web(web: str) -> None:
     assert list(items["id"]) == ["agr:2", "agr:3"]
 
 
-def test_a_dead_link_says_where_else_to_look(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_dead_link_names_another_address(
+    web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dead = f"{web}/gone.tsv.gz"
     assert refused(dead) == f"{dead}: can't be loaded: Unable to find '{dead}'; {ELSEWHERE}"
     page = refused(f"{web}/page")

@@ -237,7 +237,7 @@ def test_a_table_without_the_columns(repository: Callable[..., str]) -> None:
         Treebank(repository=folder, treebank="xx_y").load()
 
 
-def test_no_network_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("no network")
 

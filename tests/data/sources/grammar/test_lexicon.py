@@ -94,7 +94,7 @@ def test_a_slot_takes_the_number_that_its_relation_to_the_label_gives() -> None:
             assert entry(lexis, "person", number, label, 0.0)[0] == forms[label]
 
 
-def test_draws_reach_every_entry_equally_and_none_beyond() -> None:
+def test_samples_reach_every_entry_equally_and_none_beyond() -> None:
     lexis = lexicon()
     size = len(terminals()["city"].sg)
     draws = (np.arange(10 * size) + 0.5) / (10 * size)

@@ -56,7 +56,7 @@ def accuracy(scores: list[float]) -> float:
     return sum(scores) / len(scores)
 
 
-def test_splits_have_the_sizes_asked_and_the_features_of_the_format(
+def test_splits_have_their_sizes_and_the_features_of_the_format(
     splits: datasets.DatasetDict,
 ) -> None:
     assert {name: len(split) for name, split in splits.items()} == {
@@ -76,7 +76,7 @@ def test_every_row_passes_the_check_of_the_format(splits: datasets.DatasetDict) 
             assert parse_item(row | {"label": label}) == {**row, "label": label}
 
 
-def test_roles_count_the_attractors_drawn(rows: list[Row]) -> None:
+def test_roles_count_the_attractors_of_the_quota(rows: list[Row]) -> None:
     for row in rows:
         found = roles(row["tags"], row["subj_idx"], row["verb_idx"], row["label"])
         assert found.count("attractor") == row["n_attractors"]
@@ -114,7 +114,7 @@ def test_half_of_the_items_are_plural_in_every_split(splits: datasets.DatasetDic
         assert sum(split["label"]) == len(split) // 2
 
 
-def test_strata_of_length_are_as_the_docstring_says(rows: list[Row]) -> None:
+def test_proportions_of_length_are_those_of_the_docstring(rows: list[Row]) -> None:
     lengths = Counter(row["length"] for row in rows)
     assert set(lengths) == set(range(81))
     strata = {(0, 0): 0.08, (1, 2): 0.12, (3, 5): 0.20, (6, 10): 0.25, (11, 80): 0.35}
@@ -124,7 +124,7 @@ def test_strata_of_length_are_as_the_docstring_says(rows: list[Row]) -> None:
 
 
 @pytest.mark.parametrize("field", ["length", "n_attractors", "condition"])
-def test_the_label_tells_nothing_of_length_attractors_or_condition(
+def test_the_label_is_independent_of_length_attractors_or_condition(
     rows: list[Row], field: str
 ) -> None:
     counts = Counter((row[field], row["label"]) for row in rows)

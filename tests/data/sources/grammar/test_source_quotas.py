@@ -34,7 +34,9 @@ def test_lengths_are_sampled_as_often_as_their_proportion() -> None:
         assert abs(counts[length] - expected) < 5 * expected**0.5
 
 
-def test_fronts_stand_before_60_percent_and_constructions_share_a_length_evenly() -> None:
+def test_fronts_stand_before_60_percent_and_constructions_of_a_length_are_equally_frequent() -> (
+    None
+):
     items = sampled(Quotas(None, 80, 4), 50_000)
     fronts = Counter(front for *_, front in items)
     assert fronts[None] / len(items) == pytest.approx(0.4, abs=0.01)
