@@ -17,7 +17,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import psutil
@@ -75,27 +74,26 @@ class ProcessPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is not None:
             for process in set(multiprocessing.active_children()) - self._foreign:
                 process.kill()
         for executor in self._latest:
             executor.shutdown(cancel_futures=True)
 
-    def submit(self, name: str, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
+    def submit(
+        self,
+        name: str,  # noqa: ARG002  # RayPool shows it
+        work: Callable[..., Result],
+        *arguments: Any,
+    ) -> Future[Result]:
         """Start a job in a free process; wait for one if all are busy.
 
         Args:
-            name: Of the job; unused here.
+            name: Of the job.
             work: A function of a module, so that a process can import it.
             arguments: Of the function.
         """
-        del name
         if len(self._latest) >= self.workers:
             wait(self._latest.values(), return_when=FIRST_COMPLETED)
         for executor, latest in list(self._latest.items()):
@@ -195,16 +193,13 @@ class RayPool:
             raise InputError(
                 f"--ray {self.address}: expected a Ray cluster, got: {reason}"
             ) from error
+        passed_on = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
+        self._environment = Path.cwd(), passed_on
         self._remote = self._ray.remote(num_cpus=1, max_retries=0)(_on_ray_worker)
         self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if error is not None:
                 for task in self._running().values():
@@ -220,8 +215,7 @@ class RayPool:
             work: A function of a module.
             arguments: Of the function.
         """
-        variables = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
-        task = self._remote.options(name=name).remote(Path.cwd(), variables, work, arguments)
+        task = self._remote.options(name=name).remote(*self._environment, work, arguments)
         future: Future[Result] = task.future()
         self._tasks = {**self._running(), future: task}
         return future

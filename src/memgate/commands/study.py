@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from memgate.reporting.console import echo
 from memgate.studies.run import run_study
 
 
@@ -16,4 +17,4 @@ def study(file: Path, *, jobs: int | None = None, ray: str | None = None) -> Non
         ray: Address of a Ray cluster to run on instead: auto, HOST:PORT or ray://HOST:PORT.
     """
     name = run_study(file, jobs, ray)
-    print(f"study {name}: all runs are there; `memgate report {name} --out DIR`")
+    echo(f"study {name}: all runs are there; `memgate report {name} --out DIR`")

@@ -61,7 +61,7 @@ def run_jobs(
     total = done + len(jobs)
     # A job takes half a minute or more, so the speed is measured over ten minutes.
     with ProgressBars(console(), speed_estimate_period=600) as bars:
-        bar = bars.add_task("starting", total=total, completed=done)
+        bar = bars.add_task("all jobs", total=total, completed=done)
 
         def show() -> None:
             waiting = total - done - len(running)

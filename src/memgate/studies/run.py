@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import build_corpus
 from memgate.fitting.run import run_fit
 from memgate.pool import Pool, RayPool
+from memgate.reporting.console import echo
 from memgate.studies.jobs import locked, print_failures, process_pool, run_jobs
 from memgate.studies.plan import PlannedRun, Study, read_study
 from memgate.studies.search import SearchResult, read_space, search_settings
@@ -107,9 +107,9 @@ def _run_missing(study: str, runs: Sequence[PlannedRun], pool: Pool) -> Mapping[
         run = missing.get(attempt.name)
         if run is not None and attempt.running and is_elsewhere(attempt, run.owner):
             owner = _owner(attempt)
-            print(f"left alone, as it goes on at {owner}: {attempt.name} (run {attempt.run_id})")
+            echo(f"left alone, as it goes on at {owner}: {attempt.name} (run {attempt.run_id})")
             del missing[attempt.name]
-    print(f"study {study}: {len(runs)} runs, {done} done, {len(missing)} to do {pool}")
+    echo(f"study {study}: {len(runs)} runs, {done} done, {len(missing)} to do {pool}")
     _require_valid_arguments(list(missing.values()))
     _retire_unplanned(runs, tried)
     if not missing:
@@ -155,7 +155,7 @@ def _retire_unplanned(runs: Sequence[PlannedRun], tried: Sequence[Attempt]) -> N
             )
     if unplanned:
         retire(unplanned, runs[0].study)
-        print(f"{len(unplanned)} runs of other settings left the study; they stay in the store")
+        echo(f"{len(unplanned)} runs of other settings left the study; they stay in the store")
 
 
 def is_elsewhere(attempt: Attempt, owner: str) -> bool:
@@ -190,7 +190,7 @@ def make_run(run: PlannedRun) -> None:
     stopped = next((attempt for attempt in owned if _last_checkpoint(attempt).is_file()), None)
     retire([attempt for attempt in owned if attempt != stopped], run.study)
     resume = [] if stopped is None else [f"--ckpt_path={_last_checkpoint(stopped)}"]
-    with FitProgress(1, Console(file=io.StringIO())) as progress:
+    with FitProgress(1, Console(quiet=True, force_terminal=False)) as progress:
         run_fit([*run.arguments, *resume], progress, run.tags)
 
 

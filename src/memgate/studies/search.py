@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import shutil
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from memgate.fitting.configuration import configure
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.run import log_setting, training_settings
 from memgate.pool import Pool
+from memgate.reporting.console import echo
 from memgate.studies.jobs import run_jobs
 from memgate.studies.plan import Group, Study, digest_of
 
@@ -120,7 +120,7 @@ def search_settings(study: Study, folder: Path, pool: Pool) -> SearchResult:
         for number in range(first, first + trials - _count_ended(search)):
             jobs[f"{group.name}-trial{number}"] = replace(job, number=number)
     total = trials * len(study.groups)
-    print(f"search {study.name}: {total} trials, {len(jobs)} to do {pool}")
+    echo(f"search {study.name}: {total} trials, {len(jobs)} to do {pool}")
     failed = run_jobs(pool, run_trial, jobs, total - len(jobs)) if jobs else {}
     best = {name: _best_settings(name, search) for name, search in searches.items()}
     return SearchResult({name: settings for name, settings in best.items() if settings}, failed)
@@ -143,7 +143,7 @@ def _best_settings(name: str, search: Any) -> dict[str, Any]:
         return {}
     best = dict(search.best_trial.params)
     settings = ", ".join(f"{setting} {value}" for setting, value in best.items())
-    print(
+    echo(
         f"search {name}: best validation accuracy {100 * search.best_value:.1f}% with {settings} "
         f"({completed} trials completed, {pruned} pruned)"
     )
@@ -166,7 +166,7 @@ def _train(job: TrialJob, trial: Any) -> float:
     pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(trial, METRIC)
     best = best_checkpoint()
     arguments = job.group.arguments({**job.settings, **settings, "seed_everything": job.seed})
-    with FitProgress(1, Console(file=io.StringIO())) as progress:
+    with FitProgress(1, Console(quiet=True, force_terminal=False)) as progress:
         fit = configure(arguments, [progress, pruning, best], labels)
         fit.prepare()
         if fit.run is None:
