@@ -324,10 +324,12 @@ def _percent(row: Row | None, items: bool = False) -> str:
 
     >>> _percent({"accuracy": 0.5, "low": 0.4, "high": 0.612, "items": 1000}, items=True).split()
     ['50.0', '40.0–61.2,', 'n', '1,000']
+    >>> _percent({"accuracy": 0.0, "low": -1e-17, "high": 0.434})
+    '0.0\\n0.0–43.4'
     """
     if row is None:
         return DASH
-    interval = f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
+    interval = f"{100 * row['low']:z.1f}–{100 * row['high']:.1f}"  # z: no negative zero
     count = f", n {row['items']:,}" if items else ""
     return f"{100 * row['accuracy']:.1f}\n{interval}{count}"
 
@@ -391,7 +393,7 @@ def paper_tables(errors: pd.DataFrame) -> list[ShownTable]:
 def _error(row: Row | None) -> str:
     if row is None:
         return DASH
-    return f"{100 * row['error']:.2f}\n{100 * row['low']:.2f}–{100 * row['high']:.2f}"
+    return f"{100 * row['error']:z.2f}\n{100 * row['low']:z.2f}–{100 * row['high']:.2f}"
 
 
 def runs_as_shown(runs: pd.DataFrame) -> ShownTable:
