@@ -320,12 +320,12 @@ def _by_stratum(rows: pd.DataFrame) -> dict[str, Row]:
 
 
 def _percent(row: Row | None, items: bool = False) -> str:
-    """Write an accuracy in percent, its interval in a second line.
+    r"""Write an accuracy in percent, its interval in a second line.
 
     >>> _percent({"accuracy": 0.5, "low": 0.4, "high": 0.612, "items": 1000}, items=True).split()
     ['50.0', '40.0–61.2,', 'n', '1,000']
     >>> _percent({"accuracy": 0.0, "low": -1e-17, "high": 0.434})
-    '0.0\\n0.0–43.4'
+    '0.0\n0.0–43.4'
     """
     if row is None:
         return DASH
