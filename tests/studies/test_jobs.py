@@ -144,9 +144,9 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, sent: signal.Signals) -> 
         assert until(lambda: not any(alive(pid) for pid in workers))
     finally:
         parent.kill()
-        told = parent.communicate()[1]
+        errors = parent.communicate()[1]
     if sent == signal.SIGINT:
-        assert "KeyboardInterrupt" in told
+        assert "KeyboardInterrupt" in errors
     assert len(list(tmp_path.iterdir())) == 2  # those that waited never began
 
 

@@ -83,7 +83,8 @@ def report_on(study: str, out: Path, reference: Path | None = None) -> str:
         study: Its name.
         out: Folder of ``report.html``, ``report.md``, ``tables/`` and ``figures/``; made where it
             is missing.
-        reference: The figures of Linzen et al. (2016), see `memgate.studies.linzen2016.reference`.
+        reference: The figures of Linzen et al. (2016), see
+            `memgate.studies.linzen2016.errors_with_paper`.
 
     Returns:
         The name of the report's run.

@@ -158,7 +158,7 @@ def _cell_order(run: StudyRun) -> int:
 
 
 def _require_one_setting(runs: Sequence[StudyRun]) -> None:
-    """Check that the networks of each model differ only in their seed, so that their mean is one.
+    """Check that the networks of each model differ only in their seed, before they are averaged.
 
     Raises:
         InputError: Two were trained with other settings.
@@ -169,7 +169,8 @@ def _require_one_setting(runs: Sequence[StudyRun]) -> None:
         if run.digest != first.digest:
             raise InputError(
                 f"{model_of(run)}: expected runs that differ by their seed alone, got {first.name} "
-                f"and {run.name} of different settings; `memgate study` brings them to one"
+                f"and {run.name} of different settings; `memgate study` removes runs that its file "
+                "doesn't plan"
             )
 
 
