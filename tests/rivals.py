@@ -76,16 +76,16 @@ def add(
     client.log_param(run_id, "seed", str(seed))
     client.log_text(run_id, f"seed_everything: {seed}\nthreads: 1\n", "config.yaml")
     tables = {PREDICTIONS: predicted, PROFILE: gates}
-    beside = {
+    writers = {
         file: partial(pd.DataFrame.to_parquet, table, index=False)
         for file, table in tables.items()
         if table is not None
     }
 
     def write(path: Path) -> None:
-        beside[path.name](path)
+        writers[path.name](path)
 
-    files = dict.fromkeys(beside, write)
+    files = dict.fromkeys(writers, write)
     version = register(run_id, predictor(seed), name, {}, {"seed": str(seed)}, sidecars=files)
     client.set_terminated(run_id)
     return version
