@@ -25,7 +25,7 @@ from memgate.fitting.configuration import Fit, configure
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.module import AgreementModule
 from memgate.fitting.progress import FitProgress
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.tracking.runs import RunLogger
 
 BATCH = 128
@@ -46,7 +46,7 @@ class Network(NamedTuple):
         gpu: What must be reached on a GPU.
     """
 
-    cell: Cell
+    cell: CellName
     units: int
     share: int
     cpu: float

@@ -12,7 +12,7 @@ import torch
 
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.drift import PROFILE
-from memgate.gates.profile import DTYPES
+from memgate.gates.profile import PROFILE_DTYPES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 from memgate.tracking.registry.comparison import PREDICTIONS
@@ -64,7 +64,7 @@ def profile(write: float, items: int = 100) -> pd.DataFrame:
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES)
 
 
 def add(

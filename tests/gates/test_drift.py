@@ -33,8 +33,8 @@ from memgate.gates.drift import (
     read_profile,
     seed_drift,
 )
-from memgate.gates.profile import DTYPES
-from memgate.gates.reading import read_gates
+from memgate.gates.profile import PROFILE_DTYPES
+from memgate.gates.statistics import read_gates
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -56,7 +56,7 @@ def profile(cells: Values, repeat: int = 1, **others: Any) -> pd.DataFrame:
             repeat * len(values),
         )
         rows.append((*row, len(values), np.mean(values), np.std(values)))
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES).assign(**others)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES).assign(**others)
 
 
 def sampled(sizes: list[int], seed: int, shift: float = 0.0) -> Values:
@@ -277,7 +277,7 @@ def test_a_profile_of_memgate_0_1_is_read_and_has_the_same_hash(tmp_path: Path) 
     old = {"state_update": "effect", "contribution_change": "evidence"}
     table.replace({"reading": old}).to_parquet(tmp_path / "profile.parquet", index=False)
     loaded = read_profile(tmp_path / "profile.parquet")
-    pd.testing.assert_frame_equal(loaded, table.astype(DTYPES))
+    pd.testing.assert_frame_equal(loaded, table.astype(PROFILE_DTYPES))
     assert profile_hash(table.replace({"reading": old})) == profile_hash(loaded)
 
 
@@ -295,7 +295,7 @@ def role_profile(
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES)
 
 
 def sampled_seed(rng: np.random.Generator, shift: float = 0.0) -> pd.DataFrame:

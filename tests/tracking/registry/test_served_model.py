@@ -21,7 +21,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from memgate.gates.explain.explanation import Course, explain
+from memgate.gates.explain.explanation import Trace, explain
 from memgate.gates.units.unit import NUMBER_UNITS, Unit
 from memgate.predictor import Predictor
 from memgate.tracking.registry.versions import model_folder
@@ -167,7 +167,7 @@ def test_a_plain_list_of_strings(model: PyFuncModel, predictor: Predictor) -> No
     assert direct["p_plural"].tolist() == predictor.predict([PREFIX]).tolist()
 
 
-def close(found: list[float], expected: Course | None) -> bool:
+def close(found: list[float], expected: Trace | None) -> bool:
     return expected is not None and np.allclose(found, expected, rtol=0, atol=1e-6)
 
 
