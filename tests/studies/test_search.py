@@ -29,8 +29,7 @@ def planned(trials: int = 2, space: Any = SPACE, **more: Any) -> Study:
 
 def trial_of(study: Study) -> TrialJob:
     """A trial of the first group."""
-    space = study.search["settings"]
-    return TrialJob(study.name, study.groups[0], study.settings, space, STORAGE, 0, study.seeds[0])
+    return TrialJob(study, study.groups[0], STORAGE)
 
 
 def opened(study: Study) -> optuna.Study:
