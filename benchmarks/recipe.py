@@ -116,6 +116,7 @@ class Recipe:
         validation: Those it is scored on after each epoch.
         uri: Of MLflow's store.
         batch_size: Of training.
+        clip: Largest norm of the gradients of a step; None for any.
         device: Where.
     """
 
@@ -126,6 +127,7 @@ class Recipe:
         validation: Sequence[Item],
         uri: str,
         batch_size: int,
+        clip: float | None,
         device: torch.device,
     ) -> None:
         self.module = module
@@ -135,6 +137,7 @@ class Recipe:
             DataLoader(validation, 1024, collate_fn=padded),  # type: ignore[arg-type]
         )
         self._logger = MLFlowLogger("usual recipe", tracking_uri=uri)
+        self._clip = clip
         self._accelerator = "gpu" if device.type == "cuda" else "cpu"
 
     def epoch(self) -> float:
@@ -149,6 +152,7 @@ class Recipe:
             warnings.simplefilter("ignore")  # what Lightning advises: more workers, for example
             trainer = pl.Trainer(
                 max_epochs=1,
+                gradient_clip_val=self._clip,
                 accelerator=self._accelerator,
                 devices=1,
                 logger=self._logger,

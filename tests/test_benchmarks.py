@@ -47,6 +47,7 @@ def test_the_whole_table_in_little(tmp_path: Path) -> None:
     rows = {row["key"]: row for row in report["rows"]}
     reads = [f"gates-{cell}-{units}" for units in (8, 16) for cell in ("lstm", "gru")]
     assert list(rows) == [
+        "fit-lstm-50/trainer",
         "fit-lstm-50/bare",
         "fit-lstm-50/recipe",
         *(f"{read}/{other}" for read in reads for other in ("fused", "loop", "loop-counted")),

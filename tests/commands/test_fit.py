@@ -296,6 +296,20 @@ def test_a_corrupt_checkpoint_is_told_and_the_run_left_alone(
     assert {run.info.run_id: run.info.status for run in runs()} == before
 
 
+def test_a_checkpoint_of_an_earlier_version_is_scored_and_not_resumed(
+    trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(Path("mlruns/checkpoints/gru-synthetic-seed0").iterdir()) / "checkpoints/last.ckpt"
+    state = torch.load(path, weights_only=True)
+    progress = "epoch_loop.automatic_optimization.optim_progress"
+    # Manual optimisation, which it had, leaves the steps of automatic optimisation at 0.
+    state["loops"]["fit_loop"][progress]["optimizer"]["step"]["total"]["completed"] = 0
+    torch.save(state, path)
+    assert main([*fit_args, "--ckpt_path=last", "--trainer.max_epochs=9"]) == 2
+    assert "an earlier version of memgate saved it" in error(capsys)
+    assert main(["test", *fit_args[1:], "--ckpt_path=last"]) == 0
+
+
 def test_a_checkpoint_that_does_not_fit_the_network_is_told(
     trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

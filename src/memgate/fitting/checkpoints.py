@@ -185,6 +185,21 @@ class Checkpoint:
         state = _read(beside) if beside.is_file() else self.state
         return int(state["epoch"]) + 1
 
+    def require_resumable(self) -> None:
+        """See that a fit can be resumed from it.
+
+        Raises:
+            InputError: An earlier version saved it, whose loop Lightning counted otherwise.
+        """
+        progress = self.state["loops"]["fit_loop"][
+            "epoch_loop.automatic_optimization.optim_progress"
+        ]
+        if progress["optimizer"]["step"]["total"]["completed"] != self.state["global_step"]:
+            raise InputError(
+                f"{self.path}: an earlier version of memgate saved it; it can be scored (`memgate "
+                "test`), but no fit can be resumed from it"
+            )
+
     def require_epochs_left(self, trainer: pl.Trainer) -> None:
         """See that a fit has something left to do, or its run would end and register again.
 

@@ -59,6 +59,8 @@ def run_fit(
     fit.prepare()
     check_trainer(fit.trainer, fit.module, fit.data)
     start = fit.checkpoint
+    if start is not None:
+        start.require_resumable()
     if start is not None and start.run_id is not None and is_finished(start.run_id):
         start.require_epochs_left(fit.trainer)
     with _resume_advice(args, last), fit.run or nullcontext():

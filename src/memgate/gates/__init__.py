@@ -1,1 +1,1 @@
-"""What gates do: statistics, profiles, timescales, gradients, interventions."""
+"""What the gates do."""

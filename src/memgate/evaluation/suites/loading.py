@@ -1,4 +1,4 @@
-"""Targeted suites: constructed and selected items, read with their conditions."""
+"""Targeted suites: constructed and selected items, scored by `comparisons`."""
 
 from __future__ import annotations
 

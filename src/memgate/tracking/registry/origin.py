@@ -22,7 +22,7 @@ ORIGIN = "origin.json"
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """One split of a run's data, as MLflow has it.
+    """What a run's record in MLflow says of one split of its data.
 
     Attributes:
         data: The name of the data, such as ``synthetic``.
