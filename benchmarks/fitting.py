@@ -29,7 +29,7 @@ from memgate.fitting.configuration import Fit, configure
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.module import AgreementModule
 from memgate.fitting.progress import FitProgress
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.tracking.runs import RunLogger
 
 BATCH = 128
@@ -50,7 +50,7 @@ class Network(NamedTuple):
         recipe: How many times the speed of the recipe must be reached.
     """
 
-    cell: Cell
+    cell: CellName
     units: int
     share: int
     loop: float

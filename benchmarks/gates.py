@@ -16,8 +16,8 @@ from benchmarks.timing import in_turns, ratio
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.roles import ROLES
 from memgate.data.vocabulary import Index
-from memgate.gates.reading import gate_tables
-from memgate.models.classifier import Cell, Classifier
+from memgate.gates.statistics import gate_tables
+from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import BATCH_SIZE
 
 LOOPS = {
@@ -39,12 +39,12 @@ def rows(setting: Setting, lengths: Index) -> Iterator[Row]:
     """
     for units, items in setting.sizes.gates:
         data = prefixes(mixed(lengths, items)).to(setting.device)
-        cells: tuple[Cell, ...] = ("lstm", "gru")
+        cells: tuple[CellName, ...] = ("lstm", "gru")
         for cell in cells:
             yield from _compared(setting, cell, units, data)
 
 
-def _compared(setting: Setting, cell: Cell, units: int, data: Prefixes) -> Iterator[Row]:
+def _compared(setting: Setting, cell: CellName, units: int, data: Prefixes) -> Iterator[Row]:
     torch.manual_seed(0)
     net = Classifier(VOCABULARY, cell, units, units).to(setting.device).eval()
     actions = (forward, read, stack, stack_and_count)
@@ -82,7 +82,7 @@ def _compared(setting: Setting, cell: Cell, units: int, data: Prefixes) -> Itera
         )
 
 
-def operations(cell: Cell, inputs: int, units: int) -> int:
+def operations(cell: CellName, inputs: int, units: int) -> int:
     """Return the floating-point operations of a word's two matrix products."""
     return 2 * PARTS[cell] * units * (inputs + units)
 

@@ -12,7 +12,7 @@ import torch
 
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.drift import PROFILE
-from memgate.gates.profile import DTYPES
+from memgate.gates.profile import PROFILE_DTYPES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 from memgate.tracking.registry.comparison import PREDICTIONS
@@ -64,7 +64,7 @@ def profile(write: float, items: int = 100) -> pd.DataFrame:
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES)
 
 
 def add(
@@ -76,16 +76,16 @@ def add(
     client.log_param(run_id, "seed", str(seed))
     client.log_text(run_id, f"seed_everything: {seed}\nthreads: 1\n", "config.yaml")
     tables = {PREDICTIONS: predicted, PROFILE: gates}
-    beside = {
+    writers = {
         file: partial(pd.DataFrame.to_parquet, table, index=False)
         for file, table in tables.items()
         if table is not None
     }
 
     def write(path: Path) -> None:
-        beside[path.name](path)
+        writers[path.name](path)
 
-    files = dict.fromkeys(beside, write)
+    files = dict.fromkeys(writers, write)
     version = register(run_id, predictor(seed), name, {}, {"seed": str(seed)}, sidecars=files)
     client.set_terminated(run_id)
     return version

@@ -207,11 +207,13 @@ def test_no_process_outlives_its_parent(
             os.killpg(parent.pid, sent)  # as a terminal does
         else:
             parent.send_signal(sent)
-        _, told = parent.communicate(timeout=20)
+        _, errors = parent.communicate(timeout=20)
         assert parent.returncode == -sent
         assert until(lambda: session(parent.pid) == [])
     finally:
         for pid in session(parent.pid):
             os.kill(pid, signal.SIGKILL)
-    assert told.count("KeyboardInterrupt") == (sent == signal.SIGINT)  # the parent's, and no other
+    assert errors.count("KeyboardInterrupt") == (
+        sent == signal.SIGINT
+    )  # the parent's, and no other
     assert not list(tmp_path.glob("working-[23]"))  # what waited never began

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from memgate.data.batches import Prefixes
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import Predictor
 
 every_cell = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -23,7 +23,7 @@ every_cell = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 WORDS = ["the", "a", "key", "keys", "to", "cabinet", "cabinets", "near", "of", "by"]
 
 
-def predictor(cell: Cell = "gru", seed: int = 0, **sizes: int) -> Predictor:
+def predictor(cell: CellName = "gru", seed: int = 0, **sizes: int) -> Predictor:
     torch.manual_seed(seed)
     vocabulary = Vocabulary.from_words(WORDS, ["NN", "NNS"])
     classifier = Classifier(
@@ -45,7 +45,7 @@ def encode(predictor: Predictor, texts: list[str]) -> Prefixes:
 
 
 @every_cell
-def test_probabilities_are_the_classifiers_own_row_by_row(cell: Cell) -> None:
+def test_probabilities_are_the_classifiers_own_row_by_row(cell: CellName) -> None:
     model = predictor(cell, num_layers=2)
     texts = sentences(50)
     expected = [
@@ -59,7 +59,7 @@ def test_probabilities_are_the_classifiers_own_row_by_row(cell: Cell) -> None:
 
 
 @every_cell
-def test_probabilities_do_not_depend_on_the_batch_size(cell: Cell) -> None:
+def test_probabilities_do_not_depend_on_the_batch_size(cell: CellName) -> None:
     model = predictor(cell)
     prefixes = encode(model, sentences(200))
     whole = model.probability(prefixes, 1024)

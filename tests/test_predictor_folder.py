@@ -15,7 +15,7 @@ from safetensors.torch import load, load_file, save_file
 
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import Predictor
 
 WORDS = ["the", "a", "key", "keys", "to", "cabinet", "cabinets", "near", "of", "by"]
@@ -23,7 +23,7 @@ TEXTS = ["the keys", "a key near the cabinets", "keys", "the NNS by"]
 FILES = {"model.safetensors", "config.json", "tokenizer.json"}
 
 
-def predictor(cell: Cell = "gru", seed: int = 0, num_layers: int = 1) -> Predictor:
+def predictor(cell: CellName = "gru", seed: int = 0, num_layers: int = 1) -> Predictor:
     torch.manual_seed(seed)
     vocabulary = Vocabulary.from_words(WORDS, ["NN", "NNS"])
     classifier = Classifier(len(vocabulary), cell, 6, 5, num_layers)
@@ -31,7 +31,7 @@ def predictor(cell: Cell = "gru", seed: int = 0, num_layers: int = 1) -> Predict
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_what_is_saved_is_what_is_loaded_bit_by_bit(tmp_path: Path, cell: Cell) -> None:
+def test_what_is_saved_is_what_is_loaded_bit_by_bit(tmp_path: Path, cell: CellName) -> None:
     saved = predictor(cell, num_layers=2)
     saved.save(tmp_path / "new" / "model")
     loaded = Predictor.load(tmp_path / "new" / "model")

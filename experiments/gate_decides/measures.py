@@ -14,20 +14,25 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from memgate.baselines.rules import BASELINES, baseline_predictions, majority
+from memgate.baselines.rules import RULES, baseline_predictions, majority
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.numbers import LABELS
 from memgate.errors import InputError
 from memgate.gates.gradients import gradients, untrained
-from memgate.gates.interventions.dose_response import lines, replacements, score
-from memgate.gates.interventions.predictions import drawn, with_roles
+from memgate.gates.interventions.dose_response import (
+    condition_means,
+    conditions,
+    sample_items,
+    score_condition,
+    with_roles,
+)
 from memgate.gates.profile import pooled
-from memgate.gates.reading import gate_tables
+from memgate.gates.statistics import gate_tables
 from memgate.gates.tables import GateTables
-from memgate.gates.timescales import prediction, timescale_table, with_half_lives
+from memgate.gates.timescales import half_life_correlation, timescale_table, with_half_lives
+from memgate.gates.units.ablation import smallest_set_row
 from memgate.gates.units.number_units import NumberUnits, number_units
 from memgate.gates.units.probe import LAST
-from memgate.gates.units.sets import named
 from memgate.gates.units.unit import Unit
 from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.predictor import BATCH_SIZE, Predictor
@@ -95,7 +100,7 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
     )
     batches = ExactLengthBatches(data.prefixes["test"], BATCH_SIZE)
     gates = gate_tables(predictor.classifier, batches, units.units, units.probe_direction)
-    sample = drawn(predictor, with_roles(predictor, data.table("test")), MEASURES["items"])
+    sample = sample_items(predictor, with_roles(predictor, data.table("test")), MEASURES["items"])
     norms, decay = _gradients(predictor, sample, seed)
     lasting = _timescales(gates, decay)
     return {
@@ -152,7 +157,7 @@ def _baselines(data: Data) -> pd.DataFrame:
     tagged = predictions.notna().all(axis=1).to_numpy()
     parts = [
         _by_stratum(data.prefixes["test"], right, tagged).assign(system=system)
-        for system in BASELINES
+        for system in RULES
         for right in [predictions[system].fillna("").to_numpy() == labels]
     ]
     return pd.concat(parts, ignore_index=True)[["system", "by", "stratum", "n", "accuracy"]]
@@ -162,7 +167,7 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
     """Tabulate what gates do at each role.
 
     Args:
-        gates: As `memgate.gates.reading.gate_tables` reads them, with these number units.
+        gates: As `memgate.gates.statistics.gate_tables` reads them, with these number units.
         units: The number units; none if none were found.
 
     Returns:
@@ -204,14 +209,16 @@ def position_table(gates: GateTables) -> pd.DataFrame:
 def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]) -> pd.DataFrame:
     """Score every intervention in all units, and some in the number units and in random units."""
     net = predictor.classifier.recurrence
-    mean = replacements(predictor, sample)
-    planned = lines(net, mean, None, steps=MEASURES["steps"])
+    mean = condition_means(predictor, sample)
+    planned = conditions(net, mean, None, steps=MEASURES["steps"])
     if units:
         chosen = tuple((unit.layer, unit.unit) for unit in units)
         few, draws = MEASURES["unit_steps"], MEASURES["draws"]
-        again = lines(net, mean, chosen, steps=few, draws=draws)
+        again = conditions(net, mean, chosen, steps=few, draws=draws)
         planned += [line for line in again if line.units != "all" and line.edit in IN_NUMBER_UNITS]
-    table = pd.concat([score(predictor, sample, line) for line in planned], ignore_index=True)
+    table = pd.concat(
+        [score_condition(predictor, sample, line) for line in planned], ignore_index=True
+    )
     table = table[table["by"].isin(BREAKDOWNS)].assign(of=table["units"].map(OF))
     columns = ["edit", "quantity", "to", "of", "draw", "by", "stratum", "n", "correct", "accuracy"]
     return table[columns]
@@ -245,12 +252,12 @@ def number_unit_table(units: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame
     """
     sets = units.sets
     last = units.probe[units.probe["position"] == LAST].iloc[-1]
-    rho = prediction(lasting)
+    rho = half_life_correlation(lasting)
     row = {
         "size": len(units.units),
         "members": " ".join(map(str, units.units)),
         "intact": sets.loc[sets["order"] == "none", "accuracy"].iloc[0],
-        "ablated": named(sets)["accuracy"].iloc[0] if units.units else np.nan,
+        "ablated": smallest_set_row(sets)["accuracy"].iloc[0] if units.units else np.nan,
         "between": units.between,
         "drop": units.unit_table["drop"].max(),
         "probe": last["accuracy"],

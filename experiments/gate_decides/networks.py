@@ -25,7 +25,7 @@ from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.fitting.checkpoints import best_checkpoint
 from memgate.fitting.configuration import Fit, configure
-from memgate.models.classifier import Cell
+from memgate.models.classifier import CellName
 from memgate.models.hand_set import GatedCell
 from memgate.predictor import Predictor
 
@@ -74,7 +74,7 @@ class Network:
         seed: Of weights and order.
     """
 
-    cell: Cell
+    cell: CellName
     data: str
     units: int
     seed: int

@@ -138,7 +138,7 @@ class Numbers:
         """Return the accuracy under an intervention, such as ``under("clamp", "write", 0, …)``.
 
         Args:
-            edit: ``none``, ``own``, ``clamp``, ``hold``, ``mean``, ``resample`` or ``cut``.
+            edit: ``none``, ``control``, ``clamp``, ``hold``, ``mean``, ``resample`` or ``cut``.
             quantity: ``write``, ``keep``, ``recurrent_input``, ``reset`` or ``output``; none for
                 ``none``.
             to: The number to which it is clamped; none for other edits.

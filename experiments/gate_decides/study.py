@@ -18,7 +18,7 @@ from experiments.gate_decides.page import TEMPLATE, render
 from experiments.gate_decides.tables import answer_tables, to_csv
 from memgate.errors import InputError
 from memgate.fitting.real_text import build_corpus, data_at_hand
-from memgate.models.classifier import Cell
+from memgate.models.classifier import CellName
 from memgate.models.hand_set import GatedCell
 from memgate.pool import ProcessPool
 from memgate.reporting import plots
@@ -26,7 +26,7 @@ from memgate.reporting.console import echo
 from memgate.reporting.files import write_all
 from memgate.studies.jobs import locked, print_failures, process_pool, run_jobs
 
-CELLS: tuple[Cell, ...] = get_args(Cell)
+CELLS: tuple[CellName, ...] = get_args(CellName)
 UNITS = (2, 4, 8, 32, 100)
 DATA = ("synthetic", "corpus")
 """The data of the page."""
@@ -40,7 +40,7 @@ def answer(
     work: Path = Path("out/answer"),
     seeds: int = 5,
     units: Sequence[int] = UNITS,
-    cells: Sequence[Cell] = CELLS,
+    cells: Sequence[CellName] = CELLS,
     data: Sequence[str] | None = None,
     jobs: int | None = None,
     configs: Path = Path("configs"),
@@ -114,7 +114,7 @@ def _plan(
     work: Path,
     seeds: int,
     units: Sequence[int],
-    cells: Sequence[Cell],
+    cells: Sequence[CellName],
     data: Sequence[str] | None,
     configs: Path,
 ) -> list[Measurement]:

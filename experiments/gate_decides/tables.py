@@ -118,7 +118,7 @@ def _mean_over_draws(table: pd.DataFrame) -> pd.DataFrame:
 def _by_stratum(interventions: pd.DataFrame) -> pd.DataFrame:
     """Leave out strata that neither page nor figure needs: the table would be twice as large."""
     between = interventions["to"].gt(0) & interventions["to"].lt(1)
-    controls = interventions["edit"].isin(["own", "resample"])
+    controls = interventions["edit"].isin(["control", "resample"])
     left_out = between | controls | interventions["of"].eq("random")
     kept = ~left_out & interventions["by"].isin(["intervening", "attractors"])
     return interventions[kept | (interventions["by"] == "overall")]

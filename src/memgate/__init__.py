@@ -1,21 +1,67 @@
-"""memgate: what a recurrent network remembers, and how it decides to."""
+"""memgate: what a recurrent network remembers, and how it decides to.
+
+The public API. Its names are imported when they are first used, so `import memgate` costs nothing.
+
+- `load`: a trained model by its URI or folder, as a `Predictor`.
+- `Predictor`: a classifier with its vocabulary and task; `Classifier`: the network alone.
+- `read_gates`: every gate over agreement items, as tables.
+- `explain`: one sentence word by word.
+- `number_units`: which units carry the number, by a probe, the readout and ablations.
+- `dose_response`: accuracy while gates are clamped and paths are cut.
+- `gradients`: how far back the answer depends on earlier states.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from memgate.gates.explain.explanation import explain
+    from memgate.gates.gradients import gradients
+    from memgate.gates.interventions.dose_response import dose_response
+    from memgate.gates.statistics import read_gates
+    from memgate.gates.units.number_units import number_units
+    from memgate.models.classifier import Classifier
     from memgate.predictor import Predictor
+
+__all__ = [
+    "Classifier",
+    "Predictor",
+    "dose_response",
+    "explain",
+    "gradients",
+    "load",
+    "number_units",
+    "read_gates",
+]
 
 __version__ = "0.1.0"
 
+MODULES = {
+    "Classifier": "memgate.models.classifier",
+    "Predictor": "memgate.predictor",
+    "dose_response": "memgate.gates.interventions.dose_response",
+    "explain": "memgate.gates.explain.explanation",
+    "gradients": "memgate.gates.gradients",
+    "number_units": "memgate.gates.units.number_units",
+    "read_gates": "memgate.gates.statistics",
+}
+"""Where the names that are imported on first use live."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(MODULES[name]), name)
+
 
 def load(uri: str) -> Predictor:
-    """Load a classifier with its vocabulary.
+    """Load a classifier with its vocabulary and task.
 
     Args:
-        uri: An MLflow model URI (``models:/memgate-gru-synthetic@champion``, ``runs:/…/model``)
-            or ``hf://owner/name`` of the Hugging Face Hub; or a folder: one that `Predictor.save`
+        uri: An MLflow model URI (``models:/memgate-gru-synthetic@champion``, ``runs:/…/model``),
+            ``hf://owner/name`` of the Hugging Face Hub, or a folder: one that `Predictor.save`
             or `memgate export` wrote, or an MLflow model.
 
     Returns:

@@ -52,7 +52,7 @@ COMMANDS = {
     "compare": Command("memgate.commands.compare:compare", "compare two models on the same items"),
     "promote": Command("memgate.commands.promote:promote", "make a version champion, if no worse"),
     "rollback": Command("memgate.commands.rollback:rollback", "restore the previous champion"),
-    "history": Command("memgate.commands.history:run_history", "list the champions of a model"),
+    "history": Command("memgate.commands.history:history", "list the champions of a model"),
     "export": Command("memgate.commands.export:export", "write a model as a folder for others"),
     "generate": Command("memgate.commands.generate:generate", "write items of the grammar"),
     "corpus": Command("memgate.commands.corpus:corpus", "make agreement items of raw text"),

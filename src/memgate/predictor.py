@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from memgate.arrays import Bools, Floats
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.tasks import NUMBER, TASKS, Task, TaskInputs
 from memgate.data.vocabulary import Vocabulary
@@ -23,7 +23,7 @@ from memgate.models.classifier import Classifier
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
-BASELINES = "baselines"
+BASELINES_FOLDER = "baselines"
 """Folder of the baselines in a predictor's, where it has any."""
 
 BATCH_SIZE = 1024
@@ -44,9 +44,7 @@ class Predictor:
     vocabulary: Vocabulary
     task: Task = NUMBER
 
-    def predict(
-        self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None
-    ) -> npt.NDArray[np.float64]:
+    def predict(self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None) -> Floats:
         """Return P(plural), in [0, 1], for the verb that follows each prefix.
 
         Args:
@@ -103,9 +101,7 @@ class Predictor:
             )
         return items, prefixes
 
-    def probability(
-        self, prefixes: Prefixes, batch_size: int = BATCH_SIZE
-    ) -> npt.NDArray[np.float64]:
+    def probability(self, prefixes: Prefixes, batch_size: int = BATCH_SIZE) -> Floats:
         """Return the probability, in [0, 1], of the task's second answer, such as plural.
 
         Args:
@@ -124,17 +120,17 @@ class Predictor:
         return result.cpu().double().numpy()
 
     @staticmethod
-    def without_known_word(prefixes: Prefixes) -> npt.NDArray[np.bool_]:
+    def without_known_word(prefixes: Prefixes) -> Bools:
         """Mark the prefixes in which every word is read as ``<unk>``."""
-        unread: npt.NDArray[np.bool_] = Predictor.unknown_proportion(prefixes) == 1
+        unread: Bools = Predictor.unknown_proportion(prefixes) == 1
         return unread
 
     @staticmethod
-    def unknown_proportion(prefixes: Prefixes) -> npt.NDArray[np.float64]:
+    def unknown_proportion(prefixes: Prefixes) -> Floats:
         """Return the share of each prefix's words that are read as ``<unk>``, in [0, 1]."""
         unknown = (prefixes.ids == 0).cpu().numpy().astype(np.int64)
         counts = np.add.reduceat(unknown, prefixes.starts.cpu().numpy())
-        share: npt.NDArray[np.float64] = counts / prefixes.lengths
+        share: Floats = counts / prefixes.lengths
         return share
 
     def save(self, folder: Path) -> None:

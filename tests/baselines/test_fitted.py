@@ -18,7 +18,7 @@ from memgate.data.items.schema import FEATURES
 from memgate.data.items.tasks import NOUNS
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.metrics.systems import NAMES
+from memgate.metrics.systems import SYSTEM_NAMES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -82,7 +82,7 @@ def test_by_hand() -> None:
     baselines = fitted(last_noun())
     assert baselines.majority_label == "pl"
     found = baselines.p_plural(ASKED)
-    assert list(found.columns) == list(NAMES)
+    assert list(found.columns) == list(SYSTEM_NAMES)
     assert (found.dtypes == np.float64).all()
     assert found["majority"].tolist() == [1, 1, 1, 1, 1, 1]
     assert found["first_noun"].tolist() == [0, 1, 1, 1, 1, 0]
@@ -109,7 +109,7 @@ def test_last_words_are_those_of_the_regression_on_filled_tags() -> None:
 
 def test_without_a_network_there_is_no_such_column() -> None:
     found = fitted().p_plural(ASKED)
-    assert list(found.columns) == [name for name in NAMES if name != "nouns_only"]
+    assert list(found.columns) == [name for name in SYSTEM_NAMES if name != "nouns_only"]
     assert found["first_noun"].tolist() == [0, 1, 1, 1, 1, 0]
 
 
@@ -120,7 +120,7 @@ def test_without_tags_only_majority_and_the_last_words_are_asked() -> None:
     assert baselines.p_plural(none)["majority"].tolist() == [1, 1]
     # once some items have tags the rules can be asked, and find no noun in the others
     some = baselines.p_plural(pa.concat_tables([none, ASKED[:1]]))
-    assert list(some.columns) == [name for name in NAMES if name != "nouns_only"]
+    assert list(some.columns) == [name for name in SYSTEM_NAMES if name != "nouns_only"]
     assert some["first_noun"].tolist() == [1, 1, 0]
 
 
@@ -128,7 +128,7 @@ def test_where_singular_is_commoner_it_is_the_answer_without_a_noun() -> None:
     baselines = Baselines.fit(items(*TRAINING[2:]), last_noun())
     assert baselines.majority_label == "sg"
     found = baselines.p_plural(ASKED[2:3])
-    for name in set(NAMES) - {"last_words"}:
+    for name in set(SYSTEM_NAMES) - {"last_words"}:
         assert found[name].tolist() == [0]
 
 

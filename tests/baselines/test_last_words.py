@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from memgate.baselines.last_words import STRENGTH, LastWords
+from memgate.baselines.last_words import INVERSE_REGULARISATION, LastWords
 from memgate.baselines.rules import baseline_predictions
 from memgate.data.items.schema import FEATURES
 from memgate.data.sources import jsonl
@@ -151,7 +151,7 @@ def test_as_scikit_learn(rows: Rows, others: Rows) -> None:
         vectorizer = DictVectorizer()
         matrix = vectorizer.fit_transform(kept)
         assert vectorizer.feature_names_ == model.features.to_pylist()
-        scikit = LogisticRegression(C=STRENGTH, tol=1e-10, solver="newton-cholesky")
+        scikit = LogisticRegression(C=INVERSE_REGULARISATION, tol=1e-10, solver="newton-cholesky")
         expected = scikit.fit(matrix, labels).predict_proba(matrix)[:, 1]
         assert np.abs(model.p_plural(train) - expected).max() < 1e-6
 
@@ -165,7 +165,7 @@ def test_the_penalised_likelihood_is_at_its_optimum(rows: Rows) -> None:
     if len(model.features):
         residual = model.p_plural(table) - labels
         matrix, _ = by_scikit(table, model)
-        slope = STRENGTH * residual @ matrix[:, :-1] + model.weights
+        slope = INVERSE_REGULARISATION * residual @ matrix[:, :-1] + model.weights
         assert np.abs(slope).max(initial=0) < 1e-6
         assert abs(residual.sum()) < 1e-6
 

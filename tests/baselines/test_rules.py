@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgate.baselines.rules import BASELINES, baseline_predictions
+from memgate.baselines.rules import RULES, baseline_predictions
 from memgate.data.items.numbers import Label
 from memgate.data.items.schema import FEATURES
 from memgate.data.sources.grammar import Grammar
@@ -52,7 +52,7 @@ BY_HAND = [
 
 def test_by_hand() -> None:
     found = baseline_predictions(items(*BY_HAND), "pl")
-    assert list(found.columns) == list(BASELINES)
+    assert list(found.columns) == list(RULES)
     assert found["majority"].tolist() == ["pl"] * 6
     assert found["first_noun"].tolist() == ["pl", "sg", "sg", "pl", pd.NA, "sg"]
     assert found["last_noun"].tolist() == ["sg", "pl", "pl", "pl", pd.NA, "sg"]
@@ -67,7 +67,7 @@ def test_by_hand() -> None:
 def test_without_any_tags_or_items() -> None:
     found = baseline_predictions(items((None, 1), (None, 3)), "sg")
     assert found["majority"].tolist() == ["sg", "sg"]
-    for name in BASELINES[1:]:
+    for name in RULES[1:]:
         assert found[name].isna().all()
     assert len(baseline_predictions(items((None, 1))[:0], "sg")) == 0
 
@@ -109,14 +109,14 @@ def test_as_by_a_loop(rows: list[tuple[list[str], bool]], first: str) -> None:
             "noun_majority": majority_label if most == 0 else ("pl" if most > 0 else "sg"),
         }
         if not known:
-            expected |= dict.fromkeys(BASELINES[1:])
+            expected |= dict.fromkeys(RULES[1:])
         assert row == expected
 
 
 def accuracy(data: datasets.Dataset, majority_label: Label = "sg") -> dict[str, float]:
     labels = pd.Series(["sg", "pl"], dtype="string").iloc[data["label"][:]].reset_index(drop=True)
     found = baseline_predictions(data.with_format("arrow")[:], majority_label)
-    return {name: float((found[name] == labels).mean()) for name in BASELINES}
+    return {name: float((found[name] == labels).mean()) for name in RULES}
 
 
 def test_the_grammar_leaves_them_what_it_says() -> None:

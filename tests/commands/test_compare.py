@@ -1,4 +1,4 @@
-"""`memgate compare`: the items that two models share, and the tables over them."""
+"""`memgate compare`: the items that two models have in common, and the tables over them."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def test_faults_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None
         "good": "compare: expected two models, got good good",
     }.items():
         assert main(["compare", "good", name]) == 2
-        told = capsys.readouterr().err
-        assert message in told
-        assert told.count("\n") == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
     Path("out").write_text("a file")
     save("other", predictions({0: 3}))
     assert main(["compare", "good", "other", "--out", "out"]) == 2

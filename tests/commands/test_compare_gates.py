@@ -12,8 +12,8 @@ from memgate.cli import main
 from memgate.commands.compare_gates import compare_gates
 from memgate.errors import InputError
 from memgate.gates.drift import PROFILE, profile_differences
-from memgate.gates.profile import DTYPES
-from memgate.gates.words import STRATA
+from memgate.gates.profile import PROFILE_DTYPES
+from memgate.gates.words import PROFILE_STRATA
 
 ROLES = ("before", "subject", "attractor", "noun", "other")
 
@@ -30,11 +30,11 @@ def profile(
         (0, reading, each, by, stratum, number, answer, 2 * n, n, rng.normal(0, 10), 0.3)
         for reading in readings
         for each in units
-        for by, stratum in STRATA
+        for by, stratum in PROFILE_STRATA
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    table = pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    table = pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES)
     return table[~table["stratum"].isin(without)].reset_index(drop=True)
 
 
@@ -119,7 +119,7 @@ def test_other_items_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "A and B were read on other items" in capsys.readouterr().out
     one = profile()
     swapped = one.assign(answer=one["answer"].map({"right": "wrong", "wrong": "right"}))
-    compare_gates("a", save(swapped.astype(DTYPES), "b"))
+    compare_gates("a", save(swapped.astype(PROFILE_DTYPES), "b"))
     assert "other items" not in capsys.readouterr().out, "another accuracy on the same"
 
 

@@ -13,8 +13,8 @@ import memgate
 from memgate.baselines.fitted import Baselines
 from memgate.cli import main
 from memgate.data.sources import jsonl
-from memgate.metrics.systems import NAMES
-from memgate.predictor import BASELINES
+from memgate.metrics.systems import SYSTEM_NAMES
+from memgate.predictor import BASELINES_FOLDER
 from memgate.tracking.registry import versions
 
 GRU = "models:/memgate-gru-synthetic@champion"
@@ -56,10 +56,10 @@ def test_table_predictions_and_figure_agree_with_the_model(
     assert mine["p_right"].to_numpy() == pytest.approx(p_right, abs=1e-6)
     right = [(p > 0.5) == label for p, label in zip(p_plural, plural, strict=True)]
     own = table[(table["model"] == mine["model"].iloc[0]) & (table["by"] == "overall")]
-    assert list(own["system"]) == ["network", *NAMES]
-    baselines = Baselines.load(versions.model_folder(GRU) / BASELINES)
+    assert list(own["system"]) == ["network", *SYSTEM_NAMES]
+    baselines = Baselines.load(versions.model_folder(GRU) / BASELINES_FOLDER)
     answers = baselines.p_plural(jsonl.read(["items.jsonl"]).with_format("arrow")[:]) > 0.5
-    expected = [sum(right), *(int((answers[name] == plural).sum()) for name in NAMES)]
+    expected = [sum(right), *(int((answers[name] == plural).sum()) for name in SYSTEM_NAMES)]
     assert own["correct"].tolist() == expected
     assert Path("scores/accuracy.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
@@ -113,7 +113,7 @@ def test_a_folder_is_a_model_too_though_it_has_no_baselines(
 
 
 def test_damaged_baselines_are_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = versions.model_folder(GRU) / BASELINES
+    folder = versions.model_folder(GRU) / BASELINES_FOLDER
     (folder / "last_words.parquet").unlink()
     assert evaluate(GRU, "--data", "items.jsonl") == 2
     assert "baselines/last_words.parquet: expected the weights of the last words" in error(capsys)

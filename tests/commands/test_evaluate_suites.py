@@ -15,7 +15,7 @@ import pytest
 import memgate
 from memgate.cli import main
 from memgate.evaluation.suites.loading import SUITES
-from memgate.metrics.systems import NAMES
+from memgate.metrics.systems import SYSTEM_NAMES
 
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
@@ -73,7 +73,7 @@ def test_both_kinds_of_comparison(
         *("model", "suite", "system", "condition", "n", "correct", "accuracy", "low", "high"),
         *("chance", "questions"),
     ]
-    assert list(table["system"].unique()) == ["network", *NAMES]
+    assert list(table["system"].unique()) == ["network", *SYSTEM_NAMES]
     assert table[["suite", "n", "chance"]].drop_duplicates().to_numpy().tolist() == [
         ["blimp", 20, 0.5]
     ]
@@ -200,7 +200,7 @@ def test_the_real_suites(
         "linzen": 62381,
     }
     for _, rows in table.groupby(["suite", "condition"]):
-        assert list(rows["system"]) == ["network", *NAMES]
+        assert list(rows["system"]) == ["network", *SYSTEM_NAMES]
         assert len(set(rows["n"])) == 1
     printed = capsys.readouterr().out
     for suite in SUITES:

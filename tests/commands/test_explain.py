@@ -21,7 +21,7 @@ from memgate.cli import main
 from memgate.data.items.tasks import INFLECTION, NUMBER, Task
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import Vocabulary
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import Predictor
 
 TAGS = {"the": "DT", "a": "DT", "cat": "NN", "cats": "NNS", "keys": "NNS", "cabinet": "NN"}
@@ -30,7 +30,7 @@ SENTENCE = "the cat , which already ate a bunch of food ,"
 GRU = "gru"
 
 
-def save(name: str, cell: Cell, layers: int = 1, task: Task = NUMBER) -> Predictor:
+def save(name: str, cell: CellName, layers: int = 1, task: Task = NUMBER) -> Predictor:
     torch.manual_seed(3)
     vocabulary = Vocabulary.from_words(WORDS, ["NNS"])
     classifier = Classifier(len(vocabulary), cell, 4, 6, layers).eval()

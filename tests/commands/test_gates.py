@@ -10,7 +10,7 @@ import pytest
 import memgate
 from memgate.cli import main
 from memgate.data.sources import jsonl
-from memgate.gates.reading import read_gates
+from memgate.gates.statistics import read_gates
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.tracking.registry.versions import model_folder

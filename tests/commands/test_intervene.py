@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from memgate.cli import main
-from memgate.gates.interventions.dose_response import COLUMNS
+from memgate.gates.interventions.dose_response import INTERVENTION_DTYPES
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
 from memgate.tracking.registry import versions
@@ -41,7 +41,7 @@ def overall(table: pd.DataFrame, edit: str) -> int:
 def test_table_and_figure_of_a_model(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert intervene(GRU, "--items", "1000") == 0
     table = answers()
-    assert list(table.columns) == ["model", *COLUMNS, "roles"]
+    assert list(table.columns) == ["model", *INTERVENTION_DTYPES, "roles"]
     assert set(table["model"]) == {"memgate-gru-synthetic@champion"}
     assert (table.loc[table["by"] == "overall", "n"] == 300).all()
     assert table.loc[table["note"] == "hard-coded", "to"].eq(0).all()
@@ -53,7 +53,7 @@ def test_table_and_figure_of_a_model(trained: Path, capsys: pytest.CaptureFixtur
     )
     plural = predictor.predict(texts, tags) > 0.5
     right = [p == (row["label"] == "pl") for p, row in zip(plural, rows, strict=True)]
-    assert overall(table, "none") == overall(table, "own") == sum(right)
+    assert overall(table, "none") == overall(table, "control") == sum(right)
     assert Path("changed/interventions.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     for words in ("no edit", "write 0 (hard-coded)", "write 1", "recurrent input cut", "11+"):

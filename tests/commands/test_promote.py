@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memgate.cli import main
-from memgate.tracking.registry.champion import DECISION, champion_of, history
+from memgate.tracking.registry.champion import DECISION, champion_of, changes_of
 from memgate.tracking.registry.promotion import seeds_of
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
@@ -20,8 +20,8 @@ FAIR = {0: 10, 1: 10, 2: 5}
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("registered")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(folder)
@@ -35,9 +35,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "project"
-    shutil.copytree(made, folder)
+    shutil.copytree(registered, folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(folder)
     return folder
@@ -92,8 +92,8 @@ def test_one_that_is_no_worse_is_promoted(
         *(f"attractors_or_more {name}" for name in ("1+", "2+", "3+")),
     ]
     assert not [key for key in tags("1") if key.startswith(DECISION)], "it is at the challenger"
-    assert history(NAME)[-1].version == "2"
-    assert history(NAME)[-1].replaced == "1"
+    assert changes_of(NAME)[-1].version == "2"
+    assert changes_of(NAME)[-1].replaced == "1"
 
 
 def test_a_loss_in_one_stratum_is_refused(
@@ -114,7 +114,7 @@ def test_a_loss_in_one_stratum_is_refused(
     assert first.startswith("refused: A: champion 1, B: version 3, margin 0.01, on ")
     reasons = [line for line in printed.splitlines() if line.startswith("refused: ")]
     assert lines[: len(reasons)] == [line.removeprefix("refused: ") for line in reasons]
-    assert len(history(NAME)) == 1
+    assert len(changes_of(NAME)) == 1
     assert promote("3", "--margin", "0.5") == 1, "it is worse overall too"
     assert "refused: with" not in capsys.readouterr().out
 
@@ -127,14 +127,14 @@ def test_force_needs_a_reason_and_keeps_it(
     assert promote("3", "--force", "--why", "the only one that fits") == 0
     assert champion_of(NAME) == "3"
     assert decision("3")[0].startswith("forced: A: champion 1, B: version 3")
-    assert history(NAME)[-1].how == "forced"
-    assert history(NAME)[-1].why == "the only one that fits"
+    assert changes_of(NAME)[-1].how == "forced"
+    assert changes_of(NAME)[-1].why == "the only one that fits"
     assert promote("1", "--force", "--why", "not needed") == 0
-    assert history(NAME)[-1].how == "promoted", "it passes by itself"
+    assert changes_of(NAME)[-1].how == "promoted", "it passes by itself"
 
 
 def drifts(version: str, write: float, items: int = 100) -> None:
-    """Write another gate profile beside a version."""
+    """Write another gate profile alongside a version."""
     path = model_folder(f"models:/{NAME}/{version}") / "profile.parquet"
     profile(write, items).to_parquet(path, index=False)
 
@@ -179,9 +179,11 @@ def test_drift_is_reported_where_it_cannot_be_tested(
 
 def test_models_without_kept_predictions(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert promote("5") == 2
-    told = capsys.readouterr().err
-    assert f"models:/{NAME}/5: expected predictions.parquet alongside the model, found none" in told
-    assert "with --data FILE" in told
+    error = capsys.readouterr().err
+    assert (
+        f"models:/{NAME}/5: expected predictions.parquet alongside the model, found none" in error
+    )
+    assert "with --data FILE" in error
     assert promote("5", "--data", "items.jsonl", "--margin", "0.99") in (0, 1)
     assert "on 300 items in common, of 300 and 300 of items.jsonl" in capsys.readouterr().out
     assert main(["rollback", NAME]) in (0, 2)
@@ -244,7 +246,7 @@ def test_history_of_what_others_did(project: Path, capsys: pytest.CaptureFixture
         (["01"], "version 1 is champion already"),
         (["9"], "expected a version, one of 1, 2, 3, 4, 5; got 9"),
         (["2", "--margin", "1"], "--margin: expected a proportion from 0 to below 1, got 1"),
-        (["2", "--margin", "nan"], "--margin: expected a proportion"),
+        (["2", "--margin", "nan"], "--margin: expected float, got 'nan'"),
         (["2", "--why", "x" * 1001], "--why: expected at most 1000 characters, got 1001"),
         (["2", "--data", "none.jsonl"], "none.jsonl"),
     ],
@@ -253,10 +255,10 @@ def test_wrong_input_is_reported_in_one_line(
     project: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
     assert promote(*args) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
-    assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert (champion_of(NAME), len(changes_of(NAME))) == ("1", 1)
 
 
 def test_the_fit_prints_the_command_that_promotes(

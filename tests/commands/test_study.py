@@ -27,9 +27,9 @@ from memgate.tracking.store import connect, experiment, store_name
 from memgate.tracking.study_runs import RETIRED, attempts, search
 
 
-def write(name: str = "mine", **said: Any) -> str:
-    given = {"cells": ["gru"], "data": ["synthetic"], "seeds": 2, **said}
-    Path(f"{name}.yaml").write_text(yaml.safe_dump(given))
+def write(name: str = "mine", **content: Any) -> str:
+    plan = {"cells": ["gru"], "data": ["synthetic"], "seeds": 2, **content}
+    Path(f"{name}.yaml").write_text(yaml.safe_dump(plan))
     return f"{name}.yaml"
 
 
@@ -41,14 +41,14 @@ def by_name(study: str = "mine") -> dict[str, Run]:
 
 def begun(run: PlannedRun, **tags: str) -> str:
     """Make a run in the store as a fit does that begins it: RUNNING."""
-    given = {"cell": "gru", "data": "synthetic", "task": "number", "seed": run.name[-1]}
+    common = {"cell": "gru", "data": "synthetic", "task": "number", "seed": run.name[-1]}
     client = connect()
-    made = client.create_run(experiment(EXPERIMENT), tags={**given, **run.tags, **tags})
+    made = client.create_run(experiment(EXPERIMENT), tags={**common, **run.tags, **tags})
     return str(made.info.run_id)
 
 
-def plan(**said: Any) -> list[PlannedRun]:
-    return read_study(Path(write(**said))).runs()
+def plan(**content: Any) -> list[PlannedRun]:
+    return read_study(Path(write(**content))).runs()
 
 
 @pytest.mark.processes
@@ -113,10 +113,10 @@ def test_a_run_whose_ending_waits_is_done(empty: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.processes
-def test_a_run_that_the_store_lacks_at_the_end_is_told(
+def test_a_run_that_the_store_lacks_at_the_end_is_reported(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given, files = write(seeds=1), Path("mlruns/artifacts")
+    file, files = write(seeds=1), Path("mlruns/artifacts")
 
     def take_away() -> None:
         while not list(SPOOLS.glob("*/begun")):
@@ -126,11 +126,11 @@ def test_a_run_that_the_store_lacks_at_the_end_is_told(
 
     away = threading.Thread(target=take_away, daemon=True)
     away.start()
-    assert main(["study", given, "--jobs", "1"]) == 2
+    assert main(["study", file, "--jobs", "1"]) == 2
     away.join()
-    told = capsys.readouterr()
-    assert "all runs are there" not in told.out
-    assert told.err.splitlines()[-1] == (
+    printed = capsys.readouterr()
+    assert "all runs are finished" not in printed.out
+    assert printed.err.splitlines()[-1] == (
         "memgate: error: study mine: 1 of 1 runs aren't finished in the store: "
         "gru-synthetic-seed0; `memgate sync` delivers what waits in mlruns/spool"
     )
@@ -138,7 +138,7 @@ def test_a_run_that_the_store_lacks_at_the_end_is_told(
     assert waiting.info.status == "RUNNING"
     files.unlink()
     Path("away").rename(files)
-    assert main(["study", given]) == 0
+    assert main(["study", file]) == 0
     assert "1 runs, 1 done, 0 to do" in capsys.readouterr().out
     (run,) = by_name().values()
     assert (run.info.run_id, run.info.status) == (waiting.info.run_id, "FINISHED")
@@ -151,11 +151,11 @@ def test_what_others_make_is_left_alone(empty: Path, capsys: pytest.CaptureFixtu
     run_id = begun(run, study_owner="other:/folder")
     connect().set_terminated(begun(done, study_owner="other:/folder"))
     assert main(["study", write()]) == 2
-    told = capsys.readouterr()
-    about = f"left alone, as it goes on at other:/folder: {run.name} (run {run_id})"
-    assert about in told.out.splitlines()
-    assert "1 done, 0 to do" in told.out
-    assert f"1 of 2 runs aren't finished in the store: {run.name}" in told.err
+    printed = capsys.readouterr()
+    about = f"left alone, still running at other:/folder: {run.name} (run {run_id})"
+    assert about in printed.out.splitlines()
+    assert "1 done, 0 to do" in printed.out
+    assert f"1 of 2 runs aren't finished in the store: {run.name}" in printed.err
     assert main(["study", write(settings={"model.hidden_size": 3})]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "study mine: expected a name that nobody else uses, got run " in line
@@ -179,13 +179,13 @@ def test_what_is_others(empty: Path) -> None:
 
 
 @pytest.mark.processes
-def test_what_fails_is_told_and_stops_no_other(
+def test_what_fails_is_reported_and_stops_no_other(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = write(seeds=1, vary={"model.hidden_size": [0, 3]})
-    assert main(["study", given, "--jobs", "1"]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    file = write(seeds=1, vary={"model.hidden_size": [0, 3]})
+    assert main(["study", file, "--jobs", "1"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [
         "gru-synthetic-hidden_size0-seed0: hidden_size: expected at least 1, got 0",
         "memgate: error: 1 of 2 runs failed, see above; the same command goes on with them",
     ]
@@ -195,8 +195,8 @@ def test_what_fails_is_told_and_stops_no_other(
 
 @pytest.mark.processes
 def test_a_killed_study_goes_on_where_its_runs_were(empty: Path) -> None:
-    given = write(cells=["gru"], seeds=1, settings={"trainer.max_epochs": 150})
-    command = [sys.executable, "-m", "memgate", "study", given, "--jobs", "1"]
+    file = write(cells=["gru"], seeds=1, settings={"trainer.max_epochs": 150})
+    command = [sys.executable, "-m", "memgate", "study", file, "--jobs", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as study:
         deadline = time.monotonic() + 120
         while not list(Path("mlruns").glob("checkpoints/*/*/checkpoints/last.ckpt")):
@@ -208,7 +208,7 @@ def test_a_killed_study_goes_on_where_its_runs_were(empty: Path) -> None:
     (killed,) = by_name().values()
     assert killed.info.status == "RUNNING"
     assert psutil.wait_procs(workers, timeout=60)[1] == []  # they end by themselves
-    assert main(["study", given, "--jobs", "1"]) == 0
+    assert main(["study", file, "--jobs", "1"]) == 0
     (run,) = by_name().values()
     assert run.info.run_id == killed.info.run_id
     assert run.info.status == "FINISHED"
@@ -224,7 +224,7 @@ def test_a_study_is_at_work_once(empty: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("said", "more", "told"),
+    ("content", "more", "message"),
     [
         (
             {"settings": {"model.hiden_size": 3}},
@@ -238,13 +238,13 @@ def test_a_study_is_at_work_once(empty: Path, capsys: pytest.CaptureFixture[str]
     ids=["setting", "jobs", "ray", "search"],
 )
 def test_wrong_input_is_one_line(
-    said: dict[str, Any],
+    content: dict[str, Any],
     more: list[str],
-    told: str,
+    message: str,
     empty: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["study", write(**said), *more]) == 2
+    assert main(["study", write(**content), *more]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("memgate: error: ")
-    assert told in line
+    assert message in line

@@ -19,7 +19,7 @@ import memgate
 from memgate.cli import main
 from memgate.data.items.schema import SPLITS
 from memgate.data.items.tasks import TASKS
-from memgate.metrics.systems import NAMES
+from memgate.metrics.systems import SYSTEM_NAMES
 from memgate.tracking.registry.versions import champions, model_folder
 from memgate.tracking.store import connect
 
@@ -132,7 +132,7 @@ def test_every_fit_has_a_run_and_a_model_of_its_own(project: Path) -> None:
 def test_every_table_holds_all_baselines(project: Path) -> None:
     for run in runs().values():
         found = table(run)
-        assert list(found["system"].unique()) == ["network", *NAMES]
+        assert list(found["system"].unique()) == ["network", *SYSTEM_NAMES]
         overall = found[found["by"] == "overall"].set_index("system")
         assert (overall["n"] == 100).all()
         assert overall["accuracy"]["network"] == pytest.approx(run.data.metrics["test/accuracy"])
@@ -156,7 +156,7 @@ def test_all_are_evaluated_together(project: Path, capsys: pytest.CaptureFixture
     models = [uri.removeprefix("models:/") for uri in champions()]
     assert list(scored["model"].unique()) == models
     for _, rows in scored.groupby("model"):
-        assert list(rows["system"].unique()) == ["network", *NAMES]
+        assert list(rows["system"].unique()) == ["network", *SYSTEM_NAMES]
     predicted = pd.read_parquet("scores/predictions.parquet")
     for model, rows in predicted.groupby("model"):
         task = TASKS["inflection" if "inflection" in str(model) else "grammaticality"]
@@ -180,7 +180,7 @@ def test_a_suite_of_pairs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     scored = pd.read_csv("scores/suites.csv")
     assert set(scored["condition"]) == {"L__NOUN_VERB original", "L__NOUN_VERB nonce"}
     for _, rows in scored.groupby("model"):
-        assert list(rows["system"].unique()) == ["network", *NAMES]
+        assert list(rows["system"].unique()) == ["network", *SYSTEM_NAMES]
         assert (rows["n"] == 40).all()
     assert set(scored["model"]) == {uri.removeprefix("models:/") for uri in champions()}
 
@@ -194,7 +194,7 @@ def test_a_checkpoint_of_a_task_is_scored_with_its_baselines(
     expected = table(runs()["lstm-synthetic-grammaticality-seed0"])
     overall = expected[expected["by"] == "overall"].set_index("system")["accuracy"]
     assert re.search(rf"{100 * overall['network']:.1f} ", printed)
-    for system, name in NAMES.items():
+    for system, name in SYSTEM_NAMES.items():
         assert re.search(rf"[* ] {name} +{100 * overall[system]:.1f} ", printed), (system, printed)
     assert main(["test", "-c", "fit.yaml", "--model.cell=lstm", "--ckpt_path", "best"]) == 2
     assert "lstm-synthetic-seed0, found none" in error(capsys)  # another task is another run
@@ -234,7 +234,7 @@ def test_a_source_without_tags_has_two_baselines(
     assert main(["evaluate", uri, "--data", "items.jsonl", "untagged.jsonl", "--out", "o"]) == 0
     scored = pd.read_csv("o/accuracy.csv")
     systems = scored.groupby("data")["system"].unique()
-    assert list(systems["items"]) == ["network", *(n for n in NAMES if n != "nouns_only")]
+    assert list(systems["items"]) == ["network", *(n for n in SYSTEM_NAMES if n != "nouns_only")]
     assert list(systems["untagged"]) == ["network", "majority", "last_words"]
 
 

@@ -17,7 +17,7 @@ from memgate.cli import main
 from memgate.data.corpora import parsing
 from memgate.gates.drift import profile_hash, read_profile
 from memgate.gates.units.number_units import NumberUnits
-from memgate.gates.units.unit import saved
+from memgate.gates.units.unit import saved_units
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
 
@@ -132,7 +132,7 @@ def test_what_the_gates_do_is_in_the_run_and_beside_the_model(trained: Path) -> 
         pd.testing.assert_frame_equal(read_profile(folder / "profile.parquet"), profile)
         assert version.tags["gate_profile"] == profile_hash(profile)
         units = NumberUnits.load(folder / "number_units.json")
-        assert saved(folder).units == list(units.units)
+        assert saved_units(folder).units == list(units.units)
         carriers = pd.read_csv(artifact(run, "tables/number_units.csv"))
         assert carriers["number"].tolist() == units.unit_table["number"].tolist()
         norms = pd.read_csv(artifact(run, "tables/gradients.csv"))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgate.baselines.rules import BASELINES, baseline_predictions
+from memgate.baselines.rules import RULES, baseline_predictions
 from memgate.data.items.numbers import NOUN_NUMBER
 from memgate.data.items.schema import FEATURES
 from memgate.data.sources import jsonl, linzen
@@ -202,7 +202,7 @@ def test_real_text() -> None:
     assert 0.8 < right < 0.9  # 3,756 sentences; Charniak et al. have 0.91 with a million words
     labels = np.where(dev["label"].to_numpy() == 1, "pl", "sg")
     rules = baseline_predictions(tagger.fill(bare), "sg")
-    accuracy = {name: float((rules[name] == labels).mean()) for name in BASELINES}
+    accuracy = {name: float((rules[name] == labels).mean()) for name in RULES}
     assert accuracy["last_noun"] > accuracy["majority"] + 0.05
 
 

@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from memgate.data.items.schema import FEATURES
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.evaluation import accuracy, predictions, unknown
+from memgate.evaluation import accuracy, count_left_out, predictions
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -156,11 +156,11 @@ def test_accuracy_of_a_case_by_hand() -> None:
 
 def test_items_that_lack_something_are_left_out_and_counted() -> None:
     predicted = predictions(last_noun(), BY_HAND)
-    assert unknown(predicted) == {"intervening": 1, "attractors": 2, "condition": 1}
+    assert count_left_out(predicted) == {"intervening": 1, "attractors": 2, "condition": 1}
     bare = items(*[{"text": "keys", "verb_idx": 1, "label": "pl"}] * 3)
     table = accuracy(predictions(last_noun(), bare).assign(model="m", data="d"))
     assert table["by"].tolist() == ["overall", "label"]
-    assert unknown(predictions(last_noun(), bare)) == dict.fromkeys(
+    assert count_left_out(predictions(last_noun(), bare)) == dict.fromkeys(
         ["intervening", "attractors", "condition"], 3
     )
 
@@ -228,7 +228,7 @@ def test_the_table_is_that_of_a_groupby() -> None:
             assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
     assert groups == len(table)
     left_out = by_hand[["intervening", "attractors", "condition"]].isna().sum()
-    assert unknown(predicted) == left_out.to_dict()
+    assert count_left_out(predicted) == left_out.to_dict()
     assert left_out.min() > 0
 
 

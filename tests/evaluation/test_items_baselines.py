@@ -24,7 +24,7 @@ from memgate.evaluation import (
     suite_predictions,
 )
 from memgate.evaluation.suites.loading import SUITE_FEATURES
-from memgate.metrics.systems import NAMES
+from memgate.metrics.systems import SYSTEM_NAMES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -202,6 +202,6 @@ def test_suites_compare_what_baselines_say_of_two_prefixes() -> None:
 
 def test_on_a_suite_without_tags_in_training_two_baselines_are_asked() -> None:
     found = suite_predictions(always(True), SUITE, UNTAGGED)
-    assert [name for name in NAMES if name in found] == ["majority", "last_words"]
+    assert [name for name in SYSTEM_NAMES if name in found] == ["majority", "last_words"]
     assert found["majority"].tolist() == [False, False, True, True, False, True]
     assert found["last_words"].tolist() == [False, False, False, True, False, True]

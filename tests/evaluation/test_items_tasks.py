@@ -13,7 +13,13 @@ import torch
 from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NOUNS, NUMBER, Task
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.evaluation import accuracy, predictions, suite_accuracy, suite_predictions, unknown
+from memgate.evaluation import (
+    accuracy,
+    count_left_out,
+    predictions,
+    suite_accuracy,
+    suite_predictions,
+)
 from memgate.evaluation.suites.loading import SUITE_FEATURES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
@@ -73,7 +79,7 @@ def test_inflection_of_items() -> None:
     assert found["correct"].tolist() == (right > 0.5).tolist() == [True, False, True, False]
     assert found["unknown"].tolist() == pytest.approx([0, 0, 0, 2 / 3])
     assert found["intervening"].isna().tolist() == [False, True, True, True]
-    assert unknown(found)["attractors"] == 3
+    assert count_left_out(found)["attractors"] == 3
     overall = accuracy(found.assign(model="m", data="d")).iloc[0]
     assert (overall["n"], overall["correct"]) == (4, 2)
 

@@ -9,7 +9,7 @@ import pytest
 
 from memgate.export.card import accuracy_table as accuracy_markdown
 from memgate.export.card import cross_table, is_grammar, limitations, role_table, split_table
-from memgate.gates.profile import DTYPES
+from memgate.gates.profile import PROFILE_DTYPES
 from memgate.metrics.accuracy import accuracy_table
 from memgate.tracking.registry.origin import DatasetRecord, Origin
 
@@ -79,7 +79,7 @@ def test_roles_pool_numbers_and_answers_of_the_last_layer() -> None:
         {"layer": 1, "reading": "write", "stratum": "3", "n": 2, "mean": 0.7, "by": "from_subject"},
     ]
     full = [{"number": "sg", "answer": "right", "items": 1, **common, **row} for row in rows]
-    header, ruler, *body = lines_of(role_table(pd.DataFrame(full, columns=list(DTYPES))))
+    header, ruler, *body = lines_of(role_table(pd.DataFrame(full, columns=list(PROFILE_DTYPES))))
     assert header == "| units | reading | subject | other |"
     assert set(ruler) == set("|:-")
     assert body == ["| all | write | 0.50 | 0.10 |", "| all | Δ logit | – | 0.00 |"]

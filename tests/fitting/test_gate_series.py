@@ -25,7 +25,7 @@ from memgate.data.sources.grammar import Grammar
 from memgate.fitting.gate_series import GateSeries, early_steps, part, sample
 from memgate.fitting.module import AgreementModule
 from memgate.gates.profile import pooled
-from memgate.gates.reading import read_gates
+from memgate.gates.statistics import read_gates
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 

@@ -33,8 +33,8 @@ from memgate.gates.drift import (
     read_profile,
     seed_drift,
 )
-from memgate.gates.profile import DTYPES
-from memgate.gates.reading import read_gates
+from memgate.gates.profile import PROFILE_DTYPES
+from memgate.gates.statistics import read_gates
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -42,21 +42,30 @@ Values = list[list[float]]
 
 
 def profile(cells: Values, repeat: int = 1, **others: Any) -> pd.DataFrame:
-    """A profile of one place a cell, from the readings of its items, each at `repeat` words."""
+    """A profile of one position a cell, from the readings of its items, each at `repeat` words."""
     rows = []
-    for place, values in enumerate(cells):
-        row = (0, "write", "all", "from_subject", str(place), "sg", "right", repeat * len(values))
+    for position, values in enumerate(cells):
+        row = (
+            0,
+            "write",
+            "all",
+            "from_subject",
+            str(position),
+            "sg",
+            "right",
+            repeat * len(values),
+        )
         rows.append((*row, len(values), np.mean(values), np.std(values)))
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES).assign(**others)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES).assign(**others)
 
 
-def drawn(sizes: list[int], seed: int, shift: float = 0.0) -> Values:
+def sampled(sizes: list[int], seed: int, shift: float = 0.0) -> Values:
     rng = np.random.default_rng(seed)
-    return [(shift * place + rng.normal(0.5, 1, n)).tolist() for place, n in enumerate(sizes)]
+    return [(shift * position + rng.normal(0.5, 1, n)).tolist() for position, n in enumerate(sizes)]
 
 
 def test_each_cell_is_welch_s_test() -> None:
-    one, other = drawn([30, 200, 50, 90], 0), drawn([45, 31, 600, 90], 1, shift=0.3)
+    one, other = sampled([30, 200, 50, 90], 0), sampled([45, 31, 600, 90], 1, shift=0.3)
     found = profile_differences(profile(one), profile(other))
     assert list(found["stratum"]) == ["0", "1", "2", "3"]
     for row, a, b in zip(found.to_dict("records"), one, other, strict=True):
@@ -77,7 +86,7 @@ def test_each_cell_is_welch_s_test() -> None:
     shift=st.sampled_from([0.0, 0.1, 0.4]),
 )
 def test_p_values_are_corrected_by_holm(seed: int, cells: int, shift: float) -> None:
-    one, other = (profile(drawn([40] * cells, seed + i, i * shift)) for i in (0, 1))
+    one, other = (profile(sampled([40] * cells, seed + i, i * shift)) for i in (0, 1))
     found = profile_differences(one, other)
     differs, corrected, *_ = multipletests(found["p"], alpha=0.05, method="holm")
     np.testing.assert_allclose(found["p_holm"], corrected, rtol=1e-12)
@@ -86,14 +95,18 @@ def test_p_values_are_corrected_by_holm(seed: int, cells: int, shift: float) -> 
 
 def test_words_of_one_item_count_once() -> None:
     """As many words more, all alike in an item, say nothing new."""
-    one, other = drawn([60, 60], 0), drawn([60, 60], 1, shift=0.5)
+    one, other = sampled([60, 60], 0), sampled([60, 60], 1, shift=0.5)
     once = profile_differences(profile(one), profile(other))
     often = profile_differences(profile(one, repeat=9), profile(other, repeat=9))
     pd.testing.assert_frame_equal(once, often)
 
 
 def test_right_and_wrong_answers_are_pooled() -> None:
-    right, wrong, other = drawn([80, 80], 0), drawn([20, 50], 1), drawn([70, 70], 2, shift=0.5)
+    right, wrong, other = (
+        sampled([80, 80], 0),
+        sampled([20, 50], 1),
+        sampled([70, 70], 2, shift=0.5),
+    )
     parts = pd.concat([profile(right), profile(wrong, answer="wrong")])
     whole = [a + b for a, b in zip(right, wrong, strict=True)]
     pd.testing.assert_frame_equal(
@@ -104,7 +117,7 @@ def test_right_and_wrong_answers_are_pooled() -> None:
 
 
 def test_numbers_layers_readings_and_units_stay_apart() -> None:
-    values = drawn([40], 0)
+    values = sampled([40], 0)
     names: list[dict[str, Any]] = [
         {"number": "sg"},
         {"number": "pl"},
@@ -122,7 +135,7 @@ def test_numbers_layers_readings_and_units_stay_apart() -> None:
 
 
 def test_from_the_other_side_all_signs_turn() -> None:
-    one, other = profile(drawn([40, 90], 0)), profile(drawn([60, 33], 1, shift=0.6))
+    one, other = profile(sampled([40, 90], 0)), profile(sampled([60, 33], 1, shift=0.6))
     there, back = profile_differences(one, other), profile_differences(other, one)
     np.testing.assert_allclose(there["difference"], -back["difference"])
     np.testing.assert_allclose(there["low"], -back["high"])
@@ -141,8 +154,8 @@ def test_what_never_varies_differs_only_beyond_the_noise_of_floats() -> None:
 
 def test_cells_of_few_items_are_left_out() -> None:
     one, other = (
-        drawn([LEAST_ITEMS, LEAST_ITEMS - 1, 500], 0),
-        drawn([LEAST_ITEMS, 500, LEAST_ITEMS - 1], 1),
+        sampled([LEAST_ITEMS, LEAST_ITEMS - 1, 500], 0),
+        sampled([LEAST_ITEMS, 500, LEAST_ITEMS - 1], 1),
     )
     assert profile_differences(profile(one), profile(other))["stratum"].tolist() == ["0"]
     with pytest.raises(
@@ -152,7 +165,7 @@ def test_cells_of_few_items_are_left_out() -> None:
 
 
 def test_profiles_with_nothing_in_common_are_refused() -> None:
-    one = profile(drawn([40], 0))
+    one = profile(sampled([40], 0))
     with pytest.raises(
         InputError, match="cell in common, got write of layers 0 and state_update of lay"
     ):
@@ -162,7 +175,7 @@ def test_profiles_with_nothing_in_common_are_refused() -> None:
 
 
 def test_a_hash_is_of_cells_and_not_of_their_order_or_noise() -> None:
-    table = profile(drawn([40] * 24, 0))
+    table = profile(sampled([40] * 24, 0))
     digest = profile_hash(table)
     assert len(digest) == 64
     assert int(digest, 16) > 0
@@ -172,14 +185,14 @@ def test_a_hash_is_of_cells_and_not_of_their_order_or_noise() -> None:
     assert profile_hash(middle) == profile_hash(middle.assign(mean=middle["mean"] + 1e-6))
     zero = table.assign(mean=0.001)
     assert profile_hash(zero) == profile_hash(zero.assign(mean=-0.001))
-    parts = pd.concat([profile(drawn([40], 0)), profile(drawn([40], 1), answer="wrong")])
-    whole = profile([drawn([40], 0)[0] + drawn([40], 1)[0]])
+    parts = pd.concat([profile(sampled([40], 0)), profile(sampled([40], 1), answer="wrong")])
+    whole = profile([sampled([40], 0)[0] + sampled([40], 1)[0]])
     assert profile_hash(parts) == profile_hash(whole)
 
 
 @pytest.mark.parametrize("changed", [*CELL, "n", "items", "mean"])
 def test_another_profile_has_another_hash(changed: str) -> None:
-    table = profile(drawn([40, 50], 0))
+    table = profile(sampled([40, 50], 0))
     other = table.copy()
     value = table[changed].iloc[1]
     new = value + 1 if pd.api.types.is_numeric_dtype(table[changed]) else "other"
@@ -237,7 +250,7 @@ def test_batches_of_other_sizes_keep_the_hash(reader: tuple[Predictor, pa.Table]
 
 
 def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
-    table = profile(drawn([40, 50], 0))
+    table = profile(sampled([40, 50], 0))
     path = tmp_path / "profile.parquet"
     table.to_parquet(path, index=False)
     pd.testing.assert_frame_equal(read_profile(path), table)
@@ -257,14 +270,14 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_profile_of_memgate_0_1_is_read_and_has_the_same_hash(tmp_path: Path) -> None:
     parts = [
-        profile(drawn([40], seed), reading=reading)
+        profile(sampled([40], seed), reading=reading)
         for seed, reading in enumerate(("state_update", "contribution_change", "write"))
     ]
     table = pd.concat(parts, ignore_index=True)
     old = {"state_update": "effect", "contribution_change": "evidence"}
     table.replace({"reading": old}).to_parquet(tmp_path / "profile.parquet", index=False)
     loaded = read_profile(tmp_path / "profile.parquet")
-    pd.testing.assert_frame_equal(loaded, table.astype(DTYPES))
+    pd.testing.assert_frame_equal(loaded, table.astype(PROFILE_DTYPES))
     assert profile_hash(table.replace({"reading": old})) == profile_hash(loaded)
 
 
@@ -282,7 +295,7 @@ def role_profile(
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES)
 
 
 def sampled_seed(rng: np.random.Generator, shift: float = 0.0) -> pd.DataFrame:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from memgate.data.batches import Prefixes
 from memgate.data.vocabulary import Vocabulary
-from memgate.gates.gradients import FARTHEST, gradients, state_gradients, untrained
-from memgate.models.classifier import Cell, Classifier
+from memgate.gates.gradients import MAX_DISTANCE, gradients, state_gradients, untrained
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import unroll
 
 every_cell = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 
 
-def build(cell: Cell, num_layers: int = 1) -> Classifier:
+def build(cell: CellName, num_layers: int = 1) -> Classifier:
     torch.manual_seed(0)
     classifier = Classifier(7, cell, 2, 3, num_layers).double()
     with torch.no_grad():
@@ -47,7 +47,7 @@ def moved(
 
 @every_cell
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_they_are_what_a_small_change_makes(cell: Cell, num_layers: int) -> None:
+def test_they_are_what_a_small_change_makes(cell: CellName, num_layers: int) -> None:
     classifier = build(cell, num_layers)
     inputs = torch.randint(7, (4, 5))
     found = {
@@ -107,7 +107,7 @@ def test_a_units_half_life(rho: float, half_life: float) -> None:
 
 
 @every_cell
-def test_tables_say_what_they_are_of_and_the_network_stays(cell: Cell) -> None:
+def test_tables_say_what_they_are_of_and_the_network_stays(cell: CellName) -> None:
     classifier = build(cell, 2).float().train()
     before = {name: weight.clone() for name, weight in classifier.state_dict().items()}
     found = gradients(classifier, encode(*["a b c d e"] * 10, " ".join("abcdef" * 7)), False)
@@ -119,14 +119,14 @@ def test_tables_say_what_they_are_of_and_the_network_stays(cell: Cell) -> None:
     for table in found:
         assert set(table["cell"]) == {cell}
         assert not table["trained"].any()
-    assert found.norms["distance"].max() == FARTHEST
+    assert found.norms["distance"].max() == MAX_DISTANCE
     assert classifier.training
     assert all(weight.grad is None for weight in classifier.parameters())
     assert all(torch.equal(before[name], w) for name, w in classifier.state_dict().items())
 
 
 @every_cell
-def test_the_gradient_does_not_depend_on_the_batch(cell: Cell) -> None:
+def test_the_gradient_does_not_depend_on_the_batch(cell: CellName) -> None:
     classifier = build(cell)
     texts = ["a b c d", "f e d c", "b b", "c"]
     together = gradients(classifier, encode(*texts)).norms

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memgate.gates.histograms import BINS, LEVELS, quantiles, shares
+from memgate.gates.histograms import BINS, LEVELS, quantiles, saturated_counts
 from memgate.gates.sums import OneHot, Sorted
 
 Way = type[OneHot] | type[Sorted]
@@ -41,7 +41,7 @@ def test_counts_shares_and_quantiles_are_those_of_the_values(
     values = torch.sigmoid(spread * torch.randn(words, 3, generator=generator)).double()
     groups = torch.randint(4, (words,), generator=generator)
     histogram = counted(values, groups, 4, way).numpy()
-    below, above = shares(histogram)
+    below, above = saturated_counts(histogram)
     found = quantiles(histogram)
     for group in range(4):
         for unit in range(3):
@@ -91,7 +91,7 @@ def test_every_unit_has_its_own_counters(units: int) -> None:
 def test_the_ends_of_the_shares_are_edges_of_bins(dtype: torch.dtype, way: Way) -> None:
     step = 1e-6
     values = torch.tensor([[0.1 - step], [0.1 + step], [0.5], [0.9 - step], [0.9 + step]]).to(dtype)
-    low, high = shares(counted(values, torch.zeros(5, dtype=torch.int64), 1, way).numpy())
+    low, high = saturated_counts(counted(values, torch.zeros(5, dtype=torch.int64), 1, way).numpy())
     assert (low.item(), high.item()) == (1, 1)
 
 

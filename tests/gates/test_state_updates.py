@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from memgate.gates.state_updates import STATE_UPDATES, flat, state_updates
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import Trajectory, replay, unroll
 
 
-def read(cell: Cell) -> tuple[Trajectory, dict[str, torch.Tensor]]:
+def read(cell: CellName) -> tuple[Trajectory, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     net = Classifier(13, cell, 3, 4).double().recurrence
     inputs = 3 * torch.randn(5, 7, 3, dtype=torch.float64)
@@ -41,7 +41,7 @@ def test_the_change_of_an_lstm_is_what_it_gains_less_what_it_loses() -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_changes_add_up_to_the_last_state(cell: Cell) -> None:
+def test_changes_add_up_to_the_last_state(cell: CellName) -> None:
     layer, found = read(cell)
     memory = layer.hidden if layer.cell is None else layer.cell
     total = found["change"].view(7, 5, 4).sum(0)
@@ -49,7 +49,7 @@ def test_changes_add_up_to_the_last_state(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_the_trajectory_stays_as_it_was(cell: Cell) -> None:
+def test_the_trajectory_stays_as_it_was(cell: CellName) -> None:
     torch.manual_seed(0)
     net = Classifier(13, cell, 3, 4).recurrence
     (layer,) = replay(net, torch.randn(2, 3, 3))

@@ -11,14 +11,14 @@ from torch import Tensor
 from memgate.errors import InputError
 from memgate.gates.statistics import BLOCK, GateStatistics, gate_statistics
 from memgate.gates.tables import GATE_DTYPES, QUANTILES, GateTables, distance_table, gate_table
-from memgate.gates.words import DISTANCES, KINDS, Words, unknown_words
-from memgate.models.classifier import Cell, Classifier
+from memgate.gates.words import DISTANCES, KINDS, WordGroups, unknown_words
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import Trajectory, replay
 
 COUNTED = ["layer", "gate", "reading", "unit", "n", "below_0.1", "above_0.9"]
 
 
-def build(cell: Cell, num_layers: int = 1, hidden_size: int = 3) -> Classifier:
+def build(cell: CellName, num_layers: int = 1, hidden_size: int = 3) -> Classifier:
     """A classifier in double whose gates reach both ends."""
     classifier = Classifier(13, cell, 2, hidden_size, num_layers).double()
     with torch.no_grad():
@@ -27,7 +27,7 @@ def build(cell: Cell, num_layers: int = 1, hidden_size: int = 3) -> Classifier:
     return classifier
 
 
-def of_gru(values: Tensor) -> tuple[list[Trajectory], Words]:
+def of_gru(values: Tensor) -> tuple[list[Trajectory], WordGroups]:
     """A GRU whose gates stand at given values, of words of which nothing is known."""
     gates = {"reset": values, "update": values}
     layers = [Trajectory(hidden=values, cell=None, candidate=values, gates=gates)]
@@ -42,7 +42,7 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
+def test_a_large_batch_is_read_in_blocks(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = build(cell, hidden_size=64)
     batch = torch.randint(13, (1800, 20))
@@ -51,15 +51,15 @@ def test_a_large_batch_is_read_in_blocks(cell: Cell) -> None:
     assert_same(gate_statistics(classifier, [batch]), gate_statistics(classifier, apart))
 
 
-def random_words(batch: int, time: int) -> Words:
+def random_words(batch: int, time: int) -> WordGroups:
     shape = batch * time
     signs, numbers = 2 * torch.randint(2, (2, shape)) - 1
     kinds = torch.randint(len(KINDS), (shape,))
-    return Words(kinds, signs, numbers, torch.randint(100, (3, shape)))
+    return WordGroups(kinds, signs, numbers, torch.randint(100, (3, shape)))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_processes_add_up(cell: Cell) -> None:
+def test_processes_add_up(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = build(cell, num_layers=2)
     blocks = [
@@ -93,7 +93,7 @@ def held(statistics: GateStatistics) -> int:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_memory_does_not_grow_with_the_corpus(cell: Cell) -> None:
+def test_memory_does_not_grow_with_the_corpus(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = build(cell)
     statistics = GateStatistics(classifier, probe=np.array([[1.0, -2, 3]]))

@@ -13,8 +13,8 @@ from torch import Tensor
 from memgate.gates.histograms import BINS
 from memgate.gates.state_updates import flat, state_updates
 from memgate.gates.sums import OneHot, Sorted, by_kind, cell_sums, cells_by_index, cells_by_loop
-from memgate.gates.words import CELLS
-from memgate.models.classifier import Cell, Classifier
+from memgate.gates.words import PROFILE_CELLS
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import unroll
 
 Way = type[OneHot] | type[Sorted]
@@ -56,7 +56,7 @@ def test_a_gate_is_added_up_by_kind(seed: int, words: int, units: int, way: Way)
 @both_ways
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_effects_are_added_up_by_kind(cell: Cell, dtype: torch.dtype, way: Way) -> None:
+def test_effects_are_added_up_by_kind(cell: CellName, dtype: torch.dtype, way: Way) -> None:
     """Against the values of the effects themselves, which `test_effects` holds to the equations."""
     torch.manual_seed(0)
     net = Classifier(13, cell, 3, 7).to(dtype).recurrence
@@ -118,10 +118,10 @@ def test_columns_are_added_up_by_each_kind_of_cell(
 ) -> None:
     torch.manual_seed(0)
     columns = torch.randn(3, 40, 2, dtype=torch.float64)
-    cells = torch.randint(CELLS, (3, 40))
-    found = torch.zeros(3, 2, 2, CELLS, dtype=torch.float64)
+    cells = torch.randint(PROFILE_CELLS, (3, 40))
+    found = torch.zeros(3, 2, 2, PROFILE_CELLS, dtype=torch.float64)
     add(columns, cells, found)
-    for cell in range(CELLS):
+    for cell in range(PROFILE_CELLS):
         times = (cells == cell).sum(0).double()  # a word may be in one cell by two kinds
         for power in (1, 2):
             expected = torch.einsum("w,rws->rs", times, columns**power)

@@ -13,14 +13,14 @@ from scipy.stats import spearmanr
 from memgate.errors import InputError
 from memgate.gates.statistics import gate_statistics
 from memgate.gates.timescales import (
-    prediction,
+    half_life_correlation,
     rank_correlation,
     timescale,
     timescale_summary,
     timescale_table,
     with_half_lives,
 )
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 
 
 def test_a_timescale_is_the_time_in_which_memory_falls_to_1_in_e() -> None:
@@ -35,7 +35,7 @@ def test_what_is_kept_so_long_is_1_in_e(keep: float) -> None:
 
 
 @pytest.mark.parametrize(("cell", "gate", "part"), [("gru", "update", 1), ("lstm", "forget", 1)])
-def test_the_gate_that_keeps_is_read(cell: Cell, gate: str, part: int) -> None:
+def test_the_gate_that_keeps_is_read(cell: CellName, gate: str, part: int) -> None:
     classifier = Classifier(5, cell, 2, 3)
     keep = torch.tensor([0.2, 0.5, 0.9])
     with torch.no_grad():
@@ -79,7 +79,7 @@ pairs = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=3, 
 @given(pairs)
 def test_rank_correlation_is_that_of_scipy(numbers: list[tuple[int, int]]) -> None:
     first, second = np.array(numbers, dtype=np.float64).T
-    found = rank_correlation(first, second, draws=50)
+    found = rank_correlation(first, second, resamples=50)
     assert found.n == len(numbers)
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         assert np.isnan(found.rho)
@@ -94,7 +94,7 @@ def test_its_interval_covers_what_it_should() -> None:
     hits = 0
     for seed in range(100):
         first, noise = rng.normal(size=(2, 60))
-        found = rank_correlation(first, 0.5 * first + np.sqrt(0.75) * noise, seed, draws=200)
+        found = rank_correlation(first, 0.5 * first + np.sqrt(0.75) * noise, seed, resamples=200)
         hits += found.low <= true <= found.high
     assert 88 <= hits <= 100
 
@@ -122,8 +122,8 @@ def test_whether_timescales_predict_half_lives_is_said_of_the_units_that_have_bo
     )
     both = with_half_lives(table, decay)
     assert both["half_life"].fillna(-1).tolist() == [1, -1, 6, 4, -1, 9]
-    found = prediction(both)
+    found = half_life_correlation(both)
     assert found.n == 4
     assert found.rho == pytest.approx(spearmanr([1, 3, 5, 8e9], [1, 6, 4, 9]).statistic)
     assert found.low <= found.rho <= found.high
-    assert prediction(both[both["unit"] != 0]).n == 0  # three units are too few to say
+    assert half_life_correlation(both[both["unit"] != 0]).n == 0  # three units are too few to say

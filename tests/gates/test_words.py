@@ -10,7 +10,14 @@ from memgate.data.batches import Batch, ExactLengthBatches, Prefixes
 from memgate.data.items.schema import FEATURES, parse_item
 from memgate.data.items.tasks import TASKS, TaskName
 from memgate.data.vocabulary import Vocabulary
-from memgate.gates.words import CELLS, KINDS, STRATA, Words, unknown_words, words_of
+from memgate.gates.words import (
+    KINDS,
+    PROFILE_CELLS,
+    PROFILE_STRATA,
+    WordGroups,
+    unknown_words,
+    words_of,
+)
 
 ROW = {
     "text": "now the keys to the cabinet in halls are here",
@@ -31,14 +38,17 @@ def read(row: dict[str, object], task: TaskName = "number") -> tuple[Prefixes, B
 
 
 def strata(kind: torch.Tensor) -> list[str | None]:
-    return [None if cell == CELLS - 1 else STRATA[cell // 4][1] for cell in kind.tolist()]
+    return [
+        None if cell == PROFILE_CELLS - 1 else PROFILE_STRATA[cell // 4][1]
+        for cell in kind.tolist()
+    ]
 
 
-def after(words: Words) -> list[str | None]:
+def after(words: WordGroups) -> list[str | None]:
     return [KINDS[kind][1] for kind in words.kinds]
 
 
-def roles_of(words: Words) -> list[str]:
+def roles_of(words: WordGroups) -> list[str]:
     return [KINDS[kind][0] for kind in words.kinds]
 
 
@@ -82,7 +92,7 @@ def test_what_is_not_known_is_in_no_cell(missing: str) -> None:
     places = [None, None, "0", "1–2", "1–2", "3–5", "3–5", "3–5"]
     assert after(words) == (places if missing == "tags" else [None] * 8), "a place needs no tag"
     if missing == "subj_idx":
-        assert set(words.cells.flatten().tolist()) == {CELLS - 1}
+        assert set(words.cells.flatten().tolist()) == {PROFILE_CELLS - 1}
     else:  # a place needs no tag
         assert strata(words.cells[1])[3:] == ["1", "2", "3", "4", "5"]
 
@@ -117,6 +127,6 @@ def test_words_of_which_nothing_is_known() -> None:
     assert set(roles_of(words)) == {"unknown"}
     assert after(words) == [None] * 6
     assert words.cells.shape == (3, 6)
-    assert set(words.cells.flatten().tolist()) == {CELLS - 1}
+    assert set(words.cells.flatten().tolist()) == {PROFILE_CELLS - 1}
     assert not words.signs.any()
     assert not words.numbers.any()

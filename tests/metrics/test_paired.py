@@ -28,7 +28,7 @@ from memgate.metrics.paired import (
 Bools = npt.NDArray[np.bool_]
 
 
-def answers(rng: np.random.Generator, networks: int, items: int, right: float) -> Bools:
+def correct(rng: np.random.Generator, networks: int, items: int, right: float) -> Bools:
     return np.asarray(rng.random((networks, items)) < right)
 
 
@@ -61,9 +61,9 @@ def score(only_a: int, only_b: int, n: int, delta: float) -> float:
     """Tango's statistic with the restricted likelihood maximised by a search, no formula."""
 
     def loss(q: float) -> float:
-        shares = (q, q + delta, 1 - 2 * q - delta)
-        parts = zip((only_a, only_b, n - only_a - only_b), shares, strict=True)
-        return -sum(k * math.log(share) for k, share in parts if k)
+        proportions = (q, q + delta, 1 - 2 * q - delta)
+        parts = zip((only_a, only_b, n - only_a - only_b), proportions, strict=True)
+        return -sum(k * math.log(proportion) for k, proportion in parts if k)
 
     low, high = max(0.0, -delta), (1 - delta) / 2
     found = optimize.minimize_scalar(
@@ -101,8 +101,8 @@ def test_the_interval_turns_with_the_models(only_a: int, only_b: int, same: int)
 
 def test_the_interval_covers_19_of_20() -> None:
     rng = np.random.default_rng(0)
-    shares = (0.06, 0.02, 0.92)
-    draws = rng.multinomial(150, shares, size=2000)
+    proportions = (0.06, 0.02, 0.92)
+    draws = rng.multinomial(150, proportions, size=2000)
     ends = [difference_interval(int(a), int(b), 150) for a, b, _ in draws]
     covered = np.mean([low <= 0.02 - 0.06 <= high for low, high in ends])
     assert 0.935 <= covered <= 0.97
@@ -125,7 +125,7 @@ def test_with_one_network_each_the_test_over_items_is_mcnemars(
     seed: int, items: int, right: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    a, b = answers(rng, 1, items, right), answers(rng, 1, items, 0.7)
+    a, b = correct(rng, 1, items, right), correct(rng, 1, items, 0.7)
     expected = mcnemar(int((a & ~b).sum()), int((b & ~a).sum()))
     assert items_test(a, b) == pytest.approx(max(expected, SMALLEST_P), abs=1e-11)
 
@@ -133,7 +133,7 @@ def test_with_one_network_each_the_test_over_items_is_mcnemars(
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 4), st.integers(2, 9))
 def test_over_items_it_is_scipys_enumeration(seed: int, s: int, t: int, items: int) -> None:
     rng = np.random.default_rng(seed)
-    a, b = answers(rng, s, items, 0.8), answers(rng, t, items, 0.5)
+    a, b = correct(rng, s, items, 0.8), correct(rng, t, items, 0.5)
     # in whole steps: scipy compares floats, and sums of thirds differ in their last digits
     steps = [each.sum(axis=0) * scale for each, scale in ((a, t), (b, s))]
     expected = stats.permutation_test(
@@ -159,18 +159,18 @@ def test_over_items_as_worked_by_hand() -> None:
 
 def test_over_many_items_it_tends_to_the_normal_distribution() -> None:
     rng = np.random.default_rng(0)
-    a, b = answers(rng, 5, 60_000, 0.9), answers(rng, 4, 60_000, 0.898)
+    a, b = correct(rng, 5, 60_000, 0.9), correct(rng, 4, 60_000, 0.898)
     d = a.mean(axis=0) - b.mean(axis=0)
     z = abs(d.sum()) / np.sqrt((d**2).sum())
     assert items_test(a, b) == pytest.approx(2 * stats.norm.sf(z), rel=0.01)
     assert items_test(a, b) == items_test(b, a)
-    assert items_test(a, answers(rng, 4, 60_000, 0.7)) == SMALLEST_P
+    assert items_test(a, correct(rng, 4, 60_000, 0.7)) == SMALLEST_P
 
 
 def test_over_items_the_null_is_kept() -> None:
     """Of tests where nothing differs at most 5% are below 0.05; 400 of them, so at most 8%."""
     rng = np.random.default_rng(0)
-    p = [items_test(answers(rng, 3, 200, 0.8), answers(rng, 3, 200, 0.8)) for _ in range(400)]
+    p = [items_test(correct(rng, 3, 200, 0.8), correct(rng, 3, 200, 0.8)) for _ in range(400)]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.08
 
 
@@ -211,7 +211,7 @@ def test_over_seeds_it_is_the_enumeration_in_whole_numbers(
 
 
 def test_over_seeds_what_ties_counts() -> None:
-    # scipy's own p-value is 0.0079, a third: sums of the same shares round differently
+    # scipy's own p-value is 0.0079, a third: sums of the same proportions round differently
     a, b = np.array([3602, 3601, 3603, 3602, 3601]), np.array([3600, 3599, 3600, 3598, 3601])
     assert seeds_test(a[:, None] / 4000, b[:, None] / 4000) == pytest.approx([6 / 252])
 

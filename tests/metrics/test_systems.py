@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memgate.metrics.accuracy import accuracy_table
-from memgate.metrics.systems import NAMES, NETWORK, Baseline, baselines, best_baseline
+from memgate.metrics.systems import (
+    NETWORK,
+    SYSTEM_NAMES,
+    BaselineResult,
+    baseline_results,
+    best_baseline,
+)
 
 Counts = dict[str, tuple[int, int]]
 """n and correct of each condition."""
@@ -24,7 +30,7 @@ def suite(figures: dict[tuple[str, str], Counts]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "system", "condition", "n", "correct"])
 
 
-def best(rows: pd.DataFrame) -> Baseline:
+def best(rows: pd.DataFrame) -> BaselineResult:
     found = best_baseline(rows)
     assert found is not None
     return found
@@ -54,15 +60,15 @@ def test_breakdowns_of_a_data_set_are_not_added_up() -> None:
             second.assign(model="m", system="last_words"),
         ]
     )
-    assert [each.accuracy for each in baselines(table)] == [0.5, 0.45]
+    assert [each.accuracy for each in baseline_results(table)] == [0.5, 0.45]
     assert best(table).system == "noun_majority"
 
 
-@pytest.mark.parametrize("systems", [list(NAMES), list(NAMES)[::-1]])
+@pytest.mark.parametrize("systems", [list(SYSTEM_NAMES), list(SYSTEM_NAMES)[::-1]])
 def test_of_equally_good_ones_the_first_by_name_counts(systems: list[str]) -> None:
     table = suite({("m", system): {"a": (10, 5)} for system in systems})
-    assert [each.system for each in baselines(table)] == list(NAMES)
-    assert best(table).system == next(iter(NAMES))
+    assert [each.system for each in baseline_results(table)] == list(SYSTEM_NAMES)
+    assert best(table).system == next(iter(SYSTEM_NAMES))
 
 
 def test_of_equally_good_ones_the_first_model_counts() -> None:
@@ -89,14 +95,14 @@ def test_the_same_figures_of_all_models_are_one_baseline() -> None:
             ("y", "last_words"): same,
         }
     )
-    names = [each.name for each in baselines(table)]
+    names = [each.name for each in baseline_results(table)]
     assert names == [
         "majority",
         "nouns only (x and 1 more)",
         "nouns only (y)",
         "last three words (y)",
     ]
-    for each in baselines(table):
+    for each in baseline_results(table):
         assert each.rows["condition"].tolist() == ["a", "b"]  # once
     assert best(table).name == "majority"
 
@@ -110,7 +116,7 @@ def test_one_that_left_items_out_is_no_candidate() -> None:
             ("m", "last_noun"): {"a": (10, 10), "b": (9, 9)},
         }
     )
-    found = {each.name: each.complete for each in baselines(table)}
+    found = {each.name: each.complete for each in baseline_results(table)}
     assert found == {
         "majority": True,
         "first noun, 10 of 20 items": False,
@@ -122,18 +128,18 @@ def test_one_that_left_items_out_is_no_candidate() -> None:
 
 def test_without_baselines_there_is_no_best() -> None:
     table = suite({("m", NETWORK): {"a": (10, 9)}})
-    assert baselines(table) == []
+    assert baseline_results(table) == []
     assert best_baseline(table) is None
 
 
 def test_an_unknown_system_is_refused() -> None:
     with pytest.raises(ValueError, match=r"system: expected one of network, majority, .*'oracle'"):
-        baselines(suite({("m", "oracle"): {"a": (10, 9)}}))
+        baseline_results(suite({("m", "oracle"): {"a": (10, 9)}}))
 
 
 counts = st.fixed_dictionaries({name: st.integers(0, 3) for name in "ab"})
 figures = st.dictionaries(
-    st.tuples(st.sampled_from("xy"), st.sampled_from([NETWORK, *NAMES])), counts, min_size=1
+    st.tuples(st.sampled_from("xy"), st.sampled_from([NETWORK, *SYSTEM_NAMES])), counts, min_size=1
 )
 
 
@@ -145,7 +151,7 @@ def test_no_baseline_is_better_than_the_best_and_none_is_lost(
     table = suite(
         {key: {name: (3, right) for name, right in own.items()} for key, own in correct.items()}
     )
-    found = baselines(table)
+    found = baseline_results(table)
     shares = {key: sum(own.values()) / 6 for key, own in correct.items() if key[1] != NETWORK}
     assert len({each.name for each in found}) == len(found)
     assert {(each.system, each.accuracy) for each in found} == {

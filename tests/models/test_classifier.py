@@ -13,7 +13,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from memgate.errors import InputError
-from memgate.models.classifier import RECURRENCE, Cell, Classifier
+from memgate.models.classifier import RECURRENCE, CellName, Classifier
 
 every_cell = pytest.mark.parametrize("cell", sorted(RECURRENCE))
 
@@ -65,7 +65,7 @@ def ids(batch: int, time: int, vocab_size: int = 11) -> Tensor:
     seed=st.integers(0, 2**32),
 )
 def test_log_odds_are_those_of_the_equations(
-    cell: Cell, sizes: dict[str, int], batch: int, time: int, seed: int
+    cell: CellName, sizes: dict[str, int], batch: int, time: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
     classifier = Classifier(11, cell, **sizes).double()
@@ -77,7 +77,7 @@ def test_log_odds_are_those_of_the_equations(
 
 
 @every_cell
-def test_probabilities_are_those_of_the_log_odds_and_carry_no_gradient(cell: Cell) -> None:
+def test_probabilities_are_those_of_the_log_odds_and_carry_no_gradient(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = Classifier(11, cell).double()
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_probabilities_are_those_of_the_log_odds_and_carry_no_gradient(cell: Cel
 
 
 @every_cell
-def test_probabilities_do_not_depend_on_the_batch(cell: Cell) -> None:
+def test_probabilities_do_not_depend_on_the_batch(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = Classifier(11, cell, num_layers=2)
     prefixes = ids(33, 7)
@@ -104,7 +104,7 @@ def test_probabilities_do_not_depend_on_the_batch(cell: Cell) -> None:
 
 
 @every_cell
-def test_every_word_of_the_prefix_counts(cell: Cell) -> None:
+def test_every_word_of_the_prefix_counts(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = Classifier(11, cell)
     prefix = ids(1, 6)
@@ -116,7 +116,7 @@ def test_every_word_of_the_prefix_counts(cell: Cell) -> None:
 
 
 @every_cell
-def test_the_configuration_and_the_weights_make_it_again(cell: Cell) -> None:
+def test_the_configuration_and_the_weights_make_it_again(cell: CellName) -> None:
     torch.manual_seed(0)
     classifier = Classifier(
         11, cell, embedding_size=3, hidden_size=4, num_layers=2, dropout=0.5

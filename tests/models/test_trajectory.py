@@ -14,7 +14,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 
 from memgate.errors import InputError
-from memgate.models.cells import CELLS, READINGS, Quantity, Recurrence, cell_of
+from memgate.models.cells import EQUATIONS, READINGS, Quantity, Recurrence, cell_of
 from memgate.models.trajectory import Trajectory, replay, trajectories, unroll
 
 KINDS: tuple[type[Recurrence], ...] = (nn.RNN, nn.GRU, nn.LSTM)
@@ -218,7 +218,7 @@ def test_an_rnn_has_no_gates_and_no_readings() -> None:
 
 
 def test_every_gate_of_every_cell_says_how_it_reads() -> None:
-    assert set(READINGS) == {gate for cell in CELLS.values() for gate in cell.gates}
+    assert set(READINGS) == {gate for cell in EQUATIONS.values() for gate in cell.gates}
 
 
 @every_kind

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memgate.gates.units.number_units import UNIT_TABLE, NumberUnits
-from memgate.gates.units.probe import PROBE, WEIGHTS
-from memgate.gates.units.sets import SETS
+from memgate.gates.units.ablation import SET_DTYPES
+from memgate.gates.units.number_units import UNIT_DTYPES, NumberUnits
+from memgate.gates.units.probe import PROBE_DTYPES, WEIGHT_DTYPES
 from memgate.gates.units.unit import Unit
 from memgate.reporting.number_units import print_units
 
@@ -17,7 +17,7 @@ def made_up(units: int, named: int, layers: int = 1, intact: float = 0.95) -> Nu
     """Units; the last ones of the last layer are named, the very last one first."""
     every = [Unit(layer, unit) for layer in range(layers) for unit in range(units)]
     number = tuple(reversed(every))[:named]
-    table = pd.DataFrame(every).reindex(columns=list(UNIT_TABLE), fill_value=0)
+    table = pd.DataFrame(every).reindex(columns=list(UNIT_DTYPES), fill_value=0)
     table = table.assign(
         probe=np.linspace(-2, 2, len(every)),
         readout=np.where([unit.layer < layers - 1 for unit in every], np.nan, 1.234),
@@ -37,7 +37,7 @@ def made_up(units: int, named: int, layers: int = 1, intact: float = 0.95) -> Nu
             "low": np.array(share) - 0.03,
             "high": np.array(share) + 0.03,
         }
-    ).reindex(columns=list(SETS), fill_value=0)
+    ).reindex(columns=list(SET_DTYPES), fill_value=0)
     probe = pd.DataFrame({"layer": range(layers), "position": "last"}).assign(
         accuracy=[0.7 + 0.1 * layer for layer in range(layers)],
         low=0.6,
@@ -48,10 +48,10 @@ def made_up(units: int, named: int, layers: int = 1, intact: float = 0.95) -> Nu
     return NumberUnits(
         number,
         6,
-        table[list(UNIT_TABLE)].astype(UNIT_TABLE),
-        sets.assign(n=1000).astype(SETS),
-        probe.reindex(columns=list(PROBE), fill_value=0).astype(PROBE),
-        pd.DataFrame(columns=list(WEIGHTS)),
+        table[list(UNIT_DTYPES)].astype(UNIT_DTYPES),
+        sets.assign(n=1000).astype(SET_DTYPES),
+        probe.reindex(columns=list(PROBE_DTYPES), fill_value=0).astype(PROBE_DTYPES),
+        pd.DataFrame(columns=list(WEIGHT_DTYPES)),
     )
 
 

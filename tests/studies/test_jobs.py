@@ -68,7 +68,7 @@ def test_warnings_are_not_logged_within_a_job(caplog: pytest.LogCaptureFixture) 
         logger.warning("within")
         raise ValueError(message)
 
-    message = attempt((job, "by the way"))
+    message = attempt(job, "by the way")
     assert message is not None
     assert message.startswith("ValueError: by the way (test_jobs.py:")
     logger.warning("afterwards")
@@ -144,9 +144,9 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, sent: signal.Signals) -> 
         assert until(lambda: not any(alive(pid) for pid in workers))
     finally:
         parent.kill()
-        told = parent.communicate()[1]
+        errors = parent.communicate()[1]
     if sent == signal.SIGINT:
-        assert "KeyboardInterrupt" in told
+        assert "KeyboardInterrupt" in errors
     assert len(list(tmp_path.iterdir())) == 2  # those that waited never began
 
 

@@ -11,9 +11,9 @@ from memgate.errors import InputError
 from memgate.studies.plan import read_study
 
 
-def study(folder: Path, **said: object) -> Path:
+def study(folder: Path, **content: object) -> Path:
     path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump({"data": ["synthetic"], **said}, sort_keys=False))
+    path.write_text(yaml.safe_dump({"data": ["synthetic"], **content}, sort_keys=False))
     return path
 
 
@@ -47,8 +47,8 @@ def test_runs_are_groups_times_seeds_times_what_varies(empty: Path) -> None:
 def test_what_changes_the_result_changes_the_digest(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def digest(**said: object) -> str:
-        return read_study(study(empty, **said)).runs()[0].digest
+    def digest(**content: object) -> str:
+        return read_study(study(empty, **content)).runs()[0].digest
 
     before = digest()
     assert digest() == before
@@ -92,10 +92,10 @@ def test_shipped_configurations_are_found_from_any_folder(
     assert "cell: gru" in "".join(group.configurations)
 
 
-def test_a_configuration_that_is_none_is_told(empty: Path) -> None:
-    for text, told in (("a: [", "expected YAML"), ("- 1", "expected names with values")):
+def test_a_configuration_that_is_none_is_reported(empty: Path) -> None:
+    for text, message in (("a: [", "expected YAML"), ("- 1", "expected names with values")):
         (empty / "configs/cell/rnn.yaml").write_text(text)
-        with pytest.raises(InputError, match=f"configs/cell/rnn.yaml: {told}"):
+        with pytest.raises(InputError, match=f"configs/cell/rnn.yaml: {message}"):
             read_study(study(empty))
 
 
@@ -112,7 +112,7 @@ def test_found_settings_give_way_to_what_varies(empty: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("content", "message"),
     [
         ({"sedes": 3}, "expected cells, data, tasks, seeds, settings, vary, search; got sedes"),
         ({"cells": ["gur"]}, "cells: expected a list of names among rnn, gru, lstm, got"),
@@ -143,15 +143,15 @@ def test_found_settings_give_way_to_what_varies(empty: Path) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_be_is_told(said: dict[str, object], told: str, empty: Path) -> None:
-    with pytest.raises(InputError, match=told.replace("[", r"\[")):
-        read_study(study(empty, **said)).runs()
+def test_what_cannot_be_is_reported(content: dict[str, object], message: str, empty: Path) -> None:
+    with pytest.raises(InputError, match=message.replace("[", r"\[")):
+        read_study(study(empty, **content)).runs()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("a: [", "expected YAML"), ("- 1", "expected names with values")]
+    ("text", "message"), [("a: [", "expected YAML"), ("- 1", "expected names with values")]
 )
-def test_what_is_no_study_is_told(text: str, told: str, empty: Path) -> None:
+def test_what_is_no_study_is_reported(text: str, message: str, empty: Path) -> None:
     (empty / "mine.yaml").write_text(text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_study(empty / "mine.yaml")

@@ -179,9 +179,9 @@ def test_jobs_run_on_both_workers_and_what_fails_stops_no_other(
     assert failed.keys() == {"wrong", "dies"}
     assert failed["wrong"].startswith("ZeroDivisionError: division by zero")
     assert [line.split("]")[0] for line in lines] == [f"[{n}/6" for n in range(1, 7)]
-    said = [Path(name).read_text().split() for name in jobs]
-    assert {data for _, data in said} == {"/some/where"}
-    assert len({node for node, _ in said}) == 2
+    written = [Path(name).read_text().split() for name in jobs]
+    assert {data for _, data in written} == {"/some/where"}
+    assert len({node for node, _ in written}) == 2
 
 
 def test_what_a_store_needs_goes_with_the_jobs_and_into_no_log(
@@ -198,25 +198,27 @@ def test_what_a_store_needs_goes_with_the_jobs_and_into_no_log(
     }
     for name, value in {**passed_on, "HF_HOME": "/a-cache", "OTHER": "a-word"}.items():
         monkeypatch.setenv(name, value)
-    write = "import json, os, pathlib; pathlib.Path('said').write_text(json.dumps({**os.environ}))"
+    write = (
+        "import json, os, pathlib; pathlib.Path('variables').write_text(json.dumps({**os.environ}))"
+    )
     assert ran({"one": write}, cluster.address) == {}
-    said = yaml.safe_load(Path("said").read_text())
-    assert {name: said.get(name) for name in passed_on} == passed_on
-    assert said["HF_HOME"] == "/a-cache"
-    assert "OTHER" not in said
-    assert "MLFLOW_TRACKING_URI" not in said  # though the worker's node has one
+    variables = yaml.safe_load(Path("variables").read_text())
+    assert {name: variables.get(name) for name in passed_on} == passed_on
+    assert variables["HF_HOME"] == "/a-cache"
+    assert "OTHER" not in variables
+    assert "MLFLOW_TRACKING_URI" not in variables  # though the worker's node has one
     deadline = time.monotonic() + 20
-    while b"/a-cache" not in (logs := written(cluster.folder)):  # Ray logs what it sets itself
+    while b"/a-cache" not in (logs := log_of(cluster.folder)):  # Ray logs what it sets itself
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert not [value for value in passed_on.values() if value.encode() in logs]
 
 
-def written(folder: Path) -> bytes:
+def log_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_machine_that_lacks_the_folder_is_told_in_one_line(
+def test_a_machine_that_lacks_the_folder_is_reported_in_one_line(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "gone"
@@ -245,9 +247,9 @@ def test_a_study_and_its_search_run_on_both_workers_into_one_store(
     given: dict[str, Any] = {"cells": ["gru"], "data": ["synthetic"], "seeds": 2}
     Path("tiny.yaml").write_text(yaml.safe_dump({**given, "search": searched}))
     assert main(["study", "tiny.yaml", "--ray", cluster.address]) == 0
-    said = capsys.readouterr()
-    assert f"search tiny: 2 trials, 2 to do on Ray at {cluster.address}" in said.out
-    assert f"study tiny: 2 runs, 0 done, 2 to do on Ray at {cluster.address}" in said.out
+    printed = capsys.readouterr()
+    assert f"search tiny: 2 trials, 2 to do on Ray at {cluster.address}" in printed.out
+    assert f"study tiny: 2 runs, 0 done, 2 to do on Ray at {cluster.address}" in printed.out
     runs, trials = runs_of("study"), runs_of("search")
     assert [run.info.status for run in (*runs, *trials)] == ["FINISHED"] * 4
     # a tag that each worker's node adds
@@ -320,7 +322,7 @@ def test_machines_that_can_not_share_the_store_are_refused(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
-def test_no_cluster_is_told_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cluster_is_reported_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(InputError, match=f"--ray {address}: expected "):
         ran({"one": "1"}, address)

@@ -286,7 +286,7 @@ def test_a_long_description_is_cut_at_a_line(store: Path) -> None:
     assert more.endswith("among the artifacts: report.md and report.html.")
 
 
-def test_errors_stand_beside_the_papers(store: Path) -> None:
+def test_errors_stand_alongside_the_papers(store: Path) -> None:
     table = read("cells", "linzen2016")
     assert "error in % by attractors" in Path("cells.txt").read_text()
     answers = [predicted(s, 0.95) for s in range(3)]
@@ -308,7 +308,7 @@ def test_errors_stand_beside_the_papers(store: Path) -> None:
     assert "numpred.test" not in text, "the runs were tested on other files"
 
 
-def test_the_paper_is_found_beside_the_data_where_the_study_is_of_it(store: Path) -> None:
+def test_the_paper_is_found_alongside_the_data_where_the_study_is_of_it(store: Path) -> None:
     assert Path("out/apart/figures/linzen2016.png").is_file(), "its data are called linzen"
     assert not Path("out/sizes/figures/linzen2016.png").exists()
 
@@ -324,7 +324,7 @@ def test_the_paper_is_found_beside_the_data_where_the_study_is_of_it(store: Path
         (["cells", "--out", "paper.csv"], "paper.csv.*: expected a folder to write to"),
     ],
 )
-def test_what_can_not_be_reported_is_told_in_one_line(
+def test_what_can_not_be_reported_is_refused_in_one_line(
     store: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     Path("kept.csv").write_text("x,y\n1,2\n")
@@ -402,7 +402,7 @@ def test_differences_are_points_with_corrected_p_values() -> None:
     assert both["stratum"].to_list() == ["all", "label pl"]
 
 
-def test_errors_beside_the_papers_leave_gaps() -> None:
+def test_errors_alongside_the_papers_leave_gaps() -> None:
     rows = [
         ("x", "gru", "ours", 0, 50, 0.01, 0.005, 0.02),
         ("x", "gru", "ours", 5, 7, 0.3, 0.2, 0.4),

@@ -126,7 +126,7 @@ def test_networks_of_other_settings_are_no_seeds_of_a_model(made: Made) -> None:
         gather_predictions([one, other])
 
 
-def test_a_single_seed_and_one_there_twice_are_told(made: Made) -> None:
+def test_a_single_seed_and_one_there_twice_are_reported(made: Made) -> None:
     rows = table(*"ab")
     runs = [made.run(rows, cell="lstm"), made.run(rows, seed=3), made.run(rows, seed=3)]
     (predictions,), _ = gather_predictions(runs)
@@ -185,7 +185,7 @@ def test_a_table_that_is_no_predictions_is_refused(
         read_predictions(tmp_path / "predictions.parquet")
 
 
-def test_a_damaged_file_is_told_and_the_others_are_read(made: Made, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_and_the_others_are_read(made: Made, tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="expected predictions as Parquet, got: "):
         read_predictions(tmp_path / "predictions.parquet")

@@ -21,16 +21,15 @@ SPACE = {"model.hidden_size": {"low": 2, "high": 6}, "data.batch_size": {"choice
 
 
 def planned(trials: int = 2, space: Any = SPACE, **more: Any) -> Study:
-    said = {"cells": ["gru"], "data": ["synthetic"], "seeds": 1, **more}
-    said["search"] = {"trials": trials, "settings": space}
-    Path("mine.yaml").write_text(yaml.safe_dump(said))
+    content = {"cells": ["gru"], "data": ["synthetic"], "seeds": 1, **more}
+    content["search"] = {"trials": trials, "settings": space}
+    Path("mine.yaml").write_text(yaml.safe_dump(content))
     return read_study(Path("mine.yaml"))
 
 
 def trial_of(study: Study) -> TrialJob:
     """A trial of the first group."""
-    space = study.search["settings"]
-    return TrialJob(study.name, study.groups[0], study.settings, space, STORAGE, 0, study.seeds[0])
+    return TrialJob(study, study.groups[0], STORAGE)
 
 
 def opened(study: Study) -> optuna.Study:
@@ -93,7 +92,7 @@ def test_a_trial_that_was_killed_is_made_up_for_and_a_bad_one_is_pruned(empty: P
 
 
 @pytest.mark.processes
-def test_failed_trials_are_told_and_stop_nothing_else(
+def test_failed_trials_are_reported_and_stop_nothing_else(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = planned(2, {"model.hidden_size": {"low": 0, "high": 0}}, cells=["rnn", "gru"])
@@ -142,7 +141,7 @@ def test_a_search_of_something_else_is_another(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("bounds", "message"),
     [
         ({"low": 1}, "expected low and high"),
         ({"low": "x", "high": 2}, "low: expected a number, got 'x'"),
@@ -163,18 +162,18 @@ def test_a_search_of_something_else_is_another(
     ids=str,
 )
 def test_an_impossible_range_is_refused_before_any_process_starts(
-    given: Any, told: str, empty: Path, capsys: pytest.CaptureFixture[str]
+    bounds: Any, message: str, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    planned(space={"model.dropout": given})
+    planned(space={"model.dropout": bounds})
     assert main(["study", "mine.yaml"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("memgate: error: mine.yaml: search: model.dropout: ")
-    assert told in line
+    assert message in line
     assert not Path("mlruns").exists()
 
 
 @pytest.mark.parametrize(
-    "given",
+    "bounds",
     [
         {"low": 2, "high": 2},
         {"low": 2, "high": 8, "step": 3},
@@ -186,11 +185,11 @@ def test_an_impossible_range_is_refused_before_any_process_starts(
     ],
     ids=str,
 )
-def test_what_passes_as_a_range_optuna_takes(given: dict[str, Any], empty: Path) -> None:
-    read_space(planned(space={"model.dropout": given}))
+def test_what_passes_as_a_range_optuna_takes(bounds: dict[str, Any], empty: Path) -> None:
+    read_space(planned(space={"model.dropout": bounds}))
     asked = optuna.create_study().ask()
-    proposed = suggest(asked, "model.dropout", given)
-    if "choices" in given:
-        assert proposed in given["choices"]
+    proposed = suggest(asked, "model.dropout", bounds)
+    if "choices" in bounds:
+        assert proposed in bounds["choices"]
     else:
-        assert given["low"] <= proposed <= given["high"]
+        assert bounds["low"] <= proposed <= bounds["high"]

@@ -77,9 +77,9 @@ def test_two_study_commands_at_once(team: Server, tmp_path: Path) -> None:
             text=True,
         )
     for name, study in studies.items():
-        told = study.communicate(timeout=200)[0]
-        assert study.returncode == 0, told
-        assert f"memgate report {name}" in told
+        printed = study.communicate(timeout=400)[0]
+        assert study.returncode == 0, printed
+        assert f"memgate report {name}" in printed
     runs = connect().search_runs([experiment("memgate")], "tags.study != ''")
     assert sorted((run.data.tags["study"], run.data.tags["study_run"]) for run in runs) == [
         (study, f"rnn-synthetic-seed{seed}") for study in "ab" for seed in range(2)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Self, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from memgate.arrays import Floats
 from memgate.baselines.last_words import LastWords
 from memgate.baselines.rules import baseline_predictions, majority
 from memgate.data.batches import Prefixes
@@ -85,7 +85,7 @@ class Baselines:
         found["last_words"] = self.last_words.p_plural(filled)
         return found
 
-    def _from_nouns(self, network: Predictor, table: pa.Table) -> npt.NDArray[np.float64]:
+    def _from_nouns(self, network: Predictor, table: pa.Table) -> Floats:
         task_inputs = NOUNS.make_inputs(table, 0)
         p = np.full(len(table), float(self.majority_label == "pl"))
         if len(task_inputs.rows):

@@ -8,30 +8,28 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from memgate.arrays import Floats
 from memgate.data import parquet
 from memgate.data.vocabulary import Index, prefix_words
 from memgate.errors import InputError
 
-READ = 3
+WORDS_READ = 3
 """Words before the verb that are read."""
 
 INTERCEPT = "intercept"
 """The row of the intercept among the weights."""
 
-STRENGTH = 1.0
+INVERSE_REGULARISATION = 1.0
 """scikit-learn's `C`. In 10-fold cross-validation over 67,021 items of real text: 0.1 0.8892, 0.3
 0.8905, 0.5 0.8907, 1 0.8912, 2 0.8894 right."""
 
 SCHEMA = pa.schema([("feature", pa.string()), ("weight", pa.float64())])
-
-Floats = npt.NDArray[np.float64]
 
 
 class LastWords:
@@ -80,7 +78,7 @@ class LastWords:
             return cls(pa.array([], pa.string()), np.zeros(0), float(np.log(odds)))
         linear_model = importlib.import_module("sklearn.linear_model")  # 1 s, and fitting only
         model = linear_model.LogisticRegression(
-            C=STRENGTH, solver="newton-cg", tol=1e-10, max_iter=1000
+            C=INVERSE_REGULARISATION, solver="newton-cg", tol=1e-10, max_iter=1000
         )
         with threadpool_limits(1):  # 48,700 items: 0.6 s; 8 to 13 s with two threads on busy cores
             model.fit(_matrix(_places(indicators, features), len(features)), labels)
@@ -131,7 +129,7 @@ def _indicators(table: pa.Table) -> list[pa.Array]:
     )
     ends = np.cumsum(lengths)
     found = []
-    for back in range(1, READ + 1):
+    for back in range(1, WORDS_READ + 1):
         place = pa.array(ends - back, mask=lengths < back)
         found.append(pc.fill_null(_named("word", back, words.take(place)), f"none-{back}"))
         if tags is not None:

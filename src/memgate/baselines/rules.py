@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from memgate.arrays import Ints
 from memgate.data.items.numbers import LABELS, NOUN_NUMBER, Label
 from memgate.data.vocabulary import prefix_words
 
-BASELINES = ("majority", "first_noun", "last_noun", "noun_majority")
+RULES = ("majority", "first_noun", "last_noun", "noun_majority")
 """The columns of `baseline_predictions`."""
-
-Numbers = npt.NDArray[np.int64]
 
 
 def majority(labels: Sequence[int]) -> Label:
@@ -45,7 +43,7 @@ def baseline_predictions(table: pa.Table, majority_label: Label) -> pd.DataFrame
         majority_label: What `majority` says of the training split.
 
     Returns:
-        N rows, in the items' order, with the columns `BASELINES`: ``sg`` or ``pl``; null where the
+        N rows, in the items' order, with the columns `RULES`: ``sg`` or ``pl``; null where the
         rule needs tags and the item has none.
     """
     known = table["tags"].is_valid().to_numpy()
@@ -62,7 +60,7 @@ def baseline_predictions(table: pa.Table, majority_label: Label) -> pd.DataFrame
     return pd.DataFrame(answers)
 
 
-def _toward_plural(tags: object, nothing: Numbers) -> Numbers:
+def _toward_plural(tags: object, nothing: Ints) -> Ints:
     """Return 1 for each plural common noun, -1 for each singular one, 0 for other words."""
     found = nothing
     for tag, number in NOUN_NUMBER.items():
@@ -71,11 +69,11 @@ def _toward_plural(tags: object, nothing: Numbers) -> Numbers:
     return found
 
 
-def _votes(toward: Numbers, lengths: Numbers) -> dict[str, Numbers]:
+def _votes(toward: Ints, lengths: Ints) -> dict[str, Ints]:
     """Return for each rule and item a number above 0 for plural, below 0 for singular."""
     starts = np.cumsum(lengths) - lengths
     if len(starts) == 0:
-        return dict.fromkeys(BASELINES[1:], toward)
+        return dict.fromkeys(RULES[1:], toward)
     place = np.arange(len(toward))
     end = len(toward)  # where there is no noun; reads a 0
     first = np.minimum.reduceat(np.where(toward != 0, place, end), starts)
@@ -88,6 +86,6 @@ def _votes(toward: Numbers, lengths: Numbers) -> dict[str, Numbers]:
     }
 
 
-def _answers(votes: Numbers, majority_label: Label) -> pd.Series[str]:
+def _answers(votes: Ints, majority_label: Label) -> pd.Series[str]:
     answers = np.select([votes > 0, votes < 0], ["pl", "sg"], majority_label)
     return pd.Series(answers, dtype="string")

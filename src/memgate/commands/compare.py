@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from memgate.errors import InputError
-from memgate.evaluation.runtime import one_quiet_thread
+from memgate.evaluation.items import one_quiet_thread
 from memgate.reporting.console import echo
 from memgate.reporting.files import write_all
 from memgate.reporting.pairs import print_pairs

@@ -15,9 +15,9 @@ from memgate.data import files
 from memgate.data.items.tasks import GRAMMATICALITY
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
-from memgate.evaluation.runtime import one_quiet_thread
+from memgate.evaluation.items import one_quiet_thread
 from memgate.evaluation.suites import loading
-from memgate.predictor import BASELINES, BATCH_SIZE, Predictor
+from memgate.predictor import BASELINES_FOLDER, BATCH_SIZE, Predictor
 from memgate.reporting.accuracy import left_out_notes, notes, print_accuracy, write_accuracy
 from memgate.reporting.suites import print_suites, write_suites
 from memgate.tracking.registry import versions
@@ -116,7 +116,7 @@ def _load(uris: Sequence[str]) -> list[Model]:
     models = []
     for name, uri in zip(names, uris, strict=True):
         folder = versions.model_folder(uri)
-        beside = folder / BASELINES
+        beside = folder / BASELINES_FOLDER
         baselines = Baselines.load(beside) if beside.is_dir() else None
         models.append(Model(name, Predictor.load(folder), baselines))
         if baselines is None:
@@ -174,7 +174,7 @@ def _print_left_out(
     for (name,), rows in predicted.groupby([kind], sort=False):
         if kind == "data":
             said = [
-                left_out_notes(str(name), evaluation.unknown(of_model), len(of_model))
+                left_out_notes(str(name), evaluation.count_left_out(of_model), len(of_model))
                 for _, of_model in rows.groupby("model", sort=False)
             ]
             for line in dict.fromkeys(line for lines in said for line in lines):

@@ -19,10 +19,9 @@ from memgate.data.items.roles import Role
 from memgate.data.tagger import Tagger
 from memgate.errors import InputError
 from memgate.gates.explain import explanation
-from memgate.gates.explain.explanation import Explanation, first_units
-from memgate.gates.explain.roles import find_roles
-from memgate.gates.units.unit import Unit, check, saved
-from memgate.predictor import BASELINES, Predictor
+from memgate.gates.explain.explanation import Explanation, find_roles, first_units
+from memgate.gates.units.unit import Unit, check_model_units, saved_units
+from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.reporting.explanation import print_explanations, print_json
 from memgate.reporting.files import whole_file
 
@@ -113,11 +112,11 @@ def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> ExplainedModel:
         folder = model_folder(uri)
     name, predictor = uri.removeprefix("models:/"), Predictor.load(folder)
     chosen = "as requested"
-    number_units = saved(folder)
+    number_units = saved_units(folder)
     if not units:
         units, chosen = first_units(number_units.units)
-    check(units, predictor, name)
-    baselines = folder / BASELINES
+    check_model_units(units, predictor, name)
+    baselines = folder / BASELINES_FOLDER
     tagger = None
     if with_roles and baselines.is_dir():
         from memgate.baselines.fitted import Baselines  # noqa: PLC0415  pandas

@@ -8,7 +8,7 @@ from memgate.export.card import UNKNOWN
 from memgate.export.folder import FILES, is_export, read_facts, write_export
 from memgate.export.hub import check_push, push_folder
 from memgate.export.onnx import require_onnx
-from memgate.predictor import BASELINES
+from memgate.predictor import BASELINES_FOLDER
 from memgate.reporting.console import echo
 from memgate.tracking.registry.hub import HUB
 from memgate.tracking.registry.versions import model_folder
@@ -51,4 +51,4 @@ def export(
     if facts.licence == UNKNOWN:
         echo("licence: unknown, as the run does not record that of its texts; --license sets one")
     if push is not None:
-        echo(push_folder(out, push, [*FILES, f"{BASELINES}/*"]))
+        echo(push_folder(out, push, [*FILES, f"{BASELINES_FOLDER}/*"]))

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from memgate.data import files
 from memgate.data.sources import jsonl
-from memgate.evaluation.runtime import one_quiet_thread
+from memgate.evaluation.items import one_quiet_thread
 from memgate.fitting.analysis import OF_NUMBER_UNITS, GateAnalysis, analyse
 from memgate.gates.profile import pooled
 from memgate.gates.timescales import timescale_summary
@@ -87,7 +87,7 @@ def print_profile(profile: pd.DataFrame) -> None:
     """Print the mean of each reading at each role, of the last layer.
 
     Args:
-        profile: As `memgate.gates.reading.read_gates` makes it.
+        profile: As `memgate.gates.statistics.read_gates` makes it.
     """
     last = profile[(profile["layer"] == profile["layer"].max()) & (profile["by"] == "role")]
     grid = Table(box=SIMPLE_HEAD, show_edge=False)

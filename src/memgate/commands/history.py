@@ -7,12 +7,12 @@ from datetime import datetime
 import pandas as pd
 
 from memgate.reporting.console import DASH, echo, print_table
-from memgate.tracking.registry.champion import Change, champion_of, history
+from memgate.tracking.registry.champion import Change, champion_of, changes_of
 
 HEADER = ("from (UTC)", "champion", "in place of", "how", "why")
 
 
-def run_history(name: str) -> None:
+def history(name: str) -> None:
     """Show which version was champion when, and why; the oldest first.
 
     Args:
@@ -21,7 +21,7 @@ def run_history(name: str) -> None:
     Raises:
         InputError: There is no such registered model, or no store.
     """
-    changes, champion = history(name), champion_of(name)
+    changes, champion = changes_of(name), champion_of(name)
     if changes:
         rows = pd.DataFrame(map(_row, changes), columns=list(HEADER))
         print_table(rows, names=len(HEADER))

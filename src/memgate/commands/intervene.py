@@ -16,11 +16,10 @@ from memgate.data.batches import Prefixes
 from memgate.data.items.roles import Role
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
-from memgate.evaluation.runtime import one_quiet_thread
-from memgate.gates.interventions.dose_response import dose_response
-from memgate.gates.interventions.predictions import drawn, with_roles
-from memgate.gates.interventions.targets import BETWEEN
-from memgate.gates.units.unit import NUMBER_UNITS, Unit, check, saved
+from memgate.evaluation.items import one_quiet_thread
+from memgate.gates.interventions.dose_response import dose_response, sample_items, with_roles
+from memgate.gates.interventions.edits import BETWEEN
+from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, saved_units
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.reporting import plots
@@ -30,7 +29,7 @@ from memgate.tracking.registry import versions
 
 NAMES = {
     "none": "no edit",
-    "own": "{quantity} at its own value",
+    "control": "{quantity} at its own value",
     "mean": "{quantity} at its mean",
     "resample": "{quantity} of another item",
     "clamp": "{quantity} {to:g}",
@@ -100,7 +99,7 @@ def _units(
     if text == "all":
         return None
     if text == "number":
-        units = saved(folder).units
+        units = saved_units(folder).units
         if not units:
             raise InputError(f"--units number: expected {NUMBER_UNITS} with units beside {model}")
     else:
@@ -110,7 +109,7 @@ def _units(
             what = "all, number or layer:unit, such as 0:3 (with commas between)"
             raise InputError(f"--units: expected {what}, got {text!r}")
         units = [Unit.parse(part if ":" in part else layer + part) for part in parts]
-    check(units, predictor, model)
+    check_model_units(units, predictor, model)
     return tuple(dict.fromkeys((each.layer, each.unit) for each in units))
 
 
@@ -128,7 +127,7 @@ def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> P
             f"expected items with subj_idx and tags, read in their places, got none of "
             f"{len(table)} (a model of {task.name} reads {task.reads})"
         )
-    prefixes = drawn(predictor, known, items, seed)
+    prefixes = sample_items(predictor, known, items, seed)
     if len(known) < len(table):
         left_out = f"{len(table) - len(known)} of {len(table)} items left out"
         print(f"{left_out} (they lack subj_idx, tags or {task.needs})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memgate.errors import InputError
-from memgate.evaluation.runtime import one_quiet_thread
+from memgate.evaluation.items import one_quiet_thread
 from memgate.reporting.console import echo
 from memgate.reporting.pairs import print_pairs
 from memgate.tracking.registry.champion import (

@@ -17,4 +17,4 @@ def study(file: Path, *, jobs: int | None = None, ray: str | None = None) -> Non
         ray: Address of a Ray cluster to run on instead: auto, HOST:PORT or ray://HOST:PORT.
     """
     name = run_study(file, jobs, ray)
-    echo(f"study {name}: all runs are there; `memgate report {name} --out DIR`")
+    echo(f"study {name}: all runs are finished; `memgate report {name} --out DIR`")

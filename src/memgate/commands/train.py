@@ -12,7 +12,7 @@ from memgate.fitting.finalize import FitResult
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.fitting.run import run_fit
-from memgate.models.classifier import RECURRENCE, Cell
+from memgate.models.classifier import RECURRENCE, CellName
 from memgate.reporting.accuracy import print_accuracy, write_accuracy
 from memgate.reporting.console import console
 
@@ -20,7 +20,7 @@ CELLS = tuple(RECURRENCE)
 
 
 def train(
-    cell: Cell | None = None,
+    cell: CellName | None = None,
     data: str | None = None,
     seed: int = 0,
     out: Path = Path("out/train"),

@@ -1,13 +1,13 @@
 """A predictor, its baselines and items in, tidy tables out."""
 
-from memgate.evaluation.items import accuracy, baseline_accuracy, predictions, unknown
+from memgate.evaluation.items import accuracy, baseline_accuracy, count_left_out, predictions
 from memgate.evaluation.suites.scores import suite_accuracy, suite_predictions
 
 __all__ = [
     "accuracy",
     "baseline_accuracy",
+    "count_left_out",
     "predictions",
     "suite_accuracy",
     "suite_predictions",
-    "unknown",
 ]

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 import datasets
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import torch
 
+from memgate.arrays import Bools, Floats
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import item_keys
 from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
 from memgate.metrics.strata import UNKNOWN
-from memgate.metrics.systems import NAMES, NETWORK
+from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.predictor import BATCH_SIZE, Predictor
 
 
@@ -47,7 +48,9 @@ def predictions(
     """
     table = items.with_format("arrow")[:]
     table, prefixes = predictor.read(table)
-    frame = answered(predictor, table, prefixes, predictor.probability(prefixes, batch_size))
+    frame = prediction_frame(
+        predictor, table, prefixes, predictor.probability(prefixes, batch_size)
+    )
     if baselines is None:
         return frame
     numbers = table["label"].to_numpy()
@@ -55,8 +58,8 @@ def predictions(
     return frame.assign(**{str(name): (plural[name] > 0.5) == (numbers == 1) for name in plural})
 
 
-def answered(
-    predictor: Predictor, table: pa.Table, prefixes: Prefixes, p: npt.NDArray[np.float64]
+def prediction_frame(
+    predictor: Predictor, table: pa.Table, prefixes: Prefixes, p: Floats
 ) -> pd.DataFrame:
     """Return what the model answers where its second answer has the probability `p`."""
     predicted = (p > 0.5).astype(int)
@@ -138,20 +141,20 @@ def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def systems(rows: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+def systems(rows: pd.DataFrame) -> Iterator[tuple[str, Bools]]:
     """Yield the model and the baselines that all rows have, each with what it got right."""
     yield NETWORK, rows["correct"].to_numpy(dtype=bool)
-    for name in NAMES:
+    for name in SYSTEM_NAMES:
         if name in rows and rows[name].notna().all():
             yield name, rows[name].to_numpy(dtype=bool)
 
 
-def unknown(predicted: pd.DataFrame) -> dict[str, int]:
+def count_left_out(predicted: pd.DataFrame) -> dict[str, int]:
     """Count the items that each breakdown leaves out because what it needs is unknown."""
     return left_out(_counted(predicted, predicted["correct"].to_numpy(dtype=bool)))
 
 
-def _counted(rows: pd.DataFrame, correct: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def _counted(rows: pd.DataFrame, correct: Bools) -> pd.DataFrame:
     """Bring predictions into the form that the metrics count."""
     labels = pd.Index(LABELS).get_indexer(pd.Index(rows["label"]))
     intervening, attractors = (
@@ -159,3 +162,11 @@ def _counted(rows: pd.DataFrame, correct: npt.NDArray[np.bool_]) -> pd.DataFrame
     )
     condition = rows["condition"].to_numpy(dtype=object)
     return answer_frame(correct, labels, intervening, attractors, condition)
+
+
+def one_quiet_thread() -> None:
+    """Compute in one thread and turn off the progress bars of `datasets`."""
+    datasets.disable_progress_bars()
+    torch.set_num_threads(
+        1
+    )  # a fit of a small cell took 7 s, and 35 with two threads on busy cores

@@ -19,7 +19,7 @@ from memgate.gates.profile import pooled
 from memgate.gates.units.number_units import NumberUnits
 from memgate.metrics.accuracy import wilson
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.metrics.systems import NETWORK, baselines
+from memgate.metrics.systems import NETWORK, baseline_results
 from memgate.predictor import Predictor
 from memgate.reporting.console import DASH, markdown_table
 from memgate.tracking.registry.origin import Origin
@@ -169,7 +169,7 @@ def accuracy_table(table: pd.DataFrame) -> str:
     """
     baseline_accuracies = {
         baseline.name: baseline.rows.set_index(["by", "stratum"])["accuracy"]
-        for baseline in baselines(table)
+        for baseline in baseline_results(table)
     }
     rows = []
     for row in _of_network(table, *ROWS).to_dict("records"):

@@ -14,13 +14,13 @@ import pyarrow as pa
 from huggingface_hub import ModelCard
 
 from memgate.errors import InputError
-from memgate.evaluation import accuracy, unknown
+from memgate.evaluation import accuracy, count_left_out
 from memgate.export.card import LIBRARY, UNKNOWN, Facts, card, is_grammar
 from memgate.export.onnx import save_onnx
 from memgate.gates.drift import PROFILE, read_profile
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
-from memgate.predictor import BASELINES, CONFIG, TOKENIZER, WEIGHTS, Predictor
+from memgate.predictor import BASELINES_FOLDER, CONFIG, TOKENIZER, WEIGHTS, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes
 from memgate.tracking.registry.comparison import PREDICTIONS
@@ -28,7 +28,7 @@ from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, ori
 
 CARD, ONNX, ACCURACY = "README.md", "model.onnx", "accuracy.csv"
 
-SIDECARS = (BASELINES, PROFILE, NUMBER_UNITS, PREDICTIONS)
+SIDECARS = (BASELINES_FOLDER, PROFILE, NUMBER_UNITS, PREDICTIONS)
 """Files and folders that are copied from the model's folder if they are there."""
 
 FILES = frozenset(
@@ -120,7 +120,7 @@ def _accuracy(folder: Path, run: Origin | None, name: str) -> tuple[pd.DataFrame
     if path.is_file():
         try:
             predicted = pd.read_parquet(path).assign(model=name, data=data)
-            left_out = left_out_notes(data, unknown(predicted), len(predicted))
+            left_out = left_out_notes(data, count_left_out(predicted), len(predicted))
             return accuracy(predicted), left_out
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]

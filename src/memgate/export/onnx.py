@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from memgate.errors import InputError
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 
 OPSET, IR = 17, 8
 """Versions of 2022; the operators GRU, LSTM and RNN have not changed since opset 14."""
@@ -34,7 +34,7 @@ class _Operator(NamedTuple):
     attributes: Mapping[str, int]
 
 
-OPERATORS: Mapping[Cell, _Operator] = MappingProxyType(
+OPERATORS: Mapping[CellName, _Operator] = MappingProxyType(
     {
         "rnn": _Operator("RNN", (0,), {}),
         # torch: r, z, n; ONNX: z, r, h. Both: h' = (1 − z)·n + z·h. With linear_before_reset the

@@ -17,10 +17,15 @@ from memgate.fitting.example_sentences import explain_sentences
 from memgate.gates.drift import PROFILE
 from memgate.gates.explain.explanation import first_units
 from memgate.gates.gradients import gradients, untrained
-from memgate.gates.interventions.predictions import drawn
-from memgate.gates.reading import gate_tables, read_gates
+from memgate.gates.interventions.dose_response import sample_items
+from memgate.gates.statistics import gate_tables, read_gates
 from memgate.gates.tables import GateTables
-from memgate.gates.timescales import Correlation, prediction, timescale_table, with_half_lives
+from memgate.gates.timescales import (
+    Correlation,
+    half_life_correlation,
+    timescale_table,
+    with_half_lives,
+)
 from memgate.gates.units.number_units import NumberUnits, number_units
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
@@ -155,7 +160,7 @@ def analyse(
         report: Takes what is being done, to show it.
 
     Raises:
-        InputError: As `memgate.gates.reading.read_gates`.
+        InputError: As `memgate.gates.statistics.read_gates`.
     """
     units, reason = known_units, ""
     # One process looks: sums over other units in other processes wouldn't belong together.
@@ -175,7 +180,7 @@ def analyse(
     else:
         tables = gate_tables(predictor.classifier, batches, chosen, probe)
     task_items = test.take(predictor.task.make_inputs(test, 0).rows)
-    prefixes = drawn(predictor, task_items, GRADIENT_ITEMS)
+    prefixes = sample_items(predictor, task_items, GRADIENT_ITEMS)
     trained = gradients(predictor.classifier, prefixes)
     fresh = gradients(untrained(predictor.classifier), prefixes, trained=False)
     memory = with_half_lives(timescale_table(tables.overall), trained.units)
@@ -184,7 +189,7 @@ def analyse(
         number_units=units,
         no_units_reason=reason,
         memory=memory,
-        correlation=prediction(memory),
+        correlation=half_life_correlation(memory),
         norms=pd.concat([trained.norms, fresh.norms], ignore_index=True),
         decay=pd.concat([trained.units, fresh.units], ignore_index=True),
         page=_example_page(predictor, units, name) if name else None,

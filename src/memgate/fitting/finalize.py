@@ -19,7 +19,7 @@ from memgate.gates.drift import profile_hash
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.predictor import BASELINES, Predictor
+from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
 from memgate.tracking.registry.champion import champion_status
@@ -165,8 +165,8 @@ def _store(
     ]
     in_model_folder = {
         artifact.name: artifact.write
-        for artifact in [Artifact(BASELINES, baselines.save), *artifacts]
-        if artifact.name in {BASELINES, PREDICTIONS, *OF_MODEL}
+        for artifact in [Artifact(BASELINES_FOLDER, baselines.save), *artifacts]
+        if artifact.name in {BASELINES_FOLDER, PREDICTIONS, *OF_MODEL}
     }
     tags = dict(fit.tags)
     if analysis is not None:

@@ -16,7 +16,7 @@ from memgate.fitting.module import AgreementModule
 from memgate.fitting.steps import epoch_steps
 from memgate.gates.profile import readings_of
 from memgate.gates.statistics import GateStatistics
-from memgate.gates.words import STRATA, words_of
+from memgate.gates.words import PROFILE_STRATA, words_of
 from memgate.models.cells import READINGS
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import trajectories
@@ -190,8 +190,8 @@ def part(prefixes: Prefixes, rows: Index) -> Prefixes:
 def gate_means(classifier: Classifier, prefixes: Prefixes) -> dict[str, float]:
     """Return the metrics of `GateSeries`, those that have words.
 
-    The sums are those of `memgate.gates.reading.gate_tables`, whose tables take as long as the pass
-    itself (12 and 10 ms in a GRU of 8 units).
+    The sums are those of `memgate.gates.statistics.gate_tables`, whose tables take as long as the
+    pass itself (12 and 10 ms in a GRU of 8 units).
 
     Args:
         classifier: Its dropout is not applied.
@@ -206,7 +206,9 @@ def gate_means(classifier: Classifier, prefixes: Prefixes) -> dict[str, float]:
     n = statistics.cell_n.cpu()
     means = {}
     for place, roles in PLACES.items():
-        cells = [4 * STRATA.index(("role", role)) + side for role in roles for side in range(4)]
+        cells = [
+            4 * PROFILE_STRATA.index(("role", role)) + side for role in roles for side in range(4)
+        ]
         words = int(n[cells].sum())
         for name, total in zip(readings_of(statistics.gates), sums[:, cells].sum(1), strict=True):
             for reading, complement in READINGS.get(name, {name: False}).items():

@@ -1,1 +1,1 @@
-"""What the gates do."""
+"""What gates do: statistics, profiles, timescales, gradients, interventions."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 from scipy import stats
 
 from memgate.errors import InputError
-from memgate.gates.profile import DTYPES, OLD_READINGS, pooled, variance_of_mean
+from memgate.gates.profile import OLD_READINGS, PROFILE_DTYPES, pooled, variance_of_mean
 from memgate.metrics.paired import holm
 
 PROFILE = "profile.parquet"
@@ -57,7 +57,7 @@ SEED_READINGS = ("keep", "write", "state_update")
 """Readings that mean the same in networks of other seeds."""
 
 DIFFERENCE_COLUMNS = {
-    **{name: DTYPES[name] for name in CELL},
+    **{name: PROFILE_DTYPES[name] for name in CELL},
     **dict.fromkeys(("mean_a", "mean_b", "difference", "low", "high"), "float64"),
     **dict.fromkeys(("items_a", "items_b"), "int64"),
     **dict.fromkeys(("p", "p_holm"), "float64"),
@@ -65,7 +65,7 @@ DIFFERENCE_COLUMNS = {
 }
 
 SEED_DRIFT_COLUMNS = {
-    **{name: DTYPES[name] for name in ROLE_CELL},
+    **{name: PROFILE_DTYPES[name] for name in ROLE_CELL},
     **dict.fromkeys(("items", "items_seeds"), "int64"),
     **dict.fromkeys(("mean", "mean_seeds", "sd_seeds"), "float64"),
     **dict.fromkeys(("low", "high", "p", "p_holm"), "float64"),
@@ -83,10 +83,10 @@ def read_profile(path: Path) -> pd.DataFrame:
     """
     try:
         table = pd.read_parquet(path)
-        missing = [name for name in DTYPES if name not in table]
+        missing = [name for name in PROFILE_DTYPES if name not in table]
         if not missing:
-            table = table[list(DTYPES)].replace({"reading": OLD_READINGS})
-            return table.astype(DTYPES)
+            table = table[list(PROFILE_DTYPES)].replace({"reading": OLD_READINGS})
+            return table.astype(PROFILE_DTYPES)
     except (OSError, pa.ArrowException, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: expected a gate profile as Parquet, got: {reason}") from error

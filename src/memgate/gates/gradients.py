@@ -1,4 +1,4 @@
-"""The vanishing gradient, measured: what a state long before the verb still does to the answer."""
+"""The vanishing gradient: how the log-odds depend on states long before the verb."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from memgate.arrays import Floats
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.models.cells import Recurrence, cell_of
 from memgate.models.classifier import Classifier
 
-FARTHEST = 30
-"""Words between a word and the verb up to which gradients are tabulated."""
+MAX_DISTANCE = 30
+"""Words between a state and the verb up to which gradients are tabulated."""
 
-LEAST = 10
+MIN_ITEMS = 10
 """Items that a mean at a distance needs to count in a unit's rate of decay."""
 
-State = Literal["hidden", "cell"]
-Floats: TypeAlias = npt.NDArray[np.float64]
-Sums: TypeAlias = dict[int, tuple[int, Floats]]
+StateName = Literal["hidden", "cell"]
+DistanceSums: TypeAlias = dict[int, tuple[int, Floats]]
 """Items by distance, and the sum over them of each unit's absolute derivative."""
 
-NORMS = {
+NORM_DTYPES = {
     "cell": "string",
     "trained": "bool",
     "state": "string",
@@ -42,7 +41,7 @@ NORMS = {
 }
 """The columns of the table of norms."""
 
-DECAY = {
+DECAY_DTYPES = {
     "cell": "string",
     "trained": "bool",
     "state": "string",
@@ -61,12 +60,12 @@ class Gradients(NamedTuple):
     Attributes:
         norms: A row a distance: cell (``rnn``, ``gru`` or ``lstm``), trained (or fresh weights),
             state (``hidden``, or the LSTM's ``cell``), layer, distance (words between that word and
-            the verb, 0 the last one read), n (items that have a word there), and over them the
+            the verb; 0 is the last word read), n (items that have a word there), and over them the
             gradient's Euclidean norm over the units: mean, q10, median and q90 (quantiles).
         units: A row a unit of the memory (LSTM: the cell, else the hidden state): cell, trained,
-            state, layer, unit; distances (how many its line goes through), slope (of the line
-            through the natural logarithm of the mean absolute derivative, a word), half_life
-            (words: −ln 2 / slope; infinite where it doesn't fall); NaN of fewer than 3 distances.
+            state, layer, unit; distances (points of the fitted line), slope (of the line through
+            the natural logarithm of the mean absolute derivative, a word), half_life (words:
+            −ln 2 / slope; infinite if it doesn't fall); NaN with fewer than 3 distances.
     """
 
     norms: pd.DataFrame
@@ -74,11 +73,11 @@ class Gradients(NamedTuple):
 
 
 def untrained(classifier: Classifier, seed: int = 0) -> Classifier:
-    """Return a classifier of the same sizes with fresh weights, as torch draws them.
+    """Return a classifier of the same sizes with fresh weights, as torch initialises them.
 
     Args:
-        classifier: It is left as it was.
-        seed: Seed of the weights; the state of torch's own generator is left as it was.
+        classifier: It stays unchanged.
+        seed: Seed of the weights; the state of torch's generator stays unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -86,59 +85,59 @@ def untrained(classifier: Classifier, seed: int = 0) -> Classifier:
 
 
 def gradients(classifier: Classifier, prefixes: Prefixes, trained: bool = True) -> Gradients:
-    """Measure how the log-odds after the last word change with the states after earlier ones.
+    """Measure how the log-odds after the last word depend on the states after earlier words.
 
-    The derivative is with respect to the state alone: the LSTM's hidden state acts on what follows
-    through the gates, its cell through h = o·tanh(c) of its own word too. All is computed in double
-    precision, on the CPU: norms of 1e-20 are no rare thing, and float32 ends at 1e-45.
+    The derivative is with respect to one state. The hidden state of an LSTM acts on later words
+    through the gates; its cell also acts through h = o·tanh(c) of the same word. Everything is in
+    double precision on the CPU: norms of 1e-20 are common, and float32 ends at 1e-45.
 
     Args:
-        classifier: It is left as it was; its dropout is not applied.
+        classifier: It stays unchanged; its dropout is not applied.
         prefixes: A sample: 2,000 of 7 words on average take 0.3 s (LSTM of 100 units).
-        trained: What the tables say of it.
+        trained: The value of the column `trained`.
 
     Raises:
         InputError: The recurrence is of a kind that `cell_of` refuses.
     """
-    norms, sums = _measured(classifier, prefixes)
+    norms, sums = _measure(classifier, prefixes)
     about = (classifier.cell, trained)
-    rows = [(*about, *key, *_spread(values)) for key, values in sorted(norms.items())]
+    rows = [(*about, *key, *_distribution(values)) for key, values in sorted(norms.items())]
     memory = cell_of(classifier.recurrence).memory
     units = [
         (*about, memory, layer, unit, *fit)
-        for layer, places in sorted(sums.items())
-        for unit, fit in enumerate(_lines(places))
+        for layer, by_distance in sorted(sums.items())
+        for unit, fit in enumerate(_fit_decay(by_distance))
     ]
     return Gradients(
-        pd.DataFrame(rows, columns=list(NORMS)).astype(NORMS),
-        pd.DataFrame(units, columns=list(DECAY)).astype(DECAY),
+        pd.DataFrame(rows, columns=list(NORM_DTYPES)).astype(NORM_DTYPES),
+        pd.DataFrame(units, columns=list(DECAY_DTYPES)).astype(DECAY_DTYPES),
     )
 
 
-def _measured(
+def _measure(
     classifier: Classifier, prefixes: Prefixes
-) -> tuple[dict[tuple[State, int, int], Floats], dict[int, Sums]]:
+) -> tuple[dict[tuple[StateName, int, int], Floats], dict[int, DistanceSums]]:
     """Return the norms of all items by state, layer and distance, and the sums of each layer."""
     exact = copy.deepcopy(classifier).cpu().double().eval()
     memory = cell_of(exact.recurrence).memory
-    norms: dict[tuple[State, int, int], list[Floats]] = {}
-    sums: dict[int, Sums] = {}
+    norms: dict[tuple[StateName, int, int], list[Floats]] = {}
+    sums: dict[int, DistanceSums] = {}
     for batch in ExactLengthBatches(prefixes.to(torch.device("cpu")), 512):
         for state, layer, distance, values in state_gradients(exact, batch.inputs):
             norms.setdefault((state, layer, distance), []).append(values.norm(dim=1).numpy())
             if state == memory:
-                places = sums.setdefault(layer, {})
-                n, total = places.get(distance, (0, np.zeros(values.shape[1])))
-                places[distance] = n + len(values), total + values.abs().sum(0).numpy()
+                by_distance = sums.setdefault(layer, {})
+                n, total = by_distance.get(distance, (0, np.zeros(values.shape[1])))
+                by_distance[distance] = n + len(values), total + values.abs().sum(0).numpy()
     return {key: np.concatenate(parts) for key, parts in norms.items()}, sums
 
 
 def state_gradients(
     classifier: Classifier, inputs: Int[Tensor, "batch time"]
-) -> Iterator[tuple[State, int, int, Float[Tensor, "batch units"]]]:
+) -> Iterator[tuple[StateName, int, int, Float[Tensor, "batch units"]]]:
     """Yield the derivative of each item's log-odds with respect to each state of its last words.
 
-    Items don't touch one another, so one backward pass of their sum gives each its own.
+    Items don't affect each other, so one backward pass of their sum gives the derivative of each.
 
     Args:
         classifier: Its dropout is not applied.
@@ -150,29 +149,29 @@ def state_gradients(
     net = classifier.recurrence
     with torch.no_grad():
         embedded = classifier.embedding(inputs)
-    made = _steps(net, embedded.requires_grad_())
-    top = made["hidden", net.num_layers - 1, inputs.shape[1] - 1]
+    states = _steps(net, embedded.requires_grad_())
+    top = states["hidden", net.num_layers - 1, inputs.shape[1] - 1]
     wanted = {
         (state, layer, inputs.shape[1] - 1 - time): value
-        for (state, layer, time), value in made.items()
-        if inputs.shape[1] - 1 - time <= FARTHEST
+        for (state, layer, time), value in states.items()
+        if inputs.shape[1] - 1 - time <= MAX_DISTANCE
     }
-    found = torch.autograd.grad(classifier.readout(top).sum(), list(wanted.values()))
-    for key, gradient in zip(wanted, found, strict=True):
+    derivatives = torch.autograd.grad(classifier.readout(top).sum(), list(wanted.values()))
+    for key, gradient in zip(wanted, derivatives, strict=True):
         yield *key, gradient
 
 
 def _steps(
     net: Recurrence, inputs: Float[Tensor, "batch time features"]
-) -> dict[tuple[State, int, int], Float[Tensor, "batch units"]]:
-    """Walk the words with the kernels of torch's cells, and return every state by layer and time.
+) -> dict[tuple[StateName, int, int], Float[Tensor, "batch units"]]:
+    """Return every state by layer and time, computed with torch's kernels of one step.
 
-    The fused kernel of a whole sequence gives the states too, but is one node of the graph: no
-    gradient can be asked for in its midst.
+    The fused kernel of a whole sequence is one node of the graph, so autograd gives no gradient
+    with respect to the states inside it.
     """
     cell_of(net)
     zero = inputs.new_zeros(len(inputs), net.hidden_size)
-    made: dict[tuple[State, int, int], Tensor] = {}
+    states: dict[tuple[StateName, int, int], Tensor] = {}
     below = list(inputs.unbind(1))
     for layer in range(net.num_layers):
         names = [f"{name}_l{layer}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
@@ -181,25 +180,27 @@ def _steps(
         for time, word in enumerate(below):
             if net.mode == "LSTM":
                 hidden, cell = torch.lstm_cell(word, (hidden, cell), *weights)
-                made["cell", layer, time] = cell
+                states["cell", layer, time] = cell
             else:
                 kernel = torch.gru_cell if net.mode == "GRU" else torch.rnn_tanh_cell
                 hidden = kernel(word, hidden, *weights)
-            made["hidden", layer, time] = below[time] = hidden
-    return made
+            states["hidden", layer, time] = below[time] = hidden
+    return states
 
 
-def _spread(norms: Floats) -> tuple[int | float, ...]:
+def _distribution(norms: Floats) -> tuple[int | float, ...]:
     return (len(norms), float(norms.mean()), *map(float, np.quantile(norms, [0.1, 0.5, 0.9])))
 
 
-def _lines(places: Sums) -> list[tuple[int, float, float]]:
+def _fit_decay(by_distance: DistanceSums) -> list[tuple[int, float, float]]:
     """Fit a line to the logarithm of each unit's mean derivative by distance."""
-    distances = sorted(distance for distance, (n, _) in places.items() if n >= LEAST)
+    distances = sorted(distance for distance, (n, _) in by_distance.items() if n >= MIN_ITEMS)
     if len(distances) < 3:
-        units = len(next(iter(places.values()))[1])
+        units = len(next(iter(by_distance.values()))[1])
         return [(len(distances), np.nan, np.nan)] * units
-    means = np.stack([places[distance][1] / places[distance][0] for distance in distances])
+    means = np.stack(
+        [by_distance[distance][1] / by_distance[distance][0] for distance in distances]
+    )
     fits = []
     for values in means.T:
         known = values > 0  # a unit that nothing reads has no derivative

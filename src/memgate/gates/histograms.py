@@ -1,35 +1,33 @@
-"""Histograms of gates with fixed bins, and the shares and quantiles that they give."""
+"""Histograms of gates with fixed bins, and their quantiles and saturated counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from memgate.arrays import Floats, Ints
 from memgate.gates.loops import Array, compiled
 
 BINS = 100
 """Bins of a gate, each 0.01 wide: bin k holds [k/100, (k+1)/100), the last one also 1.
 
-Whether a value within a rounding error of an edge falls below or above it is left to rounding.
+A value within a rounding error of an edge may fall on either side of it.
 """
 
 SATURATED = (0.1, 0.9)
 """A gate is saturated below the first and above the second (Karpathy et al. 2015, section 4.2).
 
-Both are edges of bins, so that shares are exact.
+Both are edges of bins, so the counts are exact.
 """
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that tables show."""
 
-Numbers = npt.NDArray[np.float64]
 
-
-def shares(
-    histogram: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def saturated_counts(
+    histogram: Ints,
+) -> tuple[Ints, Ints]:
     """Count what is below 0.1, and what is above 0.9.
 
     Args:
@@ -43,7 +41,7 @@ def shares(
     return histogram[..., :low, :].sum(-2), histogram[..., high:, :].sum(-2)
 
 
-def quantiles(histogram: npt.NDArray[np.int64], levels: Sequence[float] = LEVELS) -> Numbers:
+def quantiles(histogram: Ints, levels: Sequence[float] = LEVELS) -> Floats:
     """Read quantiles off histograms, linear within a bin.
 
     The quantile of level q of n values is the ⌈q·n⌉th smallest. What is returned lies in the same
@@ -54,43 +52,42 @@ def quantiles(histogram: npt.NDArray[np.int64], levels: Sequence[float] = LEVELS
         levels: In (0, 1).
 
     Returns:
-        The levels in a new last dimension, in place of that of the bins; NaN where nothing was
-        counted.
+        The levels in a new last dimension, which replaces that of the bins; NaN without counts.
     """
     *groups, _, units = histogram.shape
     flat = np.ascontiguousarray(histogram).reshape(-1, BINS, units)
-    found = np.empty((len(levels), len(flat), units))
-    _read_quantiles(flat, np.array(levels), found)
-    return np.moveaxis(found / BINS, 0, -1).reshape(*groups, units, len(levels))
+    result = np.empty((len(levels), len(flat), units))
+    _read_quantiles(flat, np.array(levels), result)
+    return np.moveaxis(result / BINS, 0, -1).reshape(*groups, units, len(levels))
 
 
 @compiled
-def _read_quantiles(histogram: Array, levels: Array, found: Array) -> None:
+def _read_quantiles(histogram: Array, levels: Array, result: Array) -> None:
     """Read quantiles off histograms, as `quantiles` says.
 
     Args:
         histogram: Groups × bins × units.
         levels: In (0, 1).
-        found: Levels × groups × units, in bins; NaN where nothing was counted. Overwritten.
+        result: Levels × groups × units, in bins; NaN without counts. Overwritten.
     """
     groups, bins, units = histogram.shape
     ranks = np.empty((len(levels), units))
     for group in range(groups):
         below = np.zeros(units, np.int64)
-        for place in range(bins):
+        for bin_ in range(bins):
             for unit in range(units):
-                below[unit] += histogram[group, place, unit]
+                below[unit] += histogram[group, bin_, unit]
         for unit in range(units):
             for number in range(len(levels)):
                 ranks[number, unit] = max(1, np.ceil(levels[number] * below[unit]))
-                found[number, group, unit] = np.nan
+                result[number, group, unit] = np.nan
             below[unit] = 0
-        for place in range(bins):
+        for bin_ in range(bins):
             for unit in range(units):
-                inside = histogram[group, place, unit]
+                inside = histogram[group, bin_, unit]
                 if inside:
                     for number in range(len(levels)):
                         missing = ranks[number, unit] - below[unit]
                         if 0 < missing <= inside:
-                            found[number, group, unit] = place + missing / inside
+                            result[number, group, unit] = bin_ + missing / inside
                     below[unit] += inside

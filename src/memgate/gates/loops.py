@@ -1,13 +1,14 @@
 """Loops over the values of units that numba compiles, for the sums of `memgate.gates.sums`.
 
-A value is read once and met with all that is added up of it. torch takes a pass through memory for
-each sum and several for a histogram: with torch the statistics of an LSTM of 128 units took 36 ns
-a word and unit, with these loops 17 (one thread).
+They read a value once and add it to all sums. torch passes through memory once for each sum and
+several times for a histogram: the statistics of an LSTM of 128 units took 36 ns a word and unit
+with torch, and take 17 with these loops (one thread).
 
-Where nothing else is said, values are words × units, contiguous, the first words of all prefixes
-first; so the word before is ``back`` rows, the number of prefixes, above. Words are met by kind, so
-that sums and counters of one kind stay in the cache: ``order`` has the words, ``starts`` where in
-it each kind starts and the last one ends. What is found is added to the last arguments.
+Unless noted, values are words × units and contiguous, and the first words of all prefixes come
+first. So the previous word is ``back`` rows above, the number of prefixes. Loops go through the
+words kind by kind, so that the sums and counters of one kind stay in the cache: ``order`` has the
+words, ``starts`` the index in it where each kind starts and the last one ends. Results are added to
+the last arguments.
 """
 
 from __future__ import annotations
@@ -22,35 +23,34 @@ import numpy as np
 import numpy.typing as npt
 
 TILE = 128
-"""Units whose counters are met together: 100 kB of int64, which the second cache has room for."""
+"""Units counted at once: their counters are 100 kB of int64, which fit the second cache."""
 
 Array = npt.NDArray[Any]
 Loop = TypeVar("Loop", bound=Callable[..., None])
 
 
 def compiled(loop: Loop) -> Loop:
-    """Compile a loop for the types that it meets: 3 s for all of them, once.
+    """Compile a loop on its first call: 3 s for all loops, once.
 
-    What was compiled is kept beside the file, else in the user's cache; where neither can be
-    written, each process compiles. Sums over units may be made in any order, without which they
-    couldn't be made several at once.
+    Compiled code is cached alongside the file or in the user's cache; if neither can be written,
+    each process compiles. Sums over units may change their order, which vectorisation needs.
     """
-    bare = inspect.unwrap(loop)  # the tests put checks of types round it, which can't be compiled
+    bare = inspect.unwrap(loop)  # tests wrap it in checks of types, which can't be compiled
     compile_ = partial(numba.njit, nogil=True, fastmath={"reassoc", "contract"})
     try:
         result = compile_(cache=True)(bare)
-    except RuntimeError:  # numba found no place for them
+    except RuntimeError:  # numba found no folder for its cache
         result = compile_()(bare)
     return cast("Loop", result)
 
 
 @compiled
 def sort(kinds: Array, starts: Array, order: Array) -> None:
-    """Sort words by kind, those of one kind as they come.
+    """Sort words by kind; words of one kind keep their order.
 
     Args:
         kinds: Of each word.
-        starts: See above; it tells how many words are of each kind.
+        starts: See above.
         order: See above.
     """
     free = starts.copy()
@@ -61,9 +61,9 @@ def sort(kinds: Array, starts: Array, order: Array) -> None:
 
 @compiled
 def _count(word: Array, first: int, bins: Array, counters: Array) -> None:
-    """Count a word's gates, from unit `first` on. The bins are found apart, several at once."""
-    own = word.dtype.type
-    scale, zero, last = own(len(counters)), own(0), own(len(counters) - 1)
+    """Count the gates of a word, from unit `first` on; bins are computed first, several at once."""
+    number = word.dtype.type
+    scale, zero, last = number(len(counters)), number(0), number(len(counters) - 1)
     for unit in range(len(word)):
         scaled = word[unit] * scale
         scaled = scaled if scaled > zero else zero  # NaN too; `max` would let it pass
@@ -111,10 +111,10 @@ def read_gate(
     """Add up a gate.
 
     Args:
-        values: In [0, 1]; what isn't, NaN too, has a bin at an end.
+        values: In [0, 1]; others, also NaN, fall into the first or the last bin.
         order: See above.
         starts: See above.
-        means: Sets × units: the weights of each set's units in its average.
+        means: Sets × units: the weights of the units in the mean of each set.
         histogram: Kinds × bins × units.
         moments: Kinds × 2 × units: Σx, Σx²; must be 0.
         averages: Words × sets.
@@ -125,15 +125,17 @@ def read_gate(
         begin, end = starts[kind], starts[kind + 1]
         if begin == end:
             continue
-        pivot = values[order[begin]]  # else 1,000 times 0.7 would have a spread of 1e-7
+        pivot = values[
+            order[begin]
+        ]  # otherwise 1,000 times 0.7 would have a standard deviation of 1e-7
         for first in range(0, units, TILE):
             tile = slice(first, min(first + TILE, units))
             near, square = moments[kind, 0, tile], moments[kind, 1, tile]
-            for place in range(begin, end):
-                word = values[order[place], tile]
+            for index in range(begin, end):
+                word = values[order[index], tile]
                 _count(word, first, bins, histogram[kind])
                 _add_near(word, pivot[tile], near, square)
-                _add_averages(word, means, first, averages[order[place]])
+                _add_averages(word, means, first, averages[order[index]])
         _from_pivot(pivot, end - begin, moments[kind])
 
 
@@ -171,7 +173,7 @@ def read_products(
     Args:
         write: The input gate.
         keep: The forget gate.
-        candidate: What is offered.
+        candidate: The candidate.
         cell: The cell after each word; before the first word it is 0.
         back: See above.
         order: See above.
@@ -185,8 +187,8 @@ def read_products(
             moments[0, 2, kind],
         )
         lost, lost_size, lost_square = moments[1, 0, kind], moments[1, 1, kind], moments[1, 2, kind]
-        for place in range(starts[kind], starts[kind + 1]):
-            word = order[place]
+        for index in range(starts[kind], starts[kind + 1]):
+            word = order[index]
             _add_gained(write[word], candidate[word], gained, gained_size, gained_square)
             if word >= back:
                 _add_lost(keep[word], cell[word - back], lost, lost_size, lost_square)
@@ -242,14 +244,14 @@ def read_change(
         signs: Signs × words.
         moments: 3 × kinds × units: Σx, Σ|x|, Σx².
         signed: Signs × kinds × units: Σ sign · x.
-        sizes: Words × sets: the average of |x|.
+        sizes: Words × sets: the mean of |x|.
     """
     nothing = np.zeros(states.shape[1], states.dtype)
     row = np.empty(states.shape[1])
     for kind in range(len(starts) - 1):
         plain, size, square = moments[0, kind], moments[1, kind], moments[2, kind]
-        for place in range(starts[kind], starts[kind + 1]):
-            word = order[place]
+        for index in range(starts[kind], starts[kind + 1]):
+            word = order[index]
             before = states[word - back] if word >= back else nothing
             _add_change(states[word], before, row, plain, size, square)
             for number in range(len(signs)):

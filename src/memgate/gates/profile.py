@@ -1,27 +1,27 @@
-"""The profile: what gates do at each role and at each place, for the number units and for all."""
+"""The profile: means of gates and state updates by role and position, over sets of units."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from jaxtyping import Float64, Int, Int64
 from torch import Tensor, nn
 
+from memgate.arrays import Floats
 from memgate.errors import InputError
-from memgate.gates.words import CELLS, STRATA
+from memgate.gates.words import PROFILE_CELLS, PROFILE_STRATA
 from memgate.models.cells import READINGS
 from memgate.models.classifier import Classifier
 
-UNITS = ("all", "number units")
+UNIT_SETS = ("all", "number units")
 """The sets of units that a profile shows."""
 
-NUMBERS, ANSWERS = ("sg", "pl"), ("wrong", "right")
+PROFILE_NUMBERS, PROFILE_ANSWERS = ("sg", "pl"), ("wrong", "right")
 
-DTYPES = {
+PROFILE_DTYPES = {
     "layer": "int64",
     "reading": "string",
     "units": "string",
@@ -39,16 +39,14 @@ DTYPES = {
 OLD_READINGS = {"effect": "state_update", "evidence": "contribution_change"}
 """Names of readings in profiles that memgate 0.1 wrote, and what they are called now."""
 
-Numbers = npt.NDArray[np.float64]
-
 
 class UnitSets(nn.Module):
-    """Weights that turn the values of units into one number for each set of `UNITS`.
+    """Weights that average the values of units over each set of `UNIT_SETS`.
 
     Args:
         classifier: Gives the sizes, and the readout.
-        units: The number units, each as (layer, unit), both from 0; none if they aren't known.
-        probe: The probe's direction in each layer, layers × units; None if it isn't known.
+        units: The number units, each as (layer, unit), both from 0; none if unknown.
+        probe: Direction of the probe in each layer, layers × units; None if unknown.
 
     Raises:
         InputError: There is no such unit, or the direction doesn't fit or isn't finite.
@@ -57,7 +55,7 @@ class UnitSets(nn.Module):
     means: Tensor
     """Layers × sets × units: the weights of the units in each set's average; 0 for an empty set."""
     directions: Tensor
-    """Layers × units × (readout, probe if there is one) × sets; the readout's the same in all."""
+    """Layers × units × (readout, and the probe if there is one) × sets."""
     probe: Tensor
     """Layers × units; without a probe no layers."""
 
@@ -65,11 +63,11 @@ class UnitSets(nn.Module):
         self,
         classifier: Classifier,
         units: Iterable[tuple[int, int]] = (),
-        probe: Numbers | None = None,
+        probe: Floats | None = None,
     ) -> None:
         super().__init__()
         net = classifier.recurrence
-        members = torch.zeros(net.num_layers, net.hidden_size, len(UNITS), dtype=torch.float64)
+        members = torch.zeros(net.num_layers, net.hidden_size, len(UNIT_SETS), dtype=torch.float64)
         members[..., 0] = 1
         for layer, unit in units:
             if not (0 <= layer < net.num_layers and 0 <= unit < net.hidden_size):
@@ -82,13 +80,13 @@ class UnitSets(nn.Module):
         means = members / members.sum(1, keepdim=True).clamp(min=1)
         self.register_buffer("means", means.transpose(1, 2).contiguous())
         readout = classifier.readout.weight.detach().double().cpu()[0].expand(net.num_layers, -1)
-        known = [] if probe is None else [_checked(probe, net.num_layers, net.hidden_size)]
-        directions = torch.stack([readout, *known], dim=2)
+        probes = [] if probe is None else [_checked(probe, net.num_layers, net.hidden_size)]
+        directions = torch.stack([readout, *probes], dim=2)
         self.register_buffer("directions", directions.unsqueeze(3) * members.unsqueeze(2))
-        self.register_buffer("probe", known[0] if known else readout[:0].clone())
+        self.register_buffer("probe", probes[0] if probes else readout[:0].clone())
 
 
-def _checked(probe: Numbers, layers: int, units: int) -> Tensor:
+def _checked(probe: Floats, layers: int, units: int) -> Tensor:
     if probe.shape != (layers, units) or not np.isfinite(probe).all():
         raise InputError(
             f"probe: expected a finite direction of shape ({layers}, {units}), layers and units, "
@@ -98,7 +96,7 @@ def _checked(probe: Numbers, layers: int, units: int) -> Tensor:
 
 
 def readings_of(gates: Sequence[str], probe: bool = False) -> list[str]:
-    """Return the names of what a profile sums for each layer, in order.
+    """Return the names of the readings that a profile sums for each layer, in order.
 
     Args:
         gates: torch's names.
@@ -121,17 +119,17 @@ def _readings(name: str) -> Iterable[tuple[str, bool]]:
 
 def cell_counts(cells: Int[Tensor, "3 words"]) -> Int64[Tensor, " cells"]:
     """Count the words of each cell."""
-    return torch.bincount(cells.flatten(), minlength=CELLS)
+    return torch.bincount(cells.flatten(), minlength=PROFILE_CELLS)
 
 
 def cell_items(cells: Int[Tensor, "3 words"], prefixes: int) -> Int64[Tensor, " cells"]:
-    """Count the prefixes that have a word in each cell.
+    """Count the prefixes with a word in each cell.
 
     Args:
-        cells: Of all words of whole prefixes, the first words of all of them first.
-        prefixes: How many they are.
+        cells: Of all words of whole prefixes; the first words of all of them come first.
+        prefixes: The number of prefixes.
     """
-    has = torch.zeros(CELLS, prefixes, dtype=torch.bool, device=cells.device)
+    has = torch.zeros(PROFILE_CELLS, prefixes, dtype=torch.bool, device=cells.device)
     has.scatter_(0, cells.reshape(-1, prefixes), True)
     return has.sum(1)
 
@@ -161,7 +159,7 @@ def profile_table(
         ``to_verb``; ``stratum``: a role, or a place such as "-3", where the subject is 0 and the
         last word before the verb -1; ``number`` of the subject, ``sg`` or ``pl``; ``answer`` of the
         model, ``right`` or ``wrong``; ``n`` words, in how many ``items`` (prefixes); over the words
-        ``mean`` and ``sd`` (the population's). Only rows with words. Standard errors:
+        ``mean`` and ``sd`` (of the population). Only rows with words. Standard errors:
         `variance_of_mean`.
     """
     words, prefixes = n.cpu()[:-1], items.cpu()
@@ -173,19 +171,19 @@ def profile_table(
         sd = np.sqrt((square - mean**2).clip(0))
         values = zip(keys, mean, sd, strict=True)
         rows += [(layer, reading, units, *key, m, s) for key, m, s in values]
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return pd.DataFrame(rows, columns=list(PROFILE_DTYPES)).astype(PROFILE_DTYPES)
 
 
 def _cell(cell: int) -> tuple[str, str, str, str]:
-    """Return what a cell's words have in common: by, stratum, number and answer."""
-    return (*STRATA[cell // 4], NUMBERS[cell // 2 % 2], ANSWERS[cell % 2])
+    """Return by, stratum, number and answer of the words of a cell."""
+    return (*PROFILE_STRATA[cell // 4], PROFILE_NUMBERS[cell // 2 % 2], PROFILE_ANSWERS[cell % 2])
 
 
 def _moments(
     readings: Sequence[str],
     shown: Sequence[Sequence[bool]],
     means: Float64[Tensor, "layers readings sets 2 cells"],
-) -> Iterator[tuple[int, str, str, Numbers]]:
+) -> Iterator[tuple[int, str, str, Floats]]:
     """Yield layer, reading, units, and the means of the reading and of its square."""
     for layer, of_layer in enumerate(means.numpy()):
         for name, of_reading in zip(readings, of_layer, strict=True):
@@ -193,7 +191,7 @@ def _moments(
                 continue
             for reading, complement in _readings(name):
                 for units, show, (mean, square) in zip(
-                    UNITS, shown[layer], of_reading, strict=True
+                    UNIT_SETS, shown[layer], of_reading, strict=True
                 ):
                     if show and complement:
                         yield layer, reading, units, np.stack([1 - mean, 1 - 2 * mean + square])
@@ -202,14 +200,14 @@ def _moments(
 
 
 def pooled(profile: pd.DataFrame, *over: str) -> pd.DataFrame:
-    """Pool rows of a profile, exactly as if they had been counted together.
+    """Pool rows of a profile, as if they had been counted together.
 
     Args:
         profile: A table of `profile_table`.
-        over: What is no longer told apart: ``answer``, ``number`` or both, of which a prefix has
-            one each, so that items add up as words do.
+        over: The columns to pool over: ``answer``, ``number`` or both. A prefix has one of each, so
+            items add up as words do.
     """
-    keys = [name for name in DTYPES if name not in (*over, "n", "items", "mean", "sd")]
+    keys = [name for name in PROFILE_DTYPES if name not in (*over, "n", "items", "mean", "sd")]
     n = profile["n"]
     sums = profile[[*keys, "n", "items"]].assign(
         total=profile["mean"] * n, squares=(profile["sd"] ** 2 + profile["mean"] ** 2) * n
@@ -220,19 +218,19 @@ def pooled(profile: pd.DataFrame, *over: str) -> pd.DataFrame:
     return result.assign(mean=mean, sd=np.sqrt(variance.clip(lower=0)))
 
 
-def variance_of_mean(profile: pd.DataFrame) -> Numbers:
-    """Return the squared standard error of each mean, by items: sd² / (items - 1), not finite at 1.
+def variance_of_mean(profile: pd.DataFrame) -> Floats:
+    """Return the squared standard error of each mean by items: sd² / (items - 1); not finite at 1.
 
-    Words of one role in one prefix are not independent, prefixes are. Where k_i of n words are in
-    item i, and words of an item correlate by r, the variance is s² / n · (1 + (Σk_i² / n - 1) · r)
+    Prefixes are independent; words of one role in one prefix are not. If k_i of n words are in item
+    i, and words of an item correlate by r, the variance is s² / n · (1 + (Σk_i² / n - 1) · r)
     (Kish 1965, section 5.4). With as many words in each item that is at most s² / items, reached at
-    r = 1, and exact at places, where k_i = 1. With unequal k_i it can pass s² / items, if
-    r > (n / items - 1) / (Σk_i² / n - 1); it does not in what was measured: over halvings of 10,000
-    items (GRU of 8 units, 200 of them; LSTM of 100, 100) the variance of a role's mean was 0.1
-    times this for ``before``, 0.2 to 0.3 for ``other``, 0.6 to 0.9 for nouns, and 1 for ``subject``
-    and for places, to the precision of the experiment. The -1 makes the population's sd a sample's.
+    r = 1, and exact at positions, where k_i = 1. With unequal k_i it exceeds s² / items if
+    r > (n / items - 1) / (Σk_i² / n - 1). Measured over random halves of 10,000 items (GRU of 8
+    units, 200 halvings; LSTM of 100, 100 halvings), it doesn't: the variance of the mean of a role
+    was 0.1 times this for ``before``, 0.2 to 0.3 for ``other``, 0.6 to 0.9 for nouns, and 1 for
+    ``subject`` and for positions. The -1 turns the sd of the population into that of a sample.
     """
     sd = profile["sd"].to_numpy(dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance: Numbers = sd**2 / (profile["items"].to_numpy() - 1)
+        variance: Floats = sd**2 / (profile["items"].to_numpy() - 1)
     return variance

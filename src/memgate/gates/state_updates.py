@@ -1,21 +1,20 @@
-"""What a word does to a unit, beside where its gates stand: a gate can write what is already there.
+"""State updates: what a word changes in the memory of each unit.
 
-Memory m is the LSTM's cell c, for GRU and RNN the hidden state h; before the first word it is 0.
+An open gate may write what is already there, so gates alone don't show this. The memory m is the
+LSTM's cell c, for GRU and RNN the hidden state h; before the first word it is 0.
 
 - ``change``: m_t - m_{t-1}. For a GRU that is write · (candidate - h_{t-1}), as
   h_t = keep · h_{t-1} + write · candidate; for an LSTM ``gained`` less ``lost``.
 - ``gained`` (LSTM): write · candidate, with write = input.
 - ``lost`` (LSTM): (1 - keep) · c_{t-1}, with keep = forget.
-- ``hidden`` (LSTM): h_t - h_{t-1}, what can be seen of it.
+- ``hidden`` (LSTM): h_t - h_{t-1}, what other units and the readout see of it.
 - ``contribution_change``: w · (h_t - h_{t-1}) with the readout's weight w, in log-odds, signed so
   that + is towards the right answer. Over all units of the last layer and all words of a prefix it
-  adds up to the logit less the readout's bias. This is the change along the number direction; for a
-  model that judges grammaticality along the direction of "ungrammatical".
+  adds up to the logit less the readout's bias.
 - ``probe``: p · (h_t - h_{t-1}) with the direction p of the linear probe at the last word
-  (`memgate.gates.units.number_units.NumberUnits.probe_direction`), in its log-odds, so in every
-  layer. A
-  probe is of the subject's number whatever the task asks, so + is towards that number, not towards
-  the right answer: for grammaticality these are two questions, for the other tasks one.
+  (`memgate.gates.units.number_units.NumberUnits.probe_direction`), in log-odds, in every layer. A
+  probe predicts the number of the subject whatever the task, so + is towards that number. For
+  grammaticality that isn't the right answer; for the other tasks it is.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ STATE_UPDATES: Mapping[str, tuple[str, ...]] = {
     "GRU": ("change",),
     "LSTM": ("gained", "lost", "change", "hidden"),
 }
-"""What `state_updates` yields for each mode of `torch.nn`; the last: the hidden state's change."""
+"""The state updates of each mode of `torch.nn`; the last is the change of the hidden state."""
 
 Flat = Float[Tensor, "words units"]
 
 
 def flat(values: Float[Tensor, "batch time units"]) -> Flat:
-    """Lay words one behind another, first words first: so trajectories lie in memory, no copy."""
+    """Flatten prefixes and words, first words first: trajectories lie in memory so, no copy."""
     return values.transpose(0, 1).flatten(0, 1)
 
 

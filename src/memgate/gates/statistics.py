@@ -1,22 +1,23 @@
-"""What every gate and every memory does over many words, in sums that add up over batches."""
+"""One pass over prefixes reads every gate: `read_gates` and its sums, `GateStatistics`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import torch
 from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 from torchmetrics import Metric
 
+from memgate.arrays import Floats
+from memgate.data.batches import ExactLengthBatches
 from memgate.errors import InputError
 from memgate.gates.histograms import BINS
 from memgate.gates.profile import (
-    UNITS,
+    UNIT_SETS,
     UnitSets,
     cell_counts,
     cell_items,
@@ -25,14 +26,21 @@ from memgate.gates.profile import (
 )
 from memgate.gates.state_updates import STATE_UPDATES, flat
 from memgate.gates.sums import Averages, Kinds, Signs, by_kind, cell_sums
-from memgate.gates.tables import GateTables, Toward, distance_table, gate_table, state_update_table
-from memgate.gates.words import CELLS, KINDS, Words, unknown_words
+from memgate.gates.tables import (
+    DirectionSums,
+    GateTables,
+    distance_table,
+    gate_table,
+    state_update_table,
+)
+from memgate.gates.words import KINDS, PROFILE_CELLS, WordGroups, unknown_words, words_of
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
-from memgate.models.trajectory import Trajectory, trajectories
+from memgate.models.trajectory import Lookup, Trajectory, trajectories
+from memgate.predictor import BATCH_SIZE, Predictor
 
 BLOCK = 2**20
-"""Values of one gate that are read at a time on a CPU.
+"""Values of one gate that are read at once on a CPU.
 
 A block costs some 1,000 calls of torch: 2^20 values take 1 to 7% less than 2^19, 4 to 20% less than
 2^18 (128 and 650 units). `benchmarks/gates.py` has the whole pass against the fused forward.
@@ -40,18 +48,18 @@ A block costs some 1,000 calls of torch: 2^20 values take 1 to 7% less than 2^19
 
 
 class GateStatistics(Metric):
-    """Sums over words of every gate and state update, by layer, role and unit, and the profile's.
+    """Sums over words of every gate and state update, by layer, unit and kind of word.
 
-    Those of gates are finer, by `memgate.gates.words.KINDS`: one count gives the table by role and
-    that by distance from the subject.
+    The kinds (`memgate.gates.words.KINDS`) give the tables by role and by distance from the subject
+    from one count.
 
-    The states are sums and histograms alone, in float64 and int64: memory is constant in the
-    corpus, and batches, their sizes and their order, or processes, don't change the result.
+    All states are sums and histograms in float64 and int64. So memory is constant in the corpus,
+    and the result doesn't depend on how the data is split into batches or over processes.
 
     Args:
-        classifier: Whose gates will be counted: its kind, its sizes and its readout.
+        classifier: The classifier whose gates are counted.
         units: The number units, each as (layer, unit), both from 0.
-        probe: The probe's direction in each layer, layers × units; None for tables without.
+        probe: Direction of the probe in each layer, layers × units; None for tables without it.
         kwargs: As `torchmetrics.Metric`.
 
     Raises:
@@ -76,7 +84,7 @@ class GateStatistics(Metric):
         self,
         classifier: Classifier,
         units: Iterable[tuple[int, int]] = (),
-        probe: npt.NDArray[np.float64] | None = None,
+        probe: Floats | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -93,23 +101,23 @@ class GateStatistics(Metric):
             "state_update_sums": (layers, len(self.state_updates), 3, kinds, size),
             "signed": (kinds, size),
             "numbered": (len(self.sets.probe), kinds, size),
-            "cell_sums": (layers, len(self.readings), len(UNITS), 2, CELLS),
+            "cell_sums": (layers, len(self.readings), len(UNIT_SETS), 2, PROFILE_CELLS),
         }.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         for name, shape in {
             "n": (kinds,),
             "histogram": (layers, len(self.gates), kinds, BINS, size),
-            "cell_n": (CELLS,),
-            "cell_items": (CELLS,),
+            "cell_n": (PROFILE_CELLS,),
+            "cell_items": (PROFILE_CELLS,),
         }.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, layers: Sequence[Trajectory], words: Words) -> None:
+    def update(self, layers: Sequence[Trajectory], words: WordGroups) -> None:
         """Count a block of whole prefixes.
 
         Args:
             layers: One trajectory a layer.
-            words: What is known of its words.
+            words: The kinds, signs and cells of its words.
 
         Raises:
             InputError: There are not as many layers as the recurrence has.
@@ -124,15 +132,15 @@ class GateStatistics(Metric):
         self.cell_items += cell_items(words.cells, len(layers[0].hidden))
         signs = torch.stack([words.signs, words.numbers])
         for layer, trajectory in enumerate(layers):
-            of_sets = self._gates(layer, trajectory, kinds)
-            of_sets += self._state_updates(layer, trajectory, kinds, signs)
-            self.cell_sums[layer] += cell_sums(torch.stack(of_sets), words.cells)
+            readings = self._gates(layer, trajectory, kinds)
+            readings += self._state_updates(layer, trajectory, kinds, signs)
+            self.cell_sums[layer] += cell_sums(torch.stack(readings), words.cells)
 
     def _gates(self, layer: int, trajectory: Trajectory, kinds: Kinds) -> list[Averages]:
-        """Count the gates of a layer; return the averages of keep and write over sets of units."""
+        """Count the gates of a layer; return the means of keep and write over sets of units."""
         averages = []
         for row, gate in enumerate(self.gates):
-            means = self.sets.means[layer, : len(UNITS) if READINGS[gate] else 0]
+            means = self.sets.means[layer, : len(UNIT_SETS) if READINGS[gate] else 0]
             sums = kinds.gate(flat(trajectory.gates[gate]), means, self.histogram[layer, row])
             self.gate_sums[layer, row] += sums.moments
             if READINGS[gate]:
@@ -150,7 +158,7 @@ class GateStatistics(Metric):
             self.signed += sums.signed[0]
         if len(self.numbered):
             self.numbered[layer] += sums.signed[1]
-        # along a direction the change of the states is the change of what they are along it
+        # the change of the states along a direction, word after word
         directions = self.sets.directions[layer].to(trajectory.hidden.dtype)
         change = (flat(trajectory.hidden) @ directions.flatten(1)).double()
         batch = len(trajectory.hidden)
@@ -164,12 +172,12 @@ class GateStatistics(Metric):
     def compute(self) -> GateTables:
         """Return the tables."""
         toward = [
-            Toward(
+            DirectionSums(
                 "contribution_change", len(self.state_update_sums) - 1, self.signed, self.readout
             )
         ]
         for layer, (numbered, probe) in enumerate(zip(self.numbered, self.sets.probe, strict=True)):
-            toward.append(Toward("probe", layer, numbered, probe))
+            toward.append(DirectionSums("probe", layer, numbered, probe))
         sums = self.n, self.gate_sums, self.histogram
         return GateTables(
             gate_table(self.gates, *sums),
@@ -195,15 +203,15 @@ def blocks(rows: Int[Tensor, "batch ..."], size: int) -> Sequence[Int[Tensor, "_
 def gate_statistics(
     classifier: Classifier, batches: Iterable[Int[Tensor, "_batch _time"]]
 ) -> pd.DataFrame:
-    """Read every gate of a classifier over prefixes of whose words nothing is known.
+    """Read every gate of a classifier over prefixes without roles.
 
     Args:
         classifier: Its dropout is not applied.
         batches: Token ids, each batch of prefixes of one length.
 
     Returns:
-        The table of `memgate.gates.tables.gate_table`, over all words together; it doesn't depend
-        on how the prefixes are batched.
+        The table of `memgate.gates.tables.gate_table` over all words. It doesn't depend on how the
+        prefixes are batched.
 
     Raises:
         InputError: There is no batch.
@@ -218,3 +226,79 @@ def gate_statistics(
         raise InputError("gate statistics: expected at least one batch of prefixes, got none")
     tables: GateTables = statistics.compute()
     return tables.overall
+
+
+def read_gates(
+    predictor: Predictor,
+    table: pa.Table,
+    units: Iterable[tuple[int, int]] = (),
+    batch_size: int = BATCH_SIZE,
+    probe: Floats | None = None,
+) -> GateTables:
+    """Read every gate of a model over agreement items.
+
+    Args:
+        predictor: A classifier with its vocabulary and task.
+        table: Items with the columns of `memgate.data.items.schema.FEATURES`.
+        units: The number units, each as (layer, unit), both from 0; none if unknown.
+        batch_size: Prefixes read at once; the tables don't depend on it.
+        probe: The direction of the number probe in each layer, layers × units, as
+            `memgate.gates.units.number_units.NumberUnits.probe_direction`: with it
+            the state updates and the profile have the rows ``probe``.
+
+    Raises:
+        InputError: As `Predictor.read`; or the model lacks a unit, or the direction doesn't fit it.
+    """
+    _, prefixes = predictor.read(table)
+    batches = ExactLengthBatches(prefixes, batch_size)
+    return gate_tables(predictor.classifier, batches, units, probe)
+
+
+@torch.inference_mode()
+def gate_tables(
+    classifier: Classifier,
+    batches: ExactLengthBatches,
+    units: Iterable[tuple[int, int]] = (),
+    probe: Floats | None = None,
+) -> GateTables:
+    """Read every gate of a classifier over the prefixes of a loader.
+
+    If several processes have a part of the prefixes each, all of them get the tables of all parts.
+
+    Args:
+        classifier: Its dropout is not applied. The pass runs on its device.
+        batches: Prefixes encoded with its vocabulary, whose labels and targets are known.
+        units: As for `read_gates`.
+        probe: As for `read_gates`.
+
+    Returns:
+        Tables that don't depend on how the prefixes are batched. In float64 the counts are equal
+        and the sums agree to 1e-12. A float32 gate is computed to about 1e-7, so its means may
+        differ by as much between batch sizes (`memgate.gates.sums`).
+
+    Raises:
+        InputError: The model lacks a unit, or the direction doesn't fit it.
+    """
+    device = classifier.embedding.weight.device
+    statistics = GateStatistics(classifier, units, probe).to(device)
+    prefixes = batches.prefixes.to(device)
+    occurring, index_of = _occurring_words(prefixes.ids, len(classifier.embedding.weight))
+    lookup = Lookup(classifier.recurrence, classifier.embedding(occurring))
+    for batch in batches:
+        length = batch.inputs.shape[1]
+        for rows in blocks(batch.rows.to(device), length * classifier.recurrence.hidden_size):
+            block = prefixes.batch(rows, length)
+            layers = lookup.trajectories(index_of[block.inputs])
+            logits = classifier.readout(layers[-1].hidden[:, -1]).squeeze(-1)
+            right = (logits > 0) == (block.targets == 1)
+            statistics.update(layers, words_of(prefixes, block, right))
+    tables: GateTables = statistics.compute()
+    return tables
+
+
+def _occurring_words(
+    ids: Int[Tensor, " tokens"], vocabulary: int
+) -> tuple[Int[Tensor, " forms"], Int[Tensor, " vocabulary"]]:
+    """Return the ids that occur, and the index of each id of the vocabulary among them."""
+    occurs = torch.bincount(ids, minlength=vocabulary) > 0
+    return occurs.nonzero().squeeze(1), occurs.cumsum(0) - 1

@@ -1,4 +1,4 @@
-"""What is added up over the words of each kind: moments, histograms, averages over units."""
+"""Sums over the words of each kind: moments, histograms, and means over sets of units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from memgate.gates.histograms import BINS
 from memgate.gates.loops import Array, read_cells, read_change, read_gate, read_products, sort
 from memgate.gates.state_updates import Flat, flat, state_updates
-from memgate.gates.words import CELLS
+from memgate.gates.words import PROFILE_CELLS
 from memgate.models.trajectory import Trajectory
 
 Means = Float64[Tensor, "sets units"]
@@ -23,16 +23,16 @@ Signs = Int64[Tensor, "signs words"]
 
 
 class GateSums(NamedTuple):
-    """Of one gate."""
+    """The sums of one gate."""
 
     moments: Float64[Tensor, "2 kinds units"]
     """Σx and Σx² over the words of each kind."""
     averages: Averages
-    """The average over each set of units."""
+    """The mean over each set of units, a row a word."""
 
 
 class StateUpdateSums(NamedTuple):
-    """Of the state updates of one layer."""
+    """The sums of the state updates of one layer."""
 
     moments: Float64[Tensor, "updates 3 kinds units"]
     """Σx, Σ|x| and Σx² of each state update of `memgate.gates.state_updates`, in their order."""
@@ -46,8 +46,9 @@ class StateUpdateSums(NamedTuple):
 class Kinds(Protocol):
     """The words of a block by kind.
 
-    Sums are made in float64, so that the order of words is nothing. A spread is known to 1e-8 of
-    the values for gates, whose sums are made from near them, and to 1e-7 for state updates.
+    Sums are in float64, so the order of words doesn't matter. The standard deviation of a gate is
+    exact to 1e-8 of its values, because its sums start at a value nearby, and that of a state
+    update to 1e-7.
     """
 
     n: Int64[Tensor, " kinds"]
@@ -57,8 +58,8 @@ class Kinds(Protocol):
         """Add up a gate.
 
         Args:
-            values: In [0, 1]; what isn't has a bin at an end.
-            means: The weights of each set's units in its average.
+            values: In [0, 1]; others fall into the first or the last bin.
+            means: The weights of the units in the mean of each set.
             histogram: Counts so far, in the bins of `memgate.gates.histograms`; changed in place.
         """
         ...
@@ -68,7 +69,7 @@ class Kinds(Protocol):
 
         Args:
             trajectory: Of whole prefixes; words are in the order of
-            `memgate.gates.state_updates.flat`.
+                `memgate.gates.state_updates.flat`.
             means: As for `gate`.
             signs: -1, 0 or 1 for each word.
         """
@@ -80,13 +81,13 @@ def by_kind(kinds: Int[Tensor, " words"], count: int) -> Kinds:
 
     Args:
         kinds: From 0 to `count` - 1; on a CPU others are refused.
-        count: How many kinds there are.
+        count: The number of kinds.
     """
     return Sorted(kinds, count) if kinds.is_cpu else OneHot(kinds, count)
 
 
 class OneHot:
-    """`Kinds` as products with a matrix that has a 1 at each word's kind: what a GPU does well."""
+    """`Kinds` as products with a one-hot matrix of the kinds, which is fast on a GPU."""
 
     def __init__(self, kinds: Int[Tensor, " words"], count: int) -> None:
         self._kinds = kinds
@@ -96,12 +97,12 @@ class OneHot:
     def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
         """As `Kinds`."""
         exact, pivot = values.double(), values[0].double()
-        near = exact - pivot  # the first value: else rounding gives a constant a spread of 1e-7
+        near = exact - pivot  # otherwise rounding gives a constant a standard deviation of 1e-7
         units = torch.arange(values.shape[1], device=values.device)
         bins = (values * BINS).clamp(0, BINS - 1).long()
-        places = ((self._kinds * BINS).unsqueeze(1) + bins) * len(units) + units
+        cells = ((self._kinds * BINS).unsqueeze(1) + bins) * len(units) + units
         one = torch.ones(1, dtype=torch.int64, device=values.device)
-        histogram.view(-1).index_add_(0, places.flatten(), one.expand(places.numel()))
+        histogram.view(-1).index_add_(0, cells.flatten(), one.expand(cells.numel()))
         few, squares = self._is_kind @ near, self._is_kind @ near.square()
         plain = torch.addcmul(few, self.n.double().unsqueeze(1), pivot)
         # Σx² = Σ(x-p)² + p·(Σ(x-p) + Σx)
@@ -110,12 +111,12 @@ class OneHot:
 
     def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
         """As `Kinds`."""
-        found = [values.double() for values in state_updates(trajectory)]
+        updates = [values.double() for values in state_updates(trajectory)]
         moments = [
-            torch.stack([self._is_kind @ each for each in (values, values.abs(), values.square())])
-            for values in found
+            torch.stack([self._is_kind @ x for x in (values, values.abs(), values.square())])
+            for values in updates
         ]
-        *_, change, hidden = found[-1], *found  # without a cell the memory is the hidden state
+        *_, change, hidden = updates[-1], *updates  # without a cell the memory is the hidden state
         signed = (self._is_kind * signs.unsqueeze(1)) @ hidden
         return StateUpdateSums(torch.stack(moments), signed, change.abs() @ means.T)
 
@@ -166,14 +167,14 @@ class Sorted:
             read_change(
                 hidden, back, *words, no_means, signs.numpy(), moments[3], signed, sizes[:, :0]
             )
-        return StateUpdateSums(*(torch.from_numpy(each) for each in (moments, signed, sizes)))
+        return StateUpdateSums(*map(torch.from_numpy, (moments, signed, sizes)))
 
 
 def cell_sums(
     columns: Float64[Tensor, "readings words sets"], cells: Int[Tensor, "3 words"]
 ) -> Float64[Tensor, "readings sets 2 cells"]:
     """Add up each column and its square over the words of each cell of the profile."""
-    result = columns.new_zeros(len(columns), columns.shape[2], 2, CELLS)
+    result = columns.new_zeros(len(columns), columns.shape[2], 2, PROFILE_CELLS)
     add = cells_by_loop if columns.is_cpu else cells_by_index
     add(columns, cells, result)
     return result

@@ -11,7 +11,8 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from memgate.gates.histograms import LEVELS, quantiles, shares
+from memgate.arrays import Floats, Ints
+from memgate.gates.histograms import LEVELS, quantiles, saturated_counts
 from memgate.gates.words import DISTANCES, KINDS, ROLE_NAMES
 from memgate.models.cells import READINGS, Reading
 
@@ -54,45 +55,43 @@ ALL = "all"
 
 BY_ROLE: Mapping[str, Sequence[int]] = {
     ALL: range(len(KINDS)),
-    **{role: [place for place, kind in enumerate(KINDS) if kind[0] == role] for role in ROLE_NAMES},
+    **{role: [index for index, kind in enumerate(KINDS) if kind[0] == role] for role in ROLE_NAMES},
 }
-"""The places in `KINDS` of which each role consists."""
+"""The indices in `KINDS` of the words of each role."""
 
 BY_DISTANCE: Mapping[str, Sequence[int]] = {
-    name: [place for place, kind in enumerate(KINDS) if kind[1] == name] for name in DISTANCES
+    name: [index for index, kind in enumerate(KINDS) if kind[1] == name] for name in DISTANCES
 }
-"""… and each distance from the subject; some places are in none."""
-
-Numbers = npt.NDArray[np.float64]
+"""The indices in `KINDS` of the words at each distance from the subject."""
 
 
-class Toward(NamedTuple):
-    """Changes of a layer's hidden state along a direction, signed by what is right or true."""
+class DirectionSums(NamedTuple):
+    """Changes of a layer's hidden state along a direction, + towards the right answer."""
 
     state_update: str
     """Its name: ``contribution_change`` or ``probe``."""
     layer: int
     signed: Float64[Tensor, "kinds units"]
-    """Sum of the change, less where it should go to the direction's other end."""
+    """Sum of the change, with the sign of the right answer."""
     direction: Float64[Tensor, " units"]
     """The weight of each unit."""
 
 
 class GateTables(NamedTuple):
-    """What one pass over prefixes gives."""
+    """The tables of one pass over prefixes."""
 
     statistics: pd.DataFrame
-    """Where the gates of each unit stand at each role: the table of `gate_table`."""
+    """The gates of each unit by role: `gate_table`."""
     state_updates: pd.DataFrame
-    """What each role changes in each unit: the table of `state_update_table`."""
+    """The state updates of each unit by role: `state_update_table`."""
     profile: pd.DataFrame
-    """Averages over units, by role and by place: `memgate.gates.profile.profile_table`."""
+    """Means over units by role and by position: `memgate.gates.profile.profile_table`."""
     distances: pd.DataFrame
-    """Where the gates of each unit stand by distance from the subject: `distance_table`."""
+    """The gates of each unit by distance from the subject: `distance_table`."""
 
     @property
     def overall(self) -> pd.DataFrame:
-        """Where the gates of each unit stand at all words together: rows of `statistics`."""
+        """The gates of each unit over all words: rows of `statistics`."""
         return self.statistics[self.statistics["role"] == ALL].reset_index(drop=True)
 
 
@@ -104,7 +103,7 @@ def gate_table(
 ) -> pd.DataFrame:
     """Turn sums and histograms of gates into one row a layer, gate, reading, role and unit.
 
-    A reading that is 1 - gate turns the histogram round. As the spread comes from sums alone, it is
+    A reading that is 1 - gate reverses the histogram. The standard deviation comes from sums; it is
     exact to about 1e-8, less than the step of a float32 below 1 (6e-8).
 
     Args:
@@ -116,9 +115,9 @@ def gate_table(
     Returns:
         ``layer`` and ``unit`` count from 0; ``gate`` is torch's name; ``reading`` is ``keep``,
         ``write`` or null, and the GRU's update gate has a row for each of the two; ``role`` of the
-        words, ``all`` for all of them, and else only roles that occur; ``n`` words. Over them, of
-        the reading where there is one, else of the gate: ``mean``; ``sd`` (the population's:
-        divided by n); the quantiles ``q05`` to ``q95``, off by less than 0.01; the shares
+        words, ``all`` or a role that occurs; ``n`` words. Over these words, of the reading if
+        there is one, else of the gate: ``mean``; ``sd`` (of the population: divided by n); the
+        quantiles ``q05`` to ``q95``, off by less than 0.01; the proportions
         ``below_0.1`` and ``above_0.9``. Empty for an RNN.
     """
     return _joined(_of_gates(gates, n, sums, histogram, "role", BY_ROLE), GATE_DTYPES)
@@ -139,11 +138,11 @@ def distance_table(
         histogram: As for `gate_table`.
 
     Returns:
-        As `gate_table`, but by ``after`` in place of ``role``: how many words behind the head of
-        the subject, in the bins of `memgate.metrics.strata.INTERVENING`. ``0`` is the subject
-        itself, ``1–2``, ``3–5``, ``6–10`` and ``11+`` are words between it and the verb, whatever
-        their role, also where that isn't known. Words before the subject, from the verb on, and of
-        an item whose subject isn't known are in no row.
+        As `gate_table`, but by ``after`` instead of ``role``: words after the head of the subject,
+            in the bins of `memgate.metrics.strata.INTERVENING`. ``0`` is the subject
+        itself, ``1–2``, ``3–5``, ``6–10`` and ``11+`` are the words between it and the verb,
+        whatever their role. Words before the subject, from the verb on, and of items without a
+        known subject are in no row.
     """
     return _joined(_of_gates(gates, n, sums, histogram, "after", BY_DISTANCE), DISTANCE_DTYPES)
 
@@ -156,7 +155,7 @@ def _of_gates(
     by: str,
     groups: Mapping[str, Sequence[int]],
 ) -> list[pd.DataFrame]:
-    """Return the rows of each gate and reading, its kinds of words put together by `groups`."""
+    """Return the rows of each gate and reading, the kinds of words added up by `groups`."""
     words = _folded(n.cpu().numpy(), groups, axis=0)
     total = _folded(sums.cpu().numpy(), groups, axis=-2)
     counts = _folded(histogram.cpu().numpy(), groups, axis=-3)
@@ -171,18 +170,19 @@ def _of_gates(
 
 
 def _of_gate(
-    words: npt.NDArray[np.int64],
-    sums: Numbers,
-    histogram: npt.NDArray[np.int64],
+    words: Ints,
+    sums: Floats,
+    histogram: Ints,
     complement: bool,
-) -> dict[str, Numbers]:
-    """Return the numbers of one gate or of its complement, each (groups, units)."""
-    n = np.where(words == 0, np.nan, words)[:, None]  # shares of nothing are null
+) -> dict[str, Floats]:
+    """Return the columns of one gate or of its complement, each (groups, units)."""
+    n = np.where(words == 0, np.nan, words)[:, None]  # a proportion of no words is null
     mean, square = sums / n
     sd = np.sqrt((square - mean**2).clip(0))  # rounding can leave -1e-17
-    own = histogram[:, ::-1] if complement else histogram
-    low, high = shares(own)
-    levels = np.moveaxis(quantiles(own), -1, 0)
+    if complement:
+        histogram = histogram[:, ::-1]
+    low, high = saturated_counts(histogram)
+    levels = np.moveaxis(quantiles(histogram), -1, 0)
     return {
         "mean": 1 - mean if complement else mean,
         "sd": sd,
@@ -196,7 +196,7 @@ def state_update_table(
     names: Sequence[str],
     n: Int64[Tensor, " kinds"],
     sums: Float64[Tensor, "layers updates 3 kinds units"],
-    toward: Sequence[Toward],
+    toward: Sequence[DirectionSums],
 ) -> pd.DataFrame:
     """Turn sums of state updates into one row a layer, state update, role and unit.
 
@@ -212,17 +212,17 @@ def state_update_table(
         `memgate.gates.state_updates`,
         ``contribution_change`` for the last layer only, ``probe`` for each if there is a probe;
         ``role`` and ``n`` as in `gate_table`; over the words ``mean``, ``mean_abs`` (mean of the
-        absolute value) and ``sd`` (the population's).
+        absolute value) and ``sd`` (of the population).
     """
     words = _folded(n.cpu().numpy(), BY_ROLE, axis=0)
     total = _folded(sums.cpu().numpy(), BY_ROLE, axis=-2)
     parts: list[pd.DataFrame] = []
     for layer, of_layer in enumerate(total):
-        own = dict(zip(names, of_layer, strict=True))
-        own |= {
-            each.state_update: _along(each, of_layer[-1]) for each in toward if each.layer == layer
-        }
-        for name, (plain, size, square) in own.items():
+        updates = dict(zip(names, of_layer, strict=True))
+        for direction in toward:
+            if direction.layer == layer:
+                updates[direction.state_update] = _along(direction, of_layer[-1])
+        for name, (plain, size, square) in updates.items():
             of = np.where(words == 0, np.nan, words)[:, None]
             sd = np.sqrt((square / of - (plain / of) ** 2).clip(0))
             values = {"mean": plain / of, "mean_abs": size / of, "sd": sd}
@@ -232,8 +232,8 @@ def state_update_table(
     return _joined(parts, STATE_UPDATE_DTYPES)
 
 
-def _along(toward: Toward, hidden: Numbers) -> Numbers:
-    """Return the sums of one of `toward`, from those of the change of its hidden state."""
+def _along(toward: DirectionSums, hidden: Floats) -> Floats:
+    """Return the sums along a direction, from those of the change of the hidden state."""
     weight = toward.direction.cpu().numpy()
     signed = _folded(toward.signed.cpu().numpy(), BY_ROLE, axis=-2)
     return np.stack([signed * weight, hidden[1] * np.abs(weight), hidden[2] * weight**2])
@@ -251,10 +251,10 @@ def _rows(
     keys: dict[str, Any],
     by: str,
     groups: Sequence[str],
-    words: npt.NDArray[np.int64],
-    values: dict[str, Numbers],
+    words: Ints,
+    values: dict[str, Floats],
 ) -> pd.DataFrame:
-    """Return the rows of all units for each group that occurs, and for all words in any case."""
+    """Return the rows of all units for each group that occurs, and always for all words."""
     names = np.array(groups)
     shown = (words > 0) | (names == ALL)
     units = next(iter(values.values())).shape[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest
 
+from memgate.arrays import Bools, Floats, Ints
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS, UNKNOWN, IntArray
 
 BREAKDOWNS = (
@@ -22,6 +23,9 @@ BREAKDOWNS = (
 )
 """The values of the column `by`, in the order of the table."""
 
+NORMAL_97_5 = 1.959963984540054
+"""The 97.5% quantile of the normal distribution."""
+
 STRATA: dict[str, Sequence[str]] = {
     "label": LABELS,
     "intervening": INTERVENING.names,
@@ -31,24 +35,36 @@ STRATA: dict[str, Sequence[str]] = {
 """The strata of each breakdown that has a fixed list of them, in their natural order."""
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95% interval of a proportion (Wilson 1927).
+@overload
+def wilson(correct: int, n: int) -> tuple[float, float]: ...
+@overload
+def wilson(correct: Floats, n: Ints) -> tuple[Floats, Floats]: ...
+def wilson(correct: Any, n: Any) -> Any:
+    """Return the 95% interval of a proportion, or of many (Wilson 1927).
 
-    Unlike mean ± 1.96 standard errors it stays within [0, 1] and doesn't vanish at 0 or n correct.
+    Unlike mean ± 1.96 standard errors it stays within [0, 1] and has a width at 0 or n correct.
 
     Args:
-        correct: From 0 to n.
-        n: At least 1.
+        correct: From 0 to n; for arrays also fractions, as a mean over networks is.
+        n: At least 1; in an array NaN is returned where it is 0.
 
     >>> [round(limit, 4) for limit in wilson(9, 10)]
     [0.5958, 0.9821]
     """
-    interval = binomtest(correct, n).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    z2 = NORMAL_97_5**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        proportion = np.divide(correct, n)
+        middle = (proportion + z2 / (2 * n)) / (1 + z2 / n)
+        variance = proportion * (1 - proportion) / n + z2 / (4 * n**2)
+        half = np.sqrt(z2 * variance) / (1 + z2 / n)
+    # rounding must not put an end beyond the proportion itself, such as 1
+    low = np.minimum(np.maximum(middle - half, 0), proportion)
+    high = np.maximum(np.minimum(middle + half, 1), proportion)
+    return (float(low), float(high)) if np.ndim(low) == 0 else (low, high)
 
 
 def answer_frame(
-    right: npt.NDArray[np.bool_],
+    right: Bools,
     labels: IntArray,
     intervening: IntArray,
     attractors: IntArray,

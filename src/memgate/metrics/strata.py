@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from memgate.arrays import Ints
+
 UNKNOWN = -1
 """Stands for null, both as a number of words and as the place of a bin."""
 
@@ -55,7 +57,7 @@ class Strata:
         # bucketize warns of a copy if the numbers are a column of a table
         return torch.bucketize(numbers.contiguous(), starts, right=True) - 1
 
-    def of_array(self, numbers: IntArray) -> npt.NDArray[np.int64]:
+    def of_array(self, numbers: IntArray) -> Ints:
         """Place each number in its bin; `of_tensor` for NumPy.
 
         Raises:

@@ -11,7 +11,7 @@ import pandas as pd
 NETWORK = "network"
 """What the column `system` says of the model itself."""
 
-NAMES = MappingProxyType(
+SYSTEM_NAMES = MappingProxyType(
     {
         "majority": "majority",
         "first_noun": "first noun",
@@ -25,11 +25,11 @@ NAMES = MappingProxyType(
 
 
 @dataclass(frozen=True, eq=False)
-class Baseline:
+class BaselineResult:
     """A baseline on one data set or suite.
 
     Attributes:
-        system: One of `NAMES`.
+        system: One of `SYSTEM_NAMES`.
         name: What readers call it; says whose it is where not all models have the same, and of
             how many items it answered how many where it left some out.
         rows: Its rows of the table, once, even where several models have it.
@@ -45,7 +45,7 @@ class Baseline:
     complete: bool
 
 
-def baselines(rows: pd.DataFrame) -> list[Baseline]:
+def baseline_results(rows: pd.DataFrame) -> list[BaselineResult]:
     """Return the baselines of one data set or suite.
 
     Each model has its own, trained on the training split of that model. Those that count the same
@@ -56,20 +56,20 @@ def baselines(rows: pd.DataFrame) -> list[Baseline]:
             of one suite, with model, system, condition, n and correct: those of the networks too.
 
     Returns:
-        The baselines in the order of `NAMES`, then of the models.
+        The baselines in the order of `SYSTEM_NAMES`, then of the models.
 
     Raises:
-        ValueError: A system is neither `NETWORK` nor one of `NAMES`.
+        ValueError: A system is neither `NETWORK` nor one of `SYSTEM_NAMES`.
     """
-    unknown = set(rows["system"]).difference([NETWORK, *NAMES])
+    unknown = set(rows["system"]).difference([NETWORK, *SYSTEM_NAMES])
     if unknown:
-        expected = ", ".join([NETWORK, *NAMES])
+        expected = ", ".join([NETWORK, *SYSTEM_NAMES])
         raise ValueError(f"system: expected one of {expected}, got {min(unknown)!r}")
     totals = _pooled(rows)
     models = totals.index.get_level_values("model").unique()
     asked = totals["n"].groupby(level="model").max()
     found = []
-    for system, name in NAMES.items():
+    for system, name in SYSTEM_NAMES.items():
         same: dict[Hashable, list[str]] = {}
         for model, own in rows[rows["system"] == system].groupby("model", sort=False):
             same.setdefault(_figures(own), []).append(str(model))
@@ -79,23 +79,23 @@ def baselines(rows: pd.DataFrame) -> list[Baseline]:
             called = name if len(owners) == len(models) else f"{name} ({_listed(owners)})"
             called += "" if n == most else f", {n} of {most} items"
             own = rows[(rows["system"] == system) & (rows["model"] == owners[0])]
-            found.append(Baseline(system, called, own, correct / n, n == most))
+            found.append(BaselineResult(system, called, own, correct / n, n == most))
     return found
 
 
-def best_baseline(rows: pd.DataFrame) -> Baseline | None:
+def best_baseline(rows: pd.DataFrame) -> BaselineResult | None:
     """Return the baseline of the highest accuracy over all items of a data set or suite.
 
     One that left items out is no candidate, as those it answered may be easier. Of equally good
-    ones it is the first in the order of `NAMES`, then of the models.
+    ones it is the first in the order of `SYSTEM_NAMES`, then of the models.
 
     Args:
-        rows: As for `baselines`.
+        rows: As for `baseline_results`.
 
     Returns:
         The best baseline, or None where there is none that answered every item.
     """
-    complete = [each for each in baselines(rows) if each.complete]
+    complete = [each for each in baseline_results(rows) if each.complete]
     return max(complete, key=lambda each: each.accuracy, default=None)
 
 

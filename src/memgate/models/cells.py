@@ -189,7 +189,7 @@ class LSTM:
         return compute("hidden", torch.mul, step["output"], torch.tanh(memory))
 
 
-CELLS: Mapping[str, Cell] = {"RNN_TANH": RNN(), "GRU": GRU(), "LSTM": LSTM()}
+EQUATIONS: Mapping[str, Cell] = {"RNN_TANH": RNN(), "GRU": GRU(), "LSTM": LSTM()}
 """The equations by `torch.nn`'s ``mode``."""
 
 
@@ -199,14 +199,14 @@ def cell_of(net: Recurrence) -> Cell:
     Raises:
         InputError: It is bidirectional, projected, of ReLU units, or takes the time first.
     """
-    if net.mode not in CELLS:
-        raise InputError(f"recurrence: expected mode {', '.join(CELLS)}, got {net.mode}")
+    if net.mode not in EQUATIONS:
+        raise InputError(f"recurrence: expected mode {', '.join(EQUATIONS)}, got {net.mode}")
     for option, wanted in {"bidirectional": False, "proj_size": 0, "batch_first": True}.items():
         if getattr(net, option) != wanted:
             raise InputError(
                 f"recurrence: expected {option}={wanted}, got {option}={getattr(net, option)}"
             )
-    return CELLS[net.mode]
+    return EQUATIONS[net.mode]
 
 
 def _same(value: State, *, out: State | None = None) -> State:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from memgate.errors import InputError
 
-Cell = Literal["rnn", "gru", "lstm"]
+CellName = Literal["rnn", "gru", "lstm"]
 
 RECURRENCE: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
     "rnn": nn.RNN,
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
     def __init__(
         self,
         vocab_size: int,
-        cell: Cell = "lstm",
+        cell: CellName = "lstm",
         embedding_size: int = 50,
         hidden_size: int = 50,
         num_layers: int = 1,
@@ -49,7 +49,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if cell not in RECURRENCE:
-            raise InputError(f"cell: expected one of {', '.join(get_args(Cell))}, got {cell!r}")
+            raise InputError(f"cell: expected one of {', '.join(get_args(CellName))}, got {cell!r}")
         sizes = {
             "vocab_size": vocab_size,
             "embedding_size": embedding_size,
@@ -61,7 +61,7 @@ class Classifier(nn.Module):
                 raise InputError(f"{name}: expected at least 1, got {size}")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout: expected a share from 0 to below 1, got {dropout}")
-        self.cell: Cell = cell
+        self.cell: CellName = cell
         self.config: dict[str, Any] = {"cell": cell, **sizes, "dropout": dropout}
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.recurrence = RECURRENCE[cell](

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from memgate.data.items.tasks import GRAMMATICALITY, Task
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.metrics.systems import NETWORK, baselines, best_baseline
+from memgate.metrics.systems import NETWORK, baseline_results, best_baseline
 from memgate.reporting import plots
 from memgate.reporting.console import DASH, console, markdown_table, print_table
 from memgate.reporting.files import write_all
@@ -88,7 +88,7 @@ def _baselines(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     best = best_baseline(rows)
     return [
         (f"{'*' if best and each.name == best.name else ' '} {each.name}", each.rows)
-        for each in baselines(rows)
+        for each in baseline_results(rows)
     ]
 
 

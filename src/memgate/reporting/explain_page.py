@@ -14,8 +14,8 @@ from memgate.gates.explain.explanation import (
     CONVENTIONS,
     GLOSSARY,
     ROW_NAMES,
-    Course,
     Explanation,
+    Trace,
     Word,
 )
 from memgate.reporting.pages import render
@@ -86,7 +86,7 @@ def _number(name: str, value: float) -> str:
     return "0" if text in ("+0.00", "−0.00") else text
 
 
-def _line(p: Course, positions: range) -> tuple[str, str]:
+def _line(p: Trace, positions: range) -> tuple[str, str]:
     """Return SVG paths of the probability, one unit of width a word: the line and the dots."""
     points = [(at + 0.5, 1 - float(p[position])) for at, position in enumerate(positions)]
     line = "L".join(f"{x:g} {y:.3f}" for x, y in points)

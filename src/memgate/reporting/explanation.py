@@ -14,9 +14,9 @@ from memgate.gates.explain.explanation import (
     CONVENTIONS,
     GLOSSARY,
     ROW_NAMES,
-    Course,
     Explanation,
-    numbers,
+    Trace,
+    word_numbers,
 )
 from memgate.reporting.console import console
 from memgate.reporting.shades import GATES
@@ -83,7 +83,9 @@ def print_json(explanations: Sequence[Explanation]) -> None:
             {
                 **word._asdict(),
                 "p": float(p),
-                "units": {str(trace.unit): numbers(trace, index) for trace in explanation.units},
+                "units": {
+                    str(trace.unit): word_numbers(trace, index) for trace in explanation.units
+                },
             }
             for index, (word, p) in enumerate(zip(explanation.words, explanation.p, strict=True))
         ]
@@ -140,7 +142,7 @@ def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Tex
     yield line
 
 
-def _cells(name: str, values: Course, part: Part, coloured: bool) -> Text:
+def _cells(name: str, values: Trace, part: Part, coloured: bool) -> Text:
     """Return one row's numbers: gates as shaded cells, the others with their sign."""
     line = Text()
     for position, width in part:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from memgate.gates.units.ablation import CHANCE, smallest_set_row
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.probe import LAST
-from memgate.gates.units.sets import CHANCE, named
 from memgate.gates.units.unit import Unit
 from memgate.reporting.console import DASH, console, print_table
 
@@ -78,8 +78,9 @@ def _ablation(units: NumberUnits) -> str:
     if units.units:
         names = ", ".join(_name(units, unit) for unit in units.units[:PRINTED])
         more = f" and {len(units.units) - PRINTED} more" if len(units.units) > PRINTED else ""
+        without = _accuracy(smallest_set_row(sets).iloc[0])
         return (
-            f"number units: {names}{more} (of {n}): accuracy {_accuracy(named(sets).iloc[0])} with "
+            f"number units: {names}{more} (of {n}): accuracy {without} with "
             f"these ablated, chance {CHANCE:.0%}; {_accuracy(intact)} intact"
         )
     ablated = sets[(sets["order"] != "random") & (sets["size"] > 0)]

@@ -12,7 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from memgate.metrics.systems import NAMES, NETWORK, Baseline, baselines, best_baseline
+from memgate.metrics.systems import (
+    NETWORK,
+    SYSTEM_NAMES,
+    BaselineResult,
+    baseline_results,
+    best_baseline,
+)
 from memgate.reporting import plots
 from memgate.reporting.accuracy import Row, percent, with_interval
 from memgate.reporting.console import DASH, console, rich_table
@@ -39,7 +45,7 @@ def print_suites(table: pd.DataFrame) -> None:
     for suite, rows in table.groupby("suite", sort=False):
         networks = rows[rows["system"] == NETWORK]
         best = best_baseline(rows)
-        others = [each for each in baselines(rows) if not best or each.name != best.name]
+        others = [each for each in baseline_results(rows) if not best or each.name != best.name]
         others.sort(key=lambda each: -each.accuracy)
         out.print(f"\n{suite}: accuracy in %, and its 95% interval", markup=False)
         if best:
@@ -72,14 +78,17 @@ def write_suites(table: pd.DataFrame, out: Path, predicted: pd.DataFrame) -> Non
 
 
 def _print_parts(
-    out: Console, networks: pd.DataFrame, best: Baseline | None, others: Sequence[Baseline]
+    out: Console,
+    networks: pd.DataFrame,
+    best: BaselineResult | None,
+    others: Sequence[BaselineResult],
 ) -> None:
     """Print as few tables as the networks need, and name the baselines that have no room."""
     # conditions shrink to no less than CONDITION, and nothing else does
     longest = max(map(len, networks["condition"]))
     width = out.width + max(0, longest - CONDITION)
     endless = out.options.update(width=10_000)
-    waiting: list[str | Baseline] = [*networks["model"].unique(), *others]
+    waiting: list[str | BaselineResult] = [*networks["model"].unique(), *others]
     while waiting and isinstance(waiting[0], str):
         for size in range(len(waiting), 0, -1):
             part = _part(networks, waiting[:size], best)
@@ -90,12 +99,12 @@ def _print_parts(
     names = [each.name for each in waiting if not isinstance(each, str)]
     if names:
         many = f"{len(names)} other baselines, which suites.csv has"
-        listed = many if len(names) > len(NAMES) else ", ".join(names)
+        listed = many if len(names) > len(SYSTEM_NAMES) else ", ".join(names)
         out.print(f"[dim]no room for: {escape(listed)}[/dim]")
 
 
 def _part(
-    networks: pd.DataFrame, columns: Sequence[str | Baseline], best: Baseline | None
+    networks: pd.DataFrame, columns: Sequence[str | BaselineResult], best: BaselineResult | None
 ) -> Table:
     """Tabulate some networks, by their names, and baselines, and always the best one."""
     models = [each for each in columns if isinstance(each, str)]

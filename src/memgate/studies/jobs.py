@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,8 +73,7 @@ def run_jobs(
             running.append(name)
             show()
 
-        pairs = ((name, (work, job)) for name, job in jobs.items())
-        for name, _, future in completed(pool, attempt, pairs, start):
+        for name, _, future in completed(pool, partial(attempt, work), jobs.items(), start):
             error = future.exception()
             message = future.result() if error is None else error_line(error)
             running.remove(name)
@@ -85,12 +85,11 @@ def run_jobs(
     return failed
 
 
-def attempt(work_and_job: tuple[Callable[[Job], object], Job]) -> str | None:
+def attempt(work: Callable[[Job], object], job: Job) -> str | None:
     """Do a job; return what went wrong in one line, because not every exception can be sent.
 
     Warnings are not logged: each job would repeat the same ones, over the bar.
     """
-    work, job = work_and_job
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

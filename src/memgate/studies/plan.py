@@ -61,7 +61,7 @@ class PlannedRun:
         arguments: Those of `memgate fit`. They contain the configurations and not their paths, so
             that another machine needs no files of this one.
         owner: Machine and folder that run it, see `memgate.tracking.study_runs.current_owner`.
-        varied: The settings that tell it from other runs of its cell, data, task and seed.
+        varied: The settings that distinguish it from other runs of its cell, data, task and seed.
     """
 
     study: str

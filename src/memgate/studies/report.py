@@ -17,7 +17,7 @@ from memgate.fitting.configuration import EXPERIMENT
 from memgate.metrics.accuracy import STRATA
 from memgate.metrics.bootstrap import RESAMPLES
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.metrics.systems import NETWORK, Baseline, baselines, best_baseline
+from memgate.metrics.systems import NETWORK, BaselineResult, baseline_results, best_baseline
 from memgate.reporting import plots
 from memgate.reporting.accuracy import print_accuracy
 from memgate.reporting.console import DASH, echo, format_p, markdown_table, print_table
@@ -83,7 +83,8 @@ def report_on(study: str, out: Path, reference: Path | None = None) -> str:
         study: Its name.
         out: Folder of ``report.html``, ``report.md``, ``tables/`` and ``figures/``; made where it
             is missing.
-        reference: The figures of Linzen et al. (2016), see `memgate.studies.linzen2016.reference`.
+        reference: The figures of Linzen et al. (2016), see
+            `memgate.studies.linzen2016.errors_with_paper`.
 
     Returns:
         The name of the report's run.
@@ -277,13 +278,15 @@ def accuracy_tables(accuracy: pd.DataFrame, data: str) -> list[ShownTable]:
     return tables
 
 
-def _breakdown_table(rows: pd.DataFrame, data: str, by: str, best: Baseline | None) -> ShownTable:
+def _breakdown_table(
+    rows: pd.DataFrame, data: str, by: str, best: BaselineResult | None
+) -> ShownTable:
     """Return a breakdown: a row for each model, then one for each baseline."""
     present = set(rows.loc[rows["by"] == by, "stratum"])
     columns = ["all", *(name for name in STRATA[by] if name in present)]
     networks = rows[(rows["system"] == NETWORK) & rows["by"].isin(["overall", by])]
     named = [(str(model), part) for model, part in networks.groupby("model", sort=False)]
-    for baseline in baselines(rows):
+    for baseline in baseline_results(rows):
         mark = "* " if best and baseline.name == best.name else ""
         of_breakdown = baseline.rows["by"].isin(["overall", by])
         named.append((mark + baseline.name, baseline.rows[of_breakdown]))
@@ -297,7 +300,7 @@ def _breakdown_table(rows: pd.DataFrame, data: str, by: str, best: Baseline | No
     return ShownTable(f"{data}: accuracy in % by {BREAKDOWNS[by]}", pd.DataFrame(cells))
 
 
-def _cross_table(rows: pd.DataFrame, data: str, best: Baseline | None) -> ShownTable:
+def _cross_table(rows: pd.DataFrame, data: str, best: BaselineResult | None) -> ShownTable:
     """Return accuracy by words (rows of each model) and by attractors (columns)."""
     networks = rows[(rows["system"] == NETWORK) & (rows["by"] == CROSS)]
     named = [(str(model), part) for model, part in networks.groupby("model", sort=False)]

@@ -19,7 +19,7 @@ from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.bootstrap import RESAMPLES, Resampled, two_level
 from memgate.metrics.paired import holm, items_test, seeds_test
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
-from memgate.metrics.systems import NAMES, NETWORK
+from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.models.classifier import RECURRENCE
 from memgate.tracking.study_runs import FINISHED, StudyRun, histories, run_file
 
@@ -158,7 +158,7 @@ def _cell_order(run: StudyRun) -> int:
 
 
 def _require_one_setting(runs: Sequence[StudyRun]) -> None:
-    """Check that the networks of each model differ only in their seed, so that their mean is one.
+    """Check that the networks of each model differ only in their seed, before they are averaged.
 
     Raises:
         InputError: Two were trained with other settings.
@@ -169,7 +169,8 @@ def _require_one_setting(runs: Sequence[StudyRun]) -> None:
         if run.digest != first.digest:
             raise InputError(
                 f"{model_of(run)}: expected runs that differ by their seed alone, got {first.name} "
-                f"and {run.name} of different settings; `memgate study` brings them to one"
+                f"and {run.name} of different settings; `memgate study` removes runs that its file "
+                "doesn't plan"
             )
 
 
@@ -185,7 +186,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
         absent = [name for name in needed if name not in columns]
         if absent:
             raise InputError(f"{path}: expected a column {absent[0]!r}, got {columns}")
-        systems = [name for name in NAMES if name in columns]
+        systems = [name for name in SYSTEM_NAMES if name in columns]
         table = pd.read_parquet(path, columns=[*needed, *systems])
     except (OSError, pa.ArrowException, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -215,7 +216,7 @@ def _line_up(
     correct = {}
     for model, some in positions.items():
         of_model = [ordered[at] for at in some]
-        for system in (NETWORK, *NAMES):
+        for system in (NETWORK, *SYSTEM_NAMES):
             column = "correct" if system == NETWORK else system
             if all(column in table and table[column].notna().all() for table in of_model):
                 correct[model, system] = np.stack([t[column].to_numpy(bool) for t in of_model])

@@ -107,7 +107,7 @@ def _run_missing(study: str, runs: Sequence[PlannedRun], pool: Pool) -> Mapping[
         run = missing.get(attempt.name)
         if run is not None and attempt.running and is_elsewhere(attempt, run.owner):
             owner = _owner(attempt)
-            echo(f"left alone, as it goes on at {owner}: {attempt.name} (run {attempt.run_id})")
+            echo(f"left alone, still running at {owner}: {attempt.name} (run {attempt.run_id})")
             del missing[attempt.name]
     echo(f"study {study}: {len(runs)} runs, {done} done, {len(missing)} to do {pool}")
     _require_valid_arguments(list(missing.values()))

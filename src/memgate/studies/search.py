@@ -35,28 +35,23 @@ class TrialJob:
     """A fit with settings that Optuna proposes.
 
     Attributes:
-        study: Name of the study.
+        study: Its settings, the space of its search and the first of its seeds are used.
         group: What is trained.
-        settings: Those of the study.
-        space: Range or choices of each setting that is searched for.
         storage: Optuna's, an SQLAlchemy URI.
         number: Position of the job; it seeds the proposals.
-        seed: Of the network.
     """
 
-    study: str
+    study: Study
     group: Group
-    settings: Mapping[str, Any]
-    space: Mapping[str, Mapping[str, Any]]
     storage: str
-    number: int
-    seed: int
+    number: int = 0
 
     @property
     def search(self) -> str:
         """Name of the group's search; with other settings, ranges or data it is another search."""
-        digest = digest_of(self.group.arguments(self.settings), self.space, self.seed)
-        return f"{self.study}-{self.group.name}-{digest}"
+        arguments = self.group.arguments(self.study.settings)
+        digest = digest_of(arguments, self.study.search["settings"], self.study.seeds[0])
+        return f"{self.study.name}-{self.group.name}-{digest}"
 
     def open(self) -> Any:
         """Open the group's search: proposals by TPE (Bergstra et al. 2011), pruning by the median.
@@ -99,22 +94,21 @@ def search_settings(study: Study, folder: Path, pool: Pool) -> SearchResult:
     next search makes up for it.
 
     Args:
-        study: The first of its seeds is used.
+        study: The study; without a search the result is empty.
         folder: Where Optuna's storage is, ``search.db``; a stopped search goes on.
         pool: On this machine, because the storage is a file.
 
     Raises:
         InputError: The search is impossible, or Optuna isn't installed.
     """
-    space = read_space(study)
-    if not space:
+    if not read_space(study):
         return SearchResult()
     trials = study.search["trials"]
     storage = f"sqlite:///{(folder / 'search.db').absolute()}"
     searches = {}
     jobs: dict[str, TrialJob] = {}
     for group in study.groups:
-        job = TrialJob(study.name, group, study.settings, space, storage, 0, study.seeds[0])
+        job = TrialJob(study, group, storage)
         search = searches[group.name] = job.open()
         first = len(search.trials)
         for number in range(first, first + trials - _count_ended(search)):
@@ -157,15 +151,18 @@ def run_trial(job: TrialJob) -> None:
 
 def _train(job: TrialJob, trial: Any) -> float:
     """Train, tracked but not registered, and return the best score."""
-    settings = {name: suggest(trial, name, bounds) for name, bounds in job.space.items()}
+    settings = {
+        name: suggest(trial, name, bounds) for name, bounds in read_space(job.study).items()
+    }
     labels = {
-        "search": job.study,
+        "search": job.study.name,
         "study_run": f"{job.group.name}-trial{trial.number}",
         **{f"setting/{name}": str(value) for name, value in settings.items()},
     }
     pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(trial, METRIC)
     best = best_checkpoint()
-    arguments = job.group.arguments({**job.settings, **settings, "seed_everything": job.seed})
+    seed = {"seed_everything": job.study.seeds[0]}
+    arguments = job.group.arguments({**job.study.settings, **settings, **seed})
     with FitProgress(1, Console(quiet=True, force_terminal=False)) as progress:
         fit = configure(arguments, [progress, pruning, best], labels)
         fit.prepare()

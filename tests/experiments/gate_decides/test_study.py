@@ -22,8 +22,7 @@ from experiments.gate_decides.page import TEMPLATE
 from experiments.gate_decides.study import PAGE, answer
 from experiments.gate_decides.tables import TABLES, read_tables
 from memgate.errors import InputError
-from memgate.gates.interventions.dose_response import dose_response
-from memgate.gates.interventions.predictions import drawn, with_roles
+from memgate.gates.interventions.dose_response import dose_response, sample_items, with_roles
 from memgate.predictor import Predictor
 
 TEMPLATE_TEXT = """\
@@ -111,7 +110,7 @@ def check_tables(out: Path, page: str) -> None:
     few = own.loc[own["stratum"] == "1–2", ["n", "accuracy"]].to_numpy().tolist()
     assert few[0] == [len(one), pytest.approx(one.mean(), rel=1e-5)]
 
-    sample = drawn(predictor, with_roles(predictor, data.table("test")), 2000)
+    sample = sample_items(predictor, with_roles(predictor, data.table("test")), 2000)
     assert len(sample) == 200  # all of them: the grammar knows every role
     clamp_values = dose_response(predictor, sample, steps=2)
     truth = clamp_values[

@@ -38,7 +38,7 @@ def test_strata_are_kept_where_someone_asks_for_them() -> None:
         (edit, to, of, by)
         for edit, to, of in (
             ("none", None, "all"),
-            ("own", None, "all"),
+            ("control", None, "all"),
             ("clamp", 0.0, "all"),
             ("clamp", 0.5, "all"),
             ("clamp", 1.0, "number"),

@@ -17,10 +17,15 @@ from memgate.data.items.tasks import GRAMMATICALITY, NUMBER, Task
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, Explanation, explain
-from memgate.gates.explain.roles import find_roles
-from memgate.gates.units.unit import NUMBER_UNITS, Unit, check, saved
-from memgate.models.classifier import Cell, Classifier
+from memgate.gates.explain.explanation import (
+    CONVENTIONS,
+    GLOSSARY,
+    Explanation,
+    explain,
+    find_roles,
+)
+from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, saved_units
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import replay, unroll
 from memgate.predictor import Predictor
 
@@ -28,11 +33,11 @@ WORDS = ["the", "cat", "cats", ",", "which", "ate", "a", "bunch", "of", "food"]
 SENTENCE = "the cat , which ate a bunch of food ,"
 EVERY = [Unit(layer, unit) for layer in (0, 1) for unit in range(5)]
 
-every_cell = pytest.mark.parametrize("cell", get_args(Cell))
+every_cell = pytest.mark.parametrize("cell", get_args(CellName))
 
 
 def build(
-    cell: Cell, dtype: torch.dtype = torch.float64, task: Task = NUMBER, **sizes: int
+    cell: CellName, dtype: torch.dtype = torch.float64, task: Task = NUMBER, **sizes: int
 ) -> Predictor:
     """Two layers of five units with gates that use their whole range; dropout that must not act."""
     torch.manual_seed(0)
@@ -52,7 +57,7 @@ def ids(predictor: Predictor, sentence: str) -> torch.Tensor:
 
 @every_cell
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_p_is_that_of_each_prefix(cell: Cell, dtype: torch.dtype, tolerance: float) -> None:
+def test_p_is_that_of_each_prefix(cell: CellName, dtype: torch.dtype, tolerance: float) -> None:
     predictor = build(cell, dtype)
     inputs = ids(predictor, SENTENCE)
     expected = [float(predictor.classifier.probability(inputs[:, :n])) for n in range(1, 11)]
@@ -61,7 +66,7 @@ def test_p_is_that_of_each_prefix(cell: Cell, dtype: torch.dtype, tolerance: flo
 
 @every_cell
 @pytest.mark.parametrize("walk", [unroll, replay])
-def test_gates_and_memory_are_those_of_the_trajectories(cell: Cell, walk: Any) -> None:
+def test_gates_and_memory_are_those_of_the_trajectories(cell: CellName, walk: Any) -> None:
     predictor = build(cell)
     found = explain(predictor, SENTENCE, EVERY)
     inputs = predictor.classifier.embedding(ids(predictor, SENTENCE))
@@ -80,7 +85,7 @@ def test_gates_and_memory_are_those_of_the_trajectories(cell: Cell, walk: Any) -
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_the_effect_is_what_the_gates_make_of_candidate_and_memory(cell: Cell) -> None:
+def test_the_effect_is_what_the_gates_make_of_candidate_and_memory(cell: CellName) -> None:
     predictor = build(cell)
     inputs = predictor.classifier.embedding(ids(predictor, SENTENCE))
     layers = unroll(predictor.classifier.recurrence, inputs)
@@ -97,7 +102,7 @@ def test_the_effect_is_what_the_gates_make_of_candidate_and_memory(cell: Cell) -
 
 
 @every_cell
-def test_the_top_layer_adds_up_to_the_log_odds_and_lower_ones_have_no_share(cell: Cell) -> None:
+def test_the_top_layer_adds_up_to_the_log_odds_and_lower_ones_have_no_share(cell: CellName) -> None:
     predictor = build(cell)
     found = explain(predictor, SENTENCE, EVERY)
     below, top = found.units[:5], found.units[5:]
@@ -123,7 +128,7 @@ def test_what_comes_later_changes_nothing(words: list[str], cut: int) -> None:
 
 
 @every_cell
-def test_unnamed_units_are_those_that_pull_most(cell: Cell) -> None:
+def test_unnamed_units_are_those_that_pull_most(cell: CellName) -> None:
     predictor = build(cell)
     found = explain(predictor, SENTENCE)
     ends = {
@@ -145,7 +150,7 @@ def test_a_network_of_two_units_shows_both() -> None:
 
 
 def test_an_rnn_shows_state_and_pull_and_the_others_their_gates() -> None:
-    def names(cell: Cell, unit: Unit) -> list[str]:
+    def names(cell: CellName, unit: Unit) -> list[str]:
         (trace,) = explain(build(cell), SENTENCE, [unit]).units
         return [name for name, _ in trace.shown]
 
@@ -215,7 +220,7 @@ def test_wrong_input_is_told(sentence: str, options: dict[str, Any], told: str) 
 
 
 @every_cell
-def test_the_probe_reads_the_change_of_the_state_in_every_layer(cell: Cell) -> None:
+def test_the_probe_reads_the_change_of_the_state_in_every_layer(cell: CellName) -> None:
     predictor = build(cell)
     direction = np.random.default_rng(0).normal(size=(2, 5))
     inputs = predictor.classifier.embedding(ids(predictor, SENTENCE))
@@ -241,19 +246,19 @@ def test_units_have_names() -> None:
     for wrong in ("3", "0:", "-1:2", "a:b", "0:1:2", ""):
         with pytest.raises(InputError, match="expected layer:unit, such as 0:3"):
             Unit.parse(wrong)
-    check([Unit(1, 4)], build("gru"), "m")
+    check_model_units([Unit(1, 4)], build("gru"), "m")
 
 
 def test_saved_units_are_found(tmp_path: Path) -> None:
-    assert saved(tmp_path).units == []
+    assert saved_units(tmp_path).units == []
     file = tmp_path / NUMBER_UNITS
     file.write_text('{"units": [[0, 3], [1, 5]], "tables": {}}')
-    assert saved(tmp_path).units == [Unit(0, 3), Unit(1, 5)]
-    assert saved(tmp_path).probe is None
+    assert saved_units(tmp_path).units == [Unit(0, 3), Unit(1, 5)]
+    assert saved_units(tmp_path).probe is None
     for wrong in ("", "[]", "{}", '{"units": 3}', '{"units": [[1]]}', '{"units": [["a", "b"]]}'):
         file.write_text(wrong)
         with pytest.raises(InputError, match=r"number_units.json: expected pairs of layer and"):
-            saved(tmp_path)
+            saved_units(tmp_path)
 
 
 TAGS = {"the": "DT", "keys": "NNS", "to": "TO", "cabinet": "NN", "shelves": "NNS", "Rome": "NNP"}

@@ -15,13 +15,13 @@ from memgate.errors import InputError
 from memgate.gates.explain.explanation import explain
 from memgate.gates.explain.traces import known_units, traces
 from memgate.gates.units.unit import NUMBER_UNITS, Unit
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import Predictor
 
 WORDS = ["the", "a", "key", "keys", "to", "cabinet", "near"]
 
 
-def predictor(cell: Cell, layers: int = 1) -> Predictor:
+def predictor(cell: CellName, layers: int = 1) -> Predictor:
     torch.manual_seed(3)
     vocabulary = Vocabulary.from_words(WORDS, ["NNS", "NN"])
     classifier = Classifier(len(vocabulary), cell, 5, 4, layers)
@@ -42,7 +42,7 @@ def predictor(cell: Cell, layers: int = 1) -> Predictor:
         max_size=8,
     ),
 )
-def test_each_sentence_as_it_is_explained_alone(cell: Cell, texts: list[str]) -> None:
+def test_each_sentence_as_it_is_explained_alone(cell: CellName, texts: list[str]) -> None:
     model = predictor(cell, 2)
     units = [Unit(1, 3), Unit(0, 0)]
     tags = [

@@ -16,19 +16,19 @@ from memgate.data.sources.grammar import Grammar
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.interventions.dose_response import (
-    COLUMNS,
     HARD_CODED,
+    INTERVENTION_DTYPES,
     PATHS,
+    conditions,
     dose_response,
-    lines,
+    probability_under,
     random_sets,
+    with_known_roles,
 )
-from memgate.gates.interventions.edits import Clamp, OwnValue, means
-from memgate.gates.interventions.predictions import probability_under, with_known_roles
-from memgate.gates.interventions.targets import InterventionTarget
+from memgate.gates.interventions.edits import Clamp, ControlClamp, InterventionTarget, mean_values
 from memgate.metrics.accuracy import wilson
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import Predictor
 
 every_cell = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -50,7 +50,7 @@ def few(items: pa.Table) -> pa.Table:
     return items.take(np.flatnonzero(np.isin(items["verb_idx"].to_numpy(), [5, 8])))
 
 
-def predictor(cell: Cell, items: pa.Table, layers: int = 1, units: int = 4) -> Predictor:
+def predictor(cell: CellName, items: pa.Table, layers: int = 1, units: int = 4) -> Predictor:
     """A network of random weights whose answers differ."""
     torch.manual_seed(1)
     words = sorted({word for text in items["text"].to_pylist() for word in text.split()})
@@ -117,7 +117,7 @@ def test_a_gate_set_by_hand_makes_the_last_noun_the_first(items: pa.Table) -> No
         last.append(int(nouns[-1] == "NNS"))
     expected = float(np.mean(np.array(last) == labels))
     assert 0.5 < expected < 0.95
-    for edit in ("none", "own"):
+    for edit in ("none", "control"):
         assert accuracies(table, edit=edit)["overall", "all"] == expected
     assert accuracies(table, note=HARD_CODED)["overall", "all"] == 1
     assert accuracies(table, quantity="keep", to=1.0)["overall", "all"] == 1
@@ -138,7 +138,7 @@ def test_a_gate_set_by_hand_makes_the_last_noun_the_first(items: pa.Table) -> No
 
 
 @every_cell
-def test_without_an_edit_the_answers_are_the_predictors(cell: Cell, few: pa.Table) -> None:
+def test_without_an_edit_the_answers_are_the_predictors(cell: CellName, few: pa.Table) -> None:
     model = predictor(cell, few, layers=2)
     prefixes = encode(model, few)
     found = [probability_under(model, prefixes, batch_size=size) for size in (1, 3, 256)]
@@ -150,12 +150,12 @@ def test_without_an_edit_the_answers_are_the_predictors(cell: Cell, few: pa.Tabl
 
 
 @gated
-def test_the_control_is_exactly_the_network_without_an_edit(cell: Cell, few: pa.Table) -> None:
+def test_the_control_is_exactly_the_network_without_an_edit(cell: CellName, few: pa.Table) -> None:
     model = predictor(cell, few, layers=2)
     prefixes = encode(model, few)
     plain = torch.from_numpy(probability_under(model, prefixes))
     for name in ("write", "keep"):
-        own = OwnValue(InterventionTarget(name, None))
+        own = ControlClamp(InterventionTarget(name, None))
         assert torch.equal(torch.from_numpy(probability_under(model, prefixes, own)), plain)
     low, high = (
         probability_under(model, prefixes, Clamp(InterventionTarget("write"), to))
@@ -170,12 +170,12 @@ def test_the_control_is_exactly_the_network_without_an_edit(cell: Cell, few: pa.
 
 
 @every_cell
-def test_every_line_has_every_stratum_and_adds_up(cell: Cell, few: pa.Table) -> None:
+def test_every_line_has_every_stratum_and_adds_up(cell: CellName, few: pa.Table) -> None:
     model = predictor(cell, few)
     units = None if cell == "rnn" else ((0, 1), (0, 2))
     prefixes = encode(model, few)
     table = dose_response(model, prefixes, units, steps=3, draws=2)
-    assert table.dtypes.astype(str).to_dict() == COLUMNS
+    assert table.dtypes.astype(str).to_dict() == INTERVENTION_DTYPES
     strata = []
     for _, line in table.groupby(KEYS, dropna=False, sort=False):
         strata.append(line[["by", "stratum", "n"]].to_numpy().tolist())
@@ -210,7 +210,7 @@ def test_the_lines_of_each_cell(few: pa.Table) -> None:
         return [*clamp_values, *ends, *([("hold", "write", None, units, draw)] if hold else [])]
 
     def controls(units: str) -> list[tuple[object, ...]]:
-        return [(edit, "write", None, units, None) for edit in ("own", "mean", "resample")]
+        return [(edit, "write", None, units, None) for edit in ("control", "mean", "resample")]
 
     def cuts(*names: tuple[str, str]) -> list[tuple[object, ...]]:
         return [("cut", path, None, units, None) for path, units in names]
@@ -260,9 +260,9 @@ def test_the_table_depends_on_its_seed_alone(few: pa.Table) -> None:
     prefixes = encode(model, few)
     first, second = (dose_response(model, prefixes, ((0, 1),), steps=2, draws=2) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
-    mean = means(model.classifier, prefixes, ["write", "recurrent_input", "reset"])
+    mean = mean_values(model.classifier, prefixes, ["write", "recurrent_input", "reset"])
     planned = [
-        lines(model.classifier.recurrence, mean, ((0, 1),), ("noun",), 2, 2, seed)
+        conditions(model.classifier.recurrence, mean, ((0, 1),), ("noun",), 2, 2, seed)
         for seed in (0, 0, 1)
     ]
     assert planned[0] == planned[1]  # interventions are values
@@ -335,4 +335,4 @@ def test_every_kind_of_recurrence_has_paths() -> None:
         net = Classifier(3, cell, 2, 2).recurrence
         assert "recurrent_input" in PATHS[net.mode]
     with pytest.raises(KeyError):
-        lines(Classifier(3, "gru", 2, 2).recurrence, {}, None, ("noun",), 2, 1, 0)
+        conditions(Classifier(3, "gru", 2, 2).recurrence, {}, None, ("noun",), 2, 1, 0)

@@ -17,19 +17,22 @@ from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.roles import NO_ROLE, ROLES, Role
 from memgate.errors import InputError
 from memgate.gates.interventions.edits import (
+    BETWEEN,
     Clamp,
+    ControlClamp,
     Intervention,
-    OwnValue,
+    InterventionTarget,
+    Name,
     ReplaceByMean,
     Resample,
     Together,
     donors,
-    means,
+    mean_values,
     observe,
+    quantity_of,
 )
-from memgate.gates.interventions.targets import BETWEEN, InterventionTarget, Name, quantity_of
 from memgate.models.cells import Quantity, Recurrence
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import Trajectory, replay, unroll
 
 KINDS: dict[type[Recurrence], tuple[Name, ...]] = {
@@ -51,7 +54,7 @@ KINDS: dict[type[Recurrence], tuple[Name, ...]] = {
 }
 every_kind = pytest.mark.parametrize("kind", list(KINDS))
 gated = pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
-every_site = pytest.mark.parametrize(
+every_target = pytest.mark.parametrize(
     ("kind", "name"), [(kind, name) for kind, names in KINDS.items() for name in names]
 )
 
@@ -97,7 +100,7 @@ SOME = roles("bbsoonao", "bsooanoo", "sooooooo", "-----o--", "bbbbbbbs")
 # What changes nothing
 
 
-@every_site
+@every_target
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_clamping_to_the_learned_value_changes_nothing(
     kind: type[Recurrence], name: Name, dtype: torch.dtype
@@ -106,20 +109,25 @@ def test_clamping_to_the_learned_value_changes_nothing(
     net = build(kind, 3, dtype)
     inputs = torch.randn(*SOME.shape, 3, dtype=dtype)
     for wanted in (BETWEEN, None, get_args(Role)):
-        own = OwnValue(InterventionTarget(name, wanted, None))
+        own = ControlClamp(InterventionTarget(name, wanted, None))
         assert_same(run(net, inputs, SOME, own), unroll(net, inputs))
 
 
-@every_site
+@every_target
 def test_an_intervention_leaves_nothing_behind(kind: type[Recurrence], name: Name) -> None:
     torch.manual_seed(0)
     net = build(kind)
     inputs = torch.randn(*SOME.shape, 3)
     weights, given_inputs, given_roles = copy.deepcopy(net.state_dict()), inputs.clone(), SOME + 0
     plain = unroll(net, inputs)
-    site = InterventionTarget(name)
+    target = InterventionTarget(name)
     mean = ((0.5,) * 4,) * 2
-    for what in (Clamp(site, 0.5), ReplaceByMean(site, mean), Resample(site, 0), OwnValue(site)):
+    for what in (
+        Clamp(target, 0.5),
+        ReplaceByMean(target, mean),
+        Resample(target, 0),
+        ControlClamp(target),
+    ):
         run(net, inputs, SOME, what)
         assert_same(unroll(net, inputs), plain)
     assert all(torch.equal(value, weights[key]) for key, value in net.state_dict().items())
@@ -149,7 +157,7 @@ def test_an_intervention_is_a_value() -> None:
 # Where it changes something
 
 
-@every_site
+@every_target
 def test_only_words_of_the_role_and_what_follows_them_change(
     kind: type[Recurrence], name: Name
 ) -> None:
@@ -174,7 +182,7 @@ def test_only_words_of_the_role_and_what_follows_them_change(
         assert rows == touched
 
 
-@every_site
+@every_target
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_only_the_chosen_units_of_the_chosen_layer_change(
     kind: type[Recurrence], name: Name, layer: int
@@ -332,7 +340,7 @@ def prefixes(lengths: list[int], seed: int = 0) -> Prefixes:
     )
 
 
-def classifier(cell: Cell, layers: int = 2) -> Classifier:
+def classifier(cell: CellName, layers: int = 2) -> Classifier:
     made = Classifier(11, cell, 3, 4, layers, dropout=0.5).double()
     with torch.no_grad():
         for weight in made.recurrence.parameters():
@@ -342,11 +350,15 @@ def classifier(cell: Cell, layers: int = 2) -> Classifier:
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("wanted", [("noun",), BETWEEN, None])
-def test_means_are_those_of_all_words_at_once(cell: Cell, wanted: tuple[Role, ...] | None) -> None:
+def test_means_are_those_of_all_words_at_once(
+    cell: CellName, wanted: tuple[Role, ...] | None
+) -> None:
     torch.manual_seed(0)
     model = classifier(cell)
     data = prefixes([4, 7, 4, 1, 7, 7, 2])
-    found = means(model, data, ["candidate", "hidden", "recurrent_input"], wanted, batch_size=2)
+    found = mean_values(
+        model, data, ["candidate", "hidden", "recurrent_input"], wanted, batch_size=2
+    )
     recurrence, units = model.recurrence, model.recurrence.hidden_size
     columns: dict[str, list[list[np.ndarray]]] = {name: [[], []] for name in found}
     for start, length in zip(data.starts.tolist(), data.lengths.tolist(), strict=True):
@@ -380,7 +392,7 @@ def test_means_are_those_of_all_words_at_once(cell: Cell, wanted: tuple[Role, ..
 def test_the_mean_of_a_reading_is_that_of_the_gate_behind_it() -> None:
     torch.manual_seed(0)
     model, data = classifier("gru"), prefixes([5, 3, 5])
-    found = means(model, data, ["write", "keep", "update"])
+    found = mean_values(model, data, ["write", "keep", "update"])
     assert found["write"] == found["keep"] == found["update"]
     inputs = model.embedding(data.batch(torch.tensor([0, 2]), 5).inputs).detach()
     where = roles("ooooo", "ooooo")
@@ -395,7 +407,7 @@ def test_the_mean_of_a_reading_is_that_of_the_gate_behind_it() -> None:
 def test_means_do_not_depend_on_the_batches_and_apply_no_dropout() -> None:
     torch.manual_seed(0)
     model, data = classifier("lstm").train(), prefixes([3, 3, 3, 9, 3, 9])
-    one, many = (means(model, data, ["output"], None, size) for size in (1, 256))
+    one, many = (mean_values(model, data, ["output"], None, size) for size in (1, 256))
     np.testing.assert_allclose(one["output"], many["output"], rtol=0, atol=1e-12)
     assert model.training
 
@@ -445,7 +457,7 @@ def test_a_resampled_gate_is_that_of_its_donor_without_an_edit(kind: type[Recurr
     assert not torch.equal(changed[0].hidden, plain[0].hidden)
 
 
-@every_site
+@every_target
 def test_what_is_observed_is_what_the_trajectory_has(kind: type[Recurrence], name: Name) -> None:
     torch.manual_seed(0)
     net = build(kind)
@@ -471,7 +483,7 @@ def test_what_is_observed_is_what_the_trajectory_has(kind: type[Recurrence], nam
         ),
         (
             nn.RNN,
-            OwnValue(InterventionTarget("reset")),
+            ControlClamp(InterventionTarget("reset")),
             "^reset: expected a GRU or an LSTM; an RNN has no gates",
         ),
         (
@@ -529,6 +541,6 @@ def test_means_need_a_word() -> None:
     model, data = classifier("gru"), prefixes([2, 3])
     data.roles.fill_(NO_ROLE)
     with pytest.raises(InputError, match="expected words of the roles noun, got none"):
-        means(model, data, ["write"], ("noun",))
-    assert means(model, data, ["write"], None)
+        mean_values(model, data, ["write"], ("noun",))
+    assert mean_values(model, data, ["write"], None)
     assert len(list(ExactLengthBatches(data))) == 2

@@ -14,10 +14,16 @@ from torch import Tensor
 from memgate.data.batches import Prefixes
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.gates.units.ablation import ROWS, Ablation, means, score, single_units
+from memgate.gates.units.ablation import (
+    ABLATION_ROWS,
+    Ablation,
+    mean_states,
+    score_logits,
+    single_units,
+)
 from memgate.gates.units.unit import Unit
 from memgate.metrics.accuracy import wilson
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import replay, unroll
 
 WORDS = "abcdefgh"
@@ -25,7 +31,7 @@ WORDS = "abcdefgh"
 every_cell = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 
 
-def build(cell: Cell, num_layers: int = 1) -> Classifier:
+def build(cell: CellName, num_layers: int = 1) -> Classifier:
     """Three units a layer, in double, with states that use their range."""
     torch.manual_seed(0)
     classifier = Classifier(len(WORDS) + 1, cell, 4, 3, num_layers).double()
@@ -53,9 +59,9 @@ def item(prefixes: Prefixes, place: int) -> Tensor:
 
 
 @every_cell
-def test_the_mean_is_that_of_both_numbers_from_the_subject_on(cell: Cell) -> None:
+def test_the_mean_is_that_of_both_numbers_from_the_subject_on(cell: CellName) -> None:
     classifier, prefixes = build(cell, 2), draw()
-    found = means(classifier, prefixes)
+    found = mean_states(classifier, prefixes)
     assert set(found) == ({"hidden", "cell"} if cell == "lstm" else {"hidden"})
     for name, values in found.items():
         for layer in range(2):
@@ -71,10 +77,10 @@ def test_the_mean_is_that_of_both_numbers_from_the_subject_on(cell: Cell) -> Non
 @every_cell
 @pytest.mark.parametrize("lost", [[], [(1, 0)], [(0, 0), (0, 2), (1, 1)]])
 def test_a_loss_is_an_edit_of_each_item_from_its_subject_on(
-    cell: Cell, lost: list[tuple[int, int]]
+    cell: CellName, lost: list[tuple[int, int]]
 ) -> None:
     classifier, prefixes = build(cell, 2), draw()
-    middle = means(classifier, prefixes)
+    middle = mean_states(classifier, prefixes)
     found = Ablation(classifier, prefixes, middle).logits([[Unit(*each) for each in lost]])[0]
     for place in range(len(prefixes)):
         subject = int(prefixes.subjects[place])
@@ -91,23 +97,23 @@ def test_a_loss_is_an_edit_of_each_item_from_its_subject_on(
 
 
 @every_cell
-def test_a_constant_unit_costs_nothing(cell: Cell) -> None:
+def test_a_constant_unit_costs_nothing(cell: CellName) -> None:
     classifier, prefixes = build(cell), draw()
     with torch.no_grad():
         for name, weight in classifier.recurrence.named_parameters():
             weight[1::3] = 0  # the second of three units, in every part
             if cell == "rnn" and "bias" in name:
                 weight[1] = 0.4
-    ablation = Ablation(classifier, prefixes, means(classifier, prefixes))
+    ablation = Ablation(classifier, prefixes, mean_states(classifier, prefixes))
     intact, changed, other = ablation.logits([(), [Unit(0, 1)], [Unit(0, 0)]])
     np.testing.assert_allclose(changed, intact, rtol=0, atol=1e-12)
     assert np.abs(other - intact)[1:].min() > 1e-6
 
 
 @every_cell
-def test_without_any_unit_all_answers_are_the_same(cell: Cell) -> None:
+def test_without_any_unit_all_answers_are_the_same(cell: CellName) -> None:
     classifier, prefixes = build(cell), draw()
-    ablation = Ablation(classifier, prefixes, means(classifier, prefixes))
+    ablation = Ablation(classifier, prefixes, mean_states(classifier, prefixes))
     logits = ablation.logits([[Unit(0, unit) for unit in range(3)]])[0]
     assert np.ptp(logits[1:]) == 0
     (found,) = ablation.scores([[Unit(0, unit) for unit in range(3)]])
@@ -115,8 +121,11 @@ def test_without_any_unit_all_answers_are_the_same(cell: Cell) -> None:
 
 
 def test_sets_do_not_depend_on_one_another() -> None:
-    classifier, prefixes = build("gru"), draw(ROWS)  # one length alone has more rows than half
-    ablation = Ablation(classifier, prefixes, means(classifier, prefixes))
+    classifier, prefixes = (
+        build("gru"),
+        draw(ABLATION_ROWS),
+    )  # one length alone has more rows than half
+    ablation = Ablation(classifier, prefixes, mean_states(classifier, prefixes))
     sets = [[], [Unit(0, 2)], [Unit(0, 0), Unit(0, 1)], [Unit(0, 1)]] * 4
     together = ablation.logits(sets)
     alone = np.concatenate([ablation.logits([each]) for each in sets[:4]] * 4)
@@ -127,7 +136,7 @@ def test_single_units_are_compared_with_the_whole_network() -> None:
     classifier, prefixes = build("lstm"), draw(200)
     attractors = np.arange(200) % 4 - 1  # unknown, 0, 1, 2
     prefixes = Prefixes(**{**vars(prefixes), "attractors": torch.from_numpy(attractors)})
-    ablation = Ablation(classifier, prefixes, means(classifier, prefixes))
+    ablation = Ablation(classifier, prefixes, mean_states(classifier, prefixes))
     rows = single_units(ablation).to_dict("records")
     targets = prefixes.targets.numpy()
     intact, *losses = ablation.logits([(), *([Unit(0, unit)] for unit in range(3))]) > 0
@@ -144,7 +153,7 @@ def test_single_units_are_compared_with_the_whole_network() -> None:
 def test_scores_are_those_of_scikit_learn(answers: list[tuple[float, bool]]) -> None:
     logits = np.array([logit for logit, _ in answers])
     targets = np.array([target for _, target in answers], dtype=np.int64)
-    found = score(logits, targets)
+    found = score_logits(logits, targets)
     assert found.n == len(answers)
     if targets.min() == targets.max():
         assert np.isnan(found[1:]).all()
@@ -162,19 +171,19 @@ def test_the_interval_joins_those_of_both_answers() -> None:
     logits = np.where(np.arange(40) < 27, -1.0, 1.0)  # 27 of 30 and 10 of 10 are right
     low, high = wilson(27, 30)
     other, _ = wilson(10, 10)
-    found = score(logits, targets)
+    found = score_logits(logits, targets)
     assert found.accuracy == pytest.approx(0.95)
     assert found.low == pytest.approx(0.95 - np.hypot(0.9 - low, 1 - other) / 2)
     assert found.high == pytest.approx(0.95 + (high - 0.9) / 2)
-    always = score(np.ones(40), targets)
+    always = score_logits(np.ones(40), targets)
     assert always.low < always.accuracy == 0.5 < always.high
 
 
 def test_units_and_items_that_are_not_there_are_refused() -> None:
     classifier, prefixes = build("gru"), draw()
-    ablation = Ablation(classifier, prefixes, means(classifier, prefixes))
+    ablation = Ablation(classifier, prefixes, mean_states(classifier, prefixes))
     with pytest.raises(InputError, match=r"expected layers 0 to 0 and units 0 to 2, got 0:3"):
         ablation.logits([[Unit(0, 3)]])
     singular = Prefixes(**{**vars(prefixes), "labels": torch.zeros_like(prefixes.labels)})
     with pytest.raises(InputError, match="expected items of both numbers with a known subject"):
-        means(classifier, singular)
+        mean_states(classifier, singular)

@@ -19,7 +19,7 @@ from memgate.data.items.tasks import NOUNS
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.gates.units.number_units import NumberUnits, number_units
-from memgate.gates.units.unit import saved
+from memgate.gates.units.unit import saved_units
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
@@ -146,8 +146,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         loaded = NumberUnits.load(path)
         assert loaded.units == result.units
         assert loaded.between == result.between == 6
-        assert saved(tmp_path).units == list(result.units)
-        probe = saved(tmp_path).probe
+        assert saved_units(tmp_path).units == list(result.units)
+        probe = saved_units(tmp_path).probe
         assert probe is not None
         np.testing.assert_allclose(probe, result.probe_direction, rtol=0, atol=1e-12)
         again = path.read_bytes()

@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from memgate.arrays import Ints
 from memgate.data.batches import Prefixes
 from memgate.data.vocabulary import Vocabulary
-from memgate.gates.units.probe import FARTHEST, Ints, linear_probe, probes, read_words
+from memgate.gates.units.probe import PROBED_WORDS, linear_probe, probes, subject_states
 from memgate.metrics.accuracy import wilson
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import replay
@@ -78,7 +79,7 @@ def draw_halves(n: int = 200) -> tuple[tuple[Prefixes, Prefixes], tuple[Ints, In
 def test_states_are_those_from_the_subject_on() -> None:
     classifier = Classifier(len(WORDS) + 1, "gru", 3, 4, 2).double()
     prefixes, _ = draw(0, 20, before=2)
-    words = read_words(classifier, prefixes)
+    words = subject_states(classifier, prefixes)
     assert len(words.item) == sum(prefixes.lengths - 2)
     for place, (item, after) in enumerate(zip(words.item, words.after, strict=True)):
         start, length = int(prefixes.starts[item]), int(prefixes.lengths[item])
@@ -91,11 +92,11 @@ def test_states_are_those_from_the_subject_on() -> None:
 
 def test_far_words_are_read_only_where_they_are_the_last() -> None:
     vocabulary = Vocabulary.from_words(WORDS)
-    prefixes = Prefixes.encode(vocabulary, pa.array([" ".join(["often"] * (FARTHEST + 6))]))
+    prefixes = Prefixes.encode(vocabulary, pa.array([" ".join(["often"] * (PROBED_WORDS + 6))]))
     prefixes = Prefixes(**{**vars(prefixes), "subjects": torch.tensor([1])})
-    words = read_words(build("word"), prefixes)
-    assert words.after.tolist() == [*range(FARTHEST + 1), FARTHEST + 4]
-    assert words.at("last").tolist() == [False] * (FARTHEST + 1) + [True]
+    words = subject_states(build("word"), prefixes)
+    assert words.after.tolist() == [*range(PROBED_WORDS + 1), PROBED_WORDS + 4]
+    assert words.at("last").tolist() == [False] * (PROBED_WORDS + 1) + [True]
     assert words.at("3").nonzero()[0].tolist() == [3]
 
 

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
-from memgate.gates.units.number_units import UNIT_TABLE
-from memgate.gates.units.probe import PROBE
-from memgate.gates.units.sets import SETS
+from memgate.gates.units.ablation import SET_DTYPES
+from memgate.gates.units.number_units import UNIT_DTYPES
+from memgate.gates.units.probe import PROBE_DTYPES
 from memgate.reporting.plots import save
 from memgate.reporting.plots.number_units import NAMED, NUMBER, ORDERS, number_units_figure
 
@@ -30,12 +30,12 @@ def carriers(units: int = 6, layers: int = 1, number: int = 2) -> pd.DataFrame:
         [(layer, unit) for layer in range(layers) for unit in range(units)],
         columns=["layer", "unit"],
     )
-    columns = [name for name in UNIT_TABLE if name != "unit"]
+    columns = [name for name in UNIT_DTYPES if name != "unit"]
     table = rows.assign(**{name: rng.normal(size=len(rows)) for name in columns})
     table["layer"], table[["n", "n_without", "n_with"]] = rows["layer"], 100
     table["number"] = (table["layer"] == layers - 1) & (table["unit"] < number)
     table.loc[table["layer"] < layers - 1, "readout"] = np.nan
-    return table[list(UNIT_TABLE)].astype(UNIT_TABLE)
+    return table[list(UNIT_DTYPES)].astype(UNIT_DTYPES)
 
 
 def sets(largest: int = 4) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def sets(largest: int = 4) -> pd.DataFrame:
         "margin": 1,
         "auc": 0.9,
     }
-    return table.assign(layer=0, unit=0, n=100, **scores)[list(SETS)].astype(SETS)
+    return table.assign(layer=0, unit=0, n=100, **scores)[list(SET_DTYPES)].astype(SET_DTYPES)
 
 
 def probe(layers: int = 1) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def probe(layers: int = 1) -> pd.DataFrame:
         "majority": 0.6,
     }
     control: dict[str, Any] = {"n": 90, "n_control": 80, "control": share - 0.2, "selectivity": 0.2}
-    return table.assign(**shown, **control)[list(PROBE)].astype(PROBE)
+    return table.assign(**shown, **control)[list(PROBE_DTYPES)].astype(PROBE_DTYPES)
 
 
 def panels(figure: Figure) -> list[Axes]:

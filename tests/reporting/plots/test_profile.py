@@ -12,8 +12,8 @@ from matplotlib.colors import same_color
 from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
-from memgate.gates.profile import DTYPES, pooled
-from memgate.gates.words import STRATA
+from memgate.gates.profile import PROFILE_DTYPES, pooled
+from memgate.gates.words import PROFILE_STRATA
 from memgate.reporting.plots import profile_figure, save
 from memgate.reporting.plots.profile import NUMBER, TITLES, VERB
 
@@ -30,15 +30,15 @@ def profile(
         for layer in range(layers)
         for reading in readings
         for each in units
-        for by, stratum in STRATA
+        for by, stratum in PROFILE_STRATA
         if stratum not in ("verb", "17")
         for number in ("sg", "pl")
         for answer in ("right", "wrong")
     ]
-    table = pd.DataFrame(rows, columns=list(DTYPES)[:-3])
+    table = pd.DataFrame(rows, columns=list(PROFILE_DTYPES)[:-3])
     n = len(table)
     table = table.assign(items=table["n"] // 2, mean=rng.random(n), sd=0.1 * rng.random(n))
-    return table.astype(DTYPES)
+    return table.astype(PROFILE_DTYPES)
 
 
 def panels(table: pd.DataFrame) -> dict[str, tuple[Axes, Axes]]:

@@ -20,7 +20,7 @@ from memgate.tracking.registry.champion import (
     Change,
     How,
     champion_of,
-    history,
+    changes_of,
     keep_refusal,
     now,
     previous,
@@ -48,7 +48,7 @@ def move(version: str, replaced: str | None, how: How = "promoted", why: str = "
 def record() -> list[tuple[str, str | None, str, bool]]:
     return [
         (change.version, change.replaced, change.how, change.took_effect)
-        for change in history(NAME)
+        for change in changes_of(NAME)
     ]
 
 
@@ -59,7 +59,7 @@ def decisions(version: str) -> list[str]:
 
 
 def test_the_first_is_recorded(project: Path, predictor: Predictor) -> None:
-    (first,) = history(NAME)
+    (first,) = changes_of(NAME)
     assert (first.version, first.replaced, first.how, first.took_effect) == (
         "1",
         None,
@@ -71,19 +71,19 @@ def test_the_first_is_recorded(project: Path, predictor: Predictor) -> None:
     run_id = connect().create_run(experiment("synthetic")).info.run_id
     register(run_id, predictor, "memgate-new", {})
     assert champion_of("memgate-new") == "1"
-    assert [change.version for change in history("memgate-new")] == ["1"]
+    assert [change.version for change in changes_of("memgate-new")] == ["1"]
     assert previous("memgate-new") is None
 
 
 def test_the_first_champion_can_be_set_again(project: Path, five: None) -> None:
     set_first_champion(connect(), NAME, "1")
     set_first_champion(connect(), NAME, "2")
-    assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
+    assert (champion_of(NAME), len(changes_of(NAME))) == ("1", 1)
     connect().delete_registered_model_alias(NAME, "champion")  # as if stopped before it was set
     set_first_champion(connect(), NAME, "2")
     assert champion_of(NAME) is None
     set_first_champion(connect(), NAME, "1")
-    assert (champion_of(NAME), len(history(NAME))) == ("1", 1)
+    assert (champion_of(NAME), len(changes_of(NAME))) == ("1", 1)
 
 
 def test_changes_are_listed_in_order(project: Path, five: None) -> None:
@@ -94,7 +94,7 @@ def test_changes_are_listed_in_order(project: Path, five: None) -> None:
         ("3", "1", "promoted", True),
         ("2", "3", "forced", True),
     ]
-    assert history(NAME)[-1].why == "it's quicker, “really”"
+    assert changes_of(NAME)[-1].why == "it's quicker, “really”"
     assert champion_of(NAME) == "2"
 
 
@@ -116,11 +116,11 @@ def test_records_are_read_as_they_were_written(
     key = f"{CHANGE}{change.at}/12"
     client = connect()
     client.set_registered_model_tag(NAME, key, change.record())
-    assert history(NAME)[0] == replace(change, took_effect=history(NAME)[0].took_effect)
+    assert changes_of(NAME)[0] == replace(change, took_effect=changes_of(NAME)[0].took_effect)
     old = {"version": "12", "replaced": replaced, "how": how, "why": why}
     written = {name: value for name, value in old.items() if value}
     client.set_registered_model_tag(NAME, key, json.dumps(written))
-    assert history(NAME)[0] == replace(change, took_effect=history(NAME)[0].took_effect)
+    assert changes_of(NAME)[0] == replace(change, took_effect=changes_of(NAME)[0].took_effect)
 
 
 def test_decisions_are_kept(project: Path, five: None) -> None:
@@ -132,7 +132,7 @@ def test_decisions_are_kept(project: Path, five: None) -> None:
     keep_refusal(NAME, "3", "n 5")
     keep_refusal(NAME, "3", "n 6")
     assert decisions("3") == ["n 5", "n 6"]
-    assert (champion_of(NAME), len(history(NAME))) == ("2", 4)
+    assert (champion_of(NAME), len(changes_of(NAME))) == ("2", 4)
 
 
 def test_another_champion_meanwhile_stops_it(project: Path, five: None) -> None:
@@ -140,7 +140,7 @@ def test_another_champion_meanwhile_stops_it(project: Path, five: None) -> None:
     with pytest.raises(InputError, match="version 2 became champion while version 3 was compared"):
         set_champion(NAME, Change(now(), "3", "1", "promoted"), "passed")
     assert decisions("3") == []
-    assert len(history(NAME)) == 2
+    assert len(changes_of(NAME)) == 2
 
 
 def test_going_back_goes_further_each_time(project: Path, five: None) -> None:
@@ -173,7 +173,7 @@ def test_a_kill_before_the_alias_moves_leaves_the_old_champion(project: Path, fi
     with closing(sqlite3.connect("mlruns/mlflow.db")) as store, store:
         store.execute("DROP TRIGGER stop")
     set_champion(NAME, Change(now(), "3", "1", "promoted"))
-    assert [change.took_effect for change in history(NAME)] == [True, False, True]
+    assert [change.took_effect for change in changes_of(NAME)] == [True, False, True]
     assert previous(NAME) == "1"
 
 
@@ -192,7 +192,7 @@ def test_two_at_once_are_both_recorded(project: Path, five: None) -> None:
         thread.start()
     for thread in both:
         thread.join()
-    changed = [change for change in history(NAME) if change.how == "promoted"]
+    changed = [change for change in changes_of(NAME) if change.how == "promoted"]
     assert len(changed) + len(refused) == 2
     assert champion_of(NAME) in {change.version for change in changed}
     assert [change.version for change in changed if change.took_effect] == [champion_of(NAME)]
@@ -219,16 +219,16 @@ def test_a_champion_of_other_programs(project: Path, five: None) -> None:
 
 
 def test_what_is_not_there(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for ask in (champion_of, history, previous):
+    for ask in (champion_of, changes_of, previous):
         with pytest.raises(InputError, match=f"nope: expected .*; registered models: {NAME}"):
             ask("nope")
     connect().create_registered_model("memgate-empty")
     assert champion_of("memgate-empty") is None
-    assert history("memgate-empty") == []
+    assert changes_of("memgate-empty") == []
     assert previous("memgate-empty") is None
     connect().set_registered_model_tag(NAME, f"{CHANGE}2026-01-01/2", "[1]")
     with pytest.raises(InputError, match=r"tag champion/2026-01-01/2: expected a record .*\[1\]"):
-        history(NAME)
+        changes_of(NAME)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="found no file"):
         champion_of(NAME)

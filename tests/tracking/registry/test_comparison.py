@@ -146,7 +146,7 @@ def test_losses_that_are_small_one_by_one_are_put_together() -> None:
 
 
 def test_strata_that_cannot_reject_do_not_count() -> None:
-    # 7:0 is 1/128: below 0.05 / 2, whatever lies beside it
+    # 7:0 is 1/128: below 0.05 / 2, whatever the other rows hold
     small = {"2": (40, 2, 1), "3": (40, 1, 2), "4+": (9, 2, 2)}
     crowded = judge(table_of({"1": (300, 7, 0), **small})).set_index("stratum")
     # 1+ and 2+ have 17 and 10 discordant items, 3+ has 7 as 1 has: K is 4
@@ -165,14 +165,14 @@ def refusals(
     rng = np.random.default_rng(0)
     refused = naive = 0
     for _ in range(runs):
-        drawn = {}
+        counts_by_stratum = {}
         for name, (n, discordant) in strata.items():
             loss = losses.get(name, 0.0)
             counts = rng.multinomial(
                 n, [(discordant + loss) / 2, (discordant - loss) / 2, 1 - discordant]
             )
-            drawn[name] = (n, int(counts[0]), int(counts[1]))
-        table = judge(table_of(drawn))
+            counts_by_stratum[name] = (n, int(counts[0]), int(counts[1]))
+        table = judge(table_of(counts_by_stratum))
         refused += int((table["verdict"] == "worse").any())
         naive += int((table["difference"][table["by"] == "attractors"] < -0.01).any())
     return refused / runs, naive / runs

@@ -79,6 +79,13 @@ def test_the_copied_code_of_a_registered_model_runs(old: Path) -> None:
         first.predict(pd.DataFrame({"text": ["the cat"], "verb_idx": [9]}))
 
 
+def test_gate_profiles(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare-gates", f"models:/{NAME}/1", "exported"]) == 0
+    printed = capsys.readouterr().out
+    assert PROFILE_HASH[:12] in printed
+    assert "69 of 210 cells differ" in printed
+
+
 @pytest.mark.parametrize("model", ["exported", CHAMPION])
 def test_evaluate(old: Path, model: str) -> None:
     assert main(["evaluate", model, "--data", "items.jsonl", "--out", "out"]) == 0

@@ -113,7 +113,7 @@ def test_with_few_seeds_the_farthest_cell_is_named(seeds: int) -> None:
 
 
 def config(seed: int | None, **changes: object) -> dict[str, Any]:
-    """A configuration as runs log it, with other values at some places such as ``data.source``."""
+    """A configuration as runs log it, with other values at some keys such as ``data.source``."""
     found: dict[str, Any] = {
         "seed_everything": seed,
         "data": {"name": "synthetic", "source": {"class_path": "Grammar"}, "batch_size": 128},
@@ -121,8 +121,8 @@ def config(seed: int | None, **changes: object) -> dict[str, Any]:
         "threads": 1,
         "trainer": {"max_steps": -1, "callbacks": [{"init_args": {"patience": 3}}]},
     }
-    for place, value in changes.items():
-        *sections, name = place.split("__")
+    for key, value in changes.items():
+        *sections, name = key.split("__")
         within = found
         for section in sections:
             within = within[section]

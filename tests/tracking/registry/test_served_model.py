@@ -21,7 +21,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from memgate.gates.explain.explanation import Course, explain
+from memgate.gates.explain.explanation import Trace, explain
 from memgate.gates.units.unit import NUMBER_UNITS, Unit
 from memgate.predictor import Predictor
 from memgate.tracking.registry.versions import model_folder
@@ -37,8 +37,8 @@ def model(project: Path) -> PyFuncModel:
     return loaded
 
 
-def predict(model: PyFuncModel, given: Any) -> pd.DataFrame:
-    result = model.predict(given)
+def predict(model: PyFuncModel, sentence: Any) -> pd.DataFrame:
+    result = model.predict(sentence)
     assert isinstance(result, pd.DataFrame)
     return result
 
@@ -82,7 +82,7 @@ TEXT = f"{PREFIX} are new"
 
 
 @pytest.mark.parametrize(
-    "given",
+    "sentence",
     [
         pd.DataFrame({"prefix": [PREFIX]}),
         pd.Series([PREFIX], name="prefix"),
@@ -101,8 +101,8 @@ TEXT = f"{PREFIX} are new"
         pd.DataFrame({"prefix": [PREFIX], "label": ["pl"], "id": [7]}),
     ],
 )
-def test_forms_of_one_sentence(model: PyFuncModel, predictor: Predictor, given: Any) -> None:
-    assert predict(model, given)["p_plural"].tolist() == predictor.predict([PREFIX]).tolist()
+def test_forms_of_one_sentence(model: PyFuncModel, predictor: Predictor, sentence: Any) -> None:
+    assert predict(model, sentence)["p_plural"].tolist() == predictor.predict([PREFIX]).tolist()
 
 
 def test_rows_of_mixed_kinds(model: PyFuncModel, predictor: Predictor) -> None:
@@ -167,13 +167,13 @@ def test_a_plain_list_of_strings(model: PyFuncModel, predictor: Predictor) -> No
     assert direct["p_plural"].tolist() == predictor.predict([PREFIX]).tolist()
 
 
-def close(found: list[float], expected: Course | None) -> bool:
+def close(found: list[float], expected: Trace | None) -> bool:
     return expected is not None and np.allclose(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.fixture
 def units(project: Path) -> list[Unit]:
-    """Number units beside the registered model."""
+    """Number units alongside the registered model."""
     connect()
     (model_folder(MODEL) / NUMBER_UNITS).write_text('{"units": [[0, 3], [0, 1]]}')
     return [Unit(0, 3), Unit(0, 1)]

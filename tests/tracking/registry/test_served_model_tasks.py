@@ -1,4 +1,4 @@
-"""The registered model of each task: what it answers, what it refuses, what its signature says."""
+"""The registered model of each task: what it predicts, what it refuses, and its signature."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refused(model: PyFuncModel, **columns: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("task", "asks", "answers", "example"),
+    ("task", "column", "words", "example"),
     [
         (INFLECTION, "number", ("singular", "plural"), "the keys to the cabinet is"),
         (
@@ -61,15 +61,15 @@ def test_a_model_of_another_task(
     project: Path,
     predictor: Predictor,
     task: Task,
-    asks: str,
-    answers: tuple[str, str],
+    column: str,
+    words: tuple[str, str],
     example: str,
 ) -> None:
     loaded, model = registered(predictor, task)
     assert loaded.task is task
     signature = model.metadata.signature
     assert signature is not None
-    columns = [asks, "probability", f"p_{answers[1]}"]
+    columns = [column, "probability", f"p_{words[1]}"]
     assert [column.name for column in signature.outputs] == columns
     types = [str(column.type) for column in signature.outputs]
     assert types == ["DataType.string", "DataType.double", "DataType.double"]
@@ -79,9 +79,9 @@ def test_a_model_of_another_task(
         found = predict(model, **{field: TEXTS})
         assert list(found.columns) == columns
         assert np.array_equal(found[columns[2]], second)
-        assert found[asks].tolist() == [answers[int(p > 0.5)] for p in second]
+        assert found[column].tolist() == [words[int(p > 0.5)] for p in second]
         assert np.array_equal(found["probability"], np.maximum(second, 1 - second))
-        assert set(found[asks]) == set(answers)  # else the lines above show little
+        assert set(found[column]) == set(words)  # else the lines above show little
     tagged = predict(model, text=["the gnus are"], tags=["DT NNS VBP"])
     assert tagged[columns[2]].tolist() == predictor.predict(["the NNS VBP"]).tolist()
 
@@ -89,7 +89,7 @@ def test_a_model_of_another_task(
     assert model.input_example["prefix"].tolist() == [example]
     assert list(predict(model, prefix=[example]).columns) == columns
     about = connect().get_registered_model(f"memgate-gru-synthetic-{task.name}").description
-    assert f"Reads {task.reads} and answers {answers[0]} or {answers[1]}. " in str(about)
+    assert f"Reads {task.reads} and predicts {words[0]} or {words[1]}. " in str(about)
 
     message = refused(model, text=[TEXTS[0], TEXTS[1]], verb_idx=[None, 1])
     assert message == (

@@ -19,7 +19,7 @@ from memgate.data.items.schema import FEATURES
 from memgate.data.items.tasks import NOUNS
 from memgate.data.tagger import Tagger
 from memgate.errors import InputError
-from memgate.predictor import BASELINES, Predictor
+from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.tracking.registry.versions import (
     champions,
     load_predictor,
@@ -136,19 +136,19 @@ def test_baselines_lie_beside_the_model(
     )
     run_id = connect().create_run(experiment("synthetic")).info.run_id
     scores = {"val_accuracy": 0.99}
-    register(run_id, predictor, NAME, scores, sidecars={BASELINES: baselines.save})
+    register(run_id, predictor, NAME, scores, sidecars={BASELINES_FOLDER: baselines.save})
     row = {"text": "the keys near it", "verb_idx": 4, "label": 1}
     table = pa.Table.from_pylist([{**dict.fromkeys(FEATURES), **row}], FEATURES.arrow_schema)
     expected = baselines.p_plural(table)
     assert len(expected.columns) == 5 + with_network
     for uri in (f"models:/{NAME}/2", f"runs:/{run_id}/model"):
         folder = model_folder(uri)
-        loaded = Baselines.load(folder / BASELINES)
+        loaded = Baselines.load(folder / BASELINES_FOLDER)
         pd.testing.assert_frame_equal(loaded.p_plural(table), expected, check_exact=True)
         again = Predictor.load(folder).predict(WORDS)
         assert np.array_equal(again, predictor.predict(WORDS))
     without = model_folder(f"models:/{NAME}/1")
-    assert not (without / BASELINES).exists()
+    assert not (without / BASELINES_FOLDER).exists()
     assert np.array_equal(Predictor.load(without).predict(WORDS), again)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".parquet", ".safetensors"}

@@ -200,8 +200,11 @@ class Corpus:
         parts = [shards.path(folder, number) for number in range(len(bounds))]
         missing = [number for number, part in enumerate(parts) if not part.exists()]
         jobs = (self._job(number, *bounds[number], source) for number in missing)
-        new = shards.make_all(jobs, max(1, min(self.num_proc, len(missing))))
-        for job, extraction in shards.show_progress(new, len(parts), len(parts) - len(missing)):
+        processes = max(1, min(self.num_proc, len(missing)))
+        # No name for the generators: an exception here closes them, and with them the processes.
+        for job, extraction in shards.show_progress(
+            shards.make_all(jobs, processes), len(parts), len(parts) - len(missing)
+        ):
             shards.save(folder, job.number, extraction)
         return parts
 

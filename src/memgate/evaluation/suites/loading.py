@@ -1,4 +1,4 @@
-"""Targeted suites: constructed and selected items, scored by `comparisons`."""
+"""Targeted suites: constructed and selected items, read with their conditions."""
 
 from __future__ import annotations
 

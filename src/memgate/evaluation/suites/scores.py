@@ -1,6 +1,8 @@
-"""Targeted suites: what a predictor and its baselines answer, and the accuracies of that."""
+"""Targeted suites: how items are compared, what is predicted, and the accuracies of that."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
@@ -8,13 +10,127 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from memgate.arrays import Bools, Floats
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
-from memgate.data.items.tasks import TaskInputs
-from memgate.evaluation.items import answered, systems
-from memgate.evaluation.suites import comparisons
+from memgate.data.items.tasks import GRAMMATICALITY, Task, TaskInputs
+from memgate.data.vocabulary import Index, flat_words
+from memgate.evaluation.items import prediction_frame, systems
 from memgate.metrics.accuracy import wilson
 from memgate.predictor import BATCH_SIZE, Predictor
+
+CHANCE = 0.5
+"""Share that a coin gets right, under either comparison of `is_right`."""
+
+
+class Comparison(NamedTuple):
+    """A task posed on a suite's items.
+
+    Attributes:
+        first: The items themselves.
+        second: What some of them are compared with; its rows are places in the table too.
+    """
+
+    first: TaskInputs
+    second: TaskInputs
+
+
+def is_right(
+    targets: npt.NDArray[np.integer[Any]],
+    p_first: Floats,
+    p_second: Floats,
+) -> Bools:
+    """Say which items a classifier gets right.
+
+    One prefix: P(label | prefix) > ½. Two prefixes before the same verb (BLiMP's ``*_2``):
+    P(label | prefix) > P(label | prefix_bad), whatever both are. Two sentences likewise. Where both
+    are equal, as where neither has a word that the classifier knows, it would guess: the first such
+    item is right, the second wrong, and so on. ½ itself is wrong.
+
+    Args:
+        targets: N right answers, 0 or 1.
+        p_first: P(1 | what is read), in [0, 1].
+        p_second: P(1 | what that is compared with), in [0, 1]; NaN where there is nothing.
+
+    >>> is_right(np.array([1, 0, 1]), np.array([0.6, 0.6, 0.4]), np.array([np.nan, np.nan, 0.3]))
+    array([ True, False,  True])
+    """
+    other = np.where(np.isnan(p_second), 0.5, p_second)
+    toward = np.where(targets == 1, p_first - other, other - p_first)
+    found: Bools = toward > 0
+    found[np.flatnonzero(p_first == p_second)[::2]] = True
+    return found
+
+
+def suite_inputs(task: Task, table: pa.Table) -> Comparison:
+    """Pose a task on the items of a suite.
+
+    A model of grammaticality judges minimal pairs, as a language model would: the prefix and its
+    verb, against the prefix and the verb of the other number, or against `prefix_bad` and the verb.
+
+    Args:
+        task: What the model reads, and is asked.
+        table: N items with the columns of `memgate.evaluation.suites.loading.SUITE_FEATURES`.
+    """
+    if task is GRAMMATICALITY:
+        return _sentences(table)
+    others = second_prefixes(table)
+    first, second = task.make_inputs(table, 0), task.make_inputs(others.items, 0)
+    return Comparison(first, second._replace(rows=others.rows[second.rows]))
+
+
+class SecondPrefixes(NamedTuple):
+    """The second prefixes of a suite, as items.
+
+    Attributes:
+        rows: Places of those items that have one.
+        items: Those items, `text` the second prefix; its tags and subject are not known.
+    """
+
+    rows: Index
+    items: pa.Table
+
+
+def second_prefixes(table: pa.Table) -> SecondPrefixes:
+    """Return the items with two prefixes, and the second one in place of the first."""
+    rows = np.flatnonzero(table["prefix_bad"].is_valid().to_numpy())
+    items = table.take(rows)
+    texts = items["prefix_bad"].combine_chunks()
+    _, offsets = flat_words(texts)
+    known = {"text": texts, "verb_idx": pa.array(np.diff(offsets), pa.int32())}
+    for name in ("tags", "subj_idx", "n_attractors"):
+        known[name] = pa.nulls(len(items), table.schema.field(name).type)
+    for name, column in known.items():
+        place = items.schema.get_field_index(name)
+        items = items.set_column(place, items.schema.field(place), column)
+    return SecondPrefixes(rows, items)
+
+
+def _sentences(table: pa.Table) -> Comparison:
+    columns = ("text", "verb_idx", "prefix_bad", "good", "bad", "verb", "verb_alt")
+    rows, good_texts, bad_texts = [], [], []
+    for place, row in enumerate(table.select(columns).to_pylist()):
+        good, bad = row["good"] or row["verb"], row["bad"] or row["verb_alt"]
+        prefix = " ".join(row["text"].split(" ")[: row["verb_idx"]])
+        other = row["prefix_bad"]
+        if good and (other or (bad and bad.lower() != good.lower())):  # "lie" has no other form
+            rows.append(place)
+            good_texts.append(f"{prefix} {good}")
+            bad_texts.append(f"{other} {good}" if other else f"{prefix} {bad}")
+    return Comparison(*(_task_inputs(rows, texts) for texts in (good_texts, bad_texts)))
+
+
+def _task_inputs(rows: list[int], texts: list[str]) -> TaskInputs:
+    """Return sentences that are asked to be grammatical: both sides have that target."""
+    read = pa.array(texts, pa.string())
+    _, offsets = flat_words(read)
+    return TaskInputs(
+        np.array(rows, dtype=np.int64),
+        read,
+        pa.nulls(len(rows), pa.string()),
+        np.diff(offsets),
+        np.zeros(len(rows), dtype=np.int64),
+    )
 
 
 def suite_predictions(
@@ -34,7 +150,7 @@ def suite_predictions(
     Returns:
         One row an item on which the task could be posed, in their order: the columns of
         `predictions`, where `correct` and the baselines are by
-        `memgate.evaluation.suites.comparisons.right`;
+        `memgate.evaluation.suites.scores.is_right`;
         p_right_second (the probability of the right answer after what the item is compared with,
         NaN where there is nothing); and question, the same for items that put the same to the
         classifier.
@@ -43,13 +159,13 @@ def suite_predictions(
         InputError: The task can't be posed on any item, or none has a word of the vocabulary.
     """
     whole = items.with_format("arrow")[:]
-    first, second = comparisons.compare(predictor.task, whole)
+    first, second = suite_inputs(predictor.task, whole)
     table, prefixes = predictor.read(whole, first)
     p_first = predictor.probability(prefixes, batch_size)
-    frame = answered(predictor, table, prefixes, p_first)
+    frame = prediction_frame(predictor, table, prefixes, p_first)
     p_second, texts = _read_second(predictor, whole, first, second, batch_size)
     targets = first.targets
-    frame["correct"] = comparisons.right(targets, p_first, p_second)
+    frame["correct"] = is_right(targets, p_first, p_second)
     asked = pd.Series([*zip(_texts(first), texts, targets, strict=True)], dtype=object)
     return frame.assign(
         p_right_second=np.where(targets == 1, p_second, 1 - p_second),
@@ -60,7 +176,7 @@ def suite_predictions(
 
 def _read_second(
     predictor: Predictor, whole: pa.Table, first: TaskInputs, second: TaskInputs, batch_size: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.object_]]:
+) -> tuple[Floats, npt.NDArray[np.object_]]:
     """Return P(1) after what the items are compared with, NaN for nothing; and its text."""
     p = np.full(len(first.rows), np.nan)
     texts = np.full(len(first.rows), "", dtype=object)
@@ -78,21 +194,19 @@ def _texts(task_inputs: TaskInputs) -> list[str]:
     return [" ".join(text.split(" ")[:length]) for text, length in pairs]
 
 
-def _compared(baselines: Baselines, table: pa.Table) -> dict[str, npt.NDArray[np.bool_]]:
+def _compared(baselines: Baselines, table: pa.Table) -> dict[str, Bools]:
     """Say for each baseline which items of a suite it gets right, by the number of the subject."""
     labels = table["label"].to_numpy()
-    first, others = baselines.p_plural(table), comparisons.second_prefixes(table)
+    first, others = baselines.p_plural(table), second_prefixes(table)
     if not len(others.rows):
         nothing = np.full(len(table), np.nan)
-        return {
-            str(name): comparisons.right(labels, first[name].to_numpy(), nothing) for name in first
-        }
+        return {str(name): is_right(labels, first[name].to_numpy(), nothing) for name in first}
     compared = baselines.p_plural(others.items)
     found = {}
     for name in first.columns.intersection(compared.columns):
         p_first, p_second = first[name].to_numpy(), np.full(len(table), np.nan)
         p_second[others.rows] = compared[name]
-        found[str(name)] = comparisons.right(labels, p_first, p_second)
+        found[str(name)] = is_right(labels, p_first, p_second)
     return found
 
 
@@ -125,4 +239,4 @@ def _score(items: pd.DataFrame) -> tuple[int, int, float, float, float, float, i
     n, correct = len(items), int(items["correct"].sum())
     questions = int(items["question"].nunique())
     low, high = wilson(round(correct / n * questions), questions)
-    return n, correct, correct / n, low, high, comparisons.CHANCE, questions
+    return n, correct, correct / n, low, high, CHANCE, questions

@@ -1,4 +1,4 @@
-"""What a few units do at each word of a sentence, and what the classifier would answer there."""
+"""One sentence word by word: what units do there, and what the classifier would answer."""
 
 from __future__ import annotations
 
@@ -13,21 +13,72 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memgate.data.items.roles import Role
+from memgate.data.items.numbers import NOUN_NUMBER, SUBJECT_NUMBER
+from memgate.data.items.roles import Role, roles
+from memgate.data.tagger import UNKNOWN_TAG, Tagger
 from memgate.data.vocabulary import UNKNOWN
 from memgate.errors import InputError
-from memgate.gates.units.unit import Unit, check
+from memgate.gates.units.unit import Unit, check_model_units
 from memgate.models.trajectory import Trajectory, trajectories
 from memgate.predictor import Predictor
 
-SHOWN = 3
-"""Units that are shown where none are named: 4 rows each fit a terminal of 24 lines."""
 
-MOST = 6
-"""Number units that are shown unasked, the first that were found."""
+def find_roles(
+    words: Sequence[str],
+    subject: int | None = None,
+    tagger: Tagger | None = None,
+    verb: int | None = None,
+) -> list[Role | None]:
+    """Return the role of each word in the dependency.
+
+    Args:
+        words: A sentence, or the words before its verb.
+        subject: Index of the head of the subject, from 0; None for the first common noun.
+        tagger: Tags for the words; without it words after the subject have no role.
+        verb: Index of the verb, or None if it follows the words.
+
+    Returns:
+        One role a word, None if unknown; all None if there is no subject.
+
+    Raises:
+        InputError: The subject isn't before the verb.
+
+    >>> find_roles("the keys to the".split(), subject=1)
+    ['before', 'subject', None, None]
+    """
+    end = len(words) if verb is None else verb
+    tags = [UNKNOWN_TAG] * len(words) if tagger is None else _tags(tagger, words)
+    nouns = (index for index in range(end) if tags[index] in NOUN_NUMBER)
+    subject = next(nouns, None) if subject is None else subject
+    if subject is None:
+        return [None] * len(words)
+    if not 0 <= subject < end:
+        expected = f"a word from 0 to {end - 1} of {' '.join(words)!r}"
+        raise InputError(f"subject: expected {expected}, got {subject}")
+    label = SUBJECT_NUMBER.get(tags[subject])
+    unclear = {UNKNOWN_TAG} if label else {UNKNOWN_TAG, *NOUN_NUMBER}
+    up_to_verb: list[Role | None] = [
+        None if index > subject and tags[index] in unclear else role
+        for index, role in enumerate(roles(tags, subject, end, label or "sg"))
+    ]
+    if end == len(words):
+        return up_to_verb
+    return [*up_to_verb, "verb", *[None] * (len(words) - end - 1)]
+
+
+def _tags(tagger: Tagger, words: Sequence[str]) -> list[str]:
+    tags: list[str] = tagger.tag(pa.array(words, pa.string())).to_pylist()
+    return tags
+
+
+UNITS_SHOWN = 3
+"""Units that are shown if none are named: 4 rows each fit a terminal of 24 lines."""
+
+NUMBER_UNITS_SHOWN = 6
+"""Number units that are shown by default: the first of the set."""
 
 UNNAMED = "with the largest |readout weight × change over the sentence| (no number units are named)"
-"""How units are chosen then."""
+"""How units are chosen if none are named."""
 
 GLOSSARY = {
     "write": "how much of what the word offers enters the unit's memory, 0 to 1",
@@ -48,64 +99,63 @@ CONVENTIONS = (
     "(keep = z), Ng's Γu writes (write = Γu = 1 − z). "
     "LSTM: write = input gate (Ng's Γu), keep = forget gate (Γf); they need not add up to 1."
 )
-"""How the two readings are called elsewhere."""
+"""What the two readings are called elsewhere."""
 
-Course = npt.NDArray[np.float64]
+Trace = npt.NDArray[np.float64]
 """One number a word, in the order of the words."""
 
 
 class Word(NamedTuple):
-    """A word as it was given, and as the classifier reads it."""
+    """A word of the sentence, and what the classifier reads."""
 
     text: str
     read: str
     """The vocabulary's entry: the word, often in lower case; the symbol of its tag; ``<unk>``."""
     role: Role | None
-    """What it is for the dependency, None where that isn't known."""
+    """Its role in the dependency, None if unknown."""
 
     @property
     def known(self) -> bool:
-        """Whether it is read as itself, but for its case."""
+        """Whether the vocabulary has it, but for its case."""
         return self.read.lower() == self.text.lower()
 
     @property
     def label(self) -> str:
-        """The word, and in brackets what it is read as, if that is something else."""
+        """The word, and in brackets what is read if that differs."""
         return self.text if self.known else f"{self.text} ({self.read})"
 
 
 @dataclass(frozen=True, eq=False)
 class UnitTrace:
-    """What a unit does at each of T words.
+    """The gates, the memory and the contribution of a unit at each of T words.
 
     Attributes:
-        unit: Which.
+        unit: Its layer and index.
         write: How much of the candidate enters the memory, in (0, 1); None for an RNN.
         keep: How much of the memory stays, in (0, 1); None for an RNN.
         memory: The memory after the word: the LSTM's cell, else the hidden state.
-        state_update: What the word changes in it, memory after less memory before. That is write ·
-            (candidate − memory) of a GRU, write · candidate − (1 − keep) · memory of an LSTM, and
-            all of the old memory replaced in an RNN.
+        state_update: What the word changes in it, memory after less memory before. GRU: write ·
+            (candidate − memory); LSTM: write · candidate − (1 − keep) · memory; an RNN replaces
+            the whole memory.
         contribution: What the unit adds to the log-odds after the word: readout weight · hidden
             state; None below the topmost layer, which alone is read.
-        contribution_change: What the word adds to `contribution`; None likewise.
-        probe: What it adds to the log-odds of a plural subject that the linear probe of its layer
-            reads (`memgate.gates.units.number_units.NumberUnits.probe_direction`); None without a
-            probe.
+        contribution_change: What the word adds to `contribution`; None below the topmost layer.
+        probe: What it adds to the log-odds of a plural subject by the linear probe of its layer
+            (`memgate.gates.units.number_units.NumberUnits.probe_direction`); None without a probe.
     """
 
     unit: Unit
-    write: Course | None
-    keep: Course | None
-    memory: Course
-    state_update: Course
-    contribution: Course | None
-    contribution_change: Course | None
-    probe: Course | None = None
+    write: Trace | None
+    keep: Trace | None
+    memory: Trace
+    state_update: Trace
+    contribution: Trace | None
+    contribution_change: Trace | None
+    probe: Trace | None = None
 
     @property
-    def shown(self) -> list[tuple[str, Course]]:
-        """What a reader sees of it, by the names of `GLOSSARY`."""
+    def shown(self) -> list[tuple[str, Trace]]:
+        """The rows of the terminal, by the names of `GLOSSARY`."""
         if self.write is None or self.keep is None:
             named = [("state", self.memory), ("contribution", self.contribution)]
         else:
@@ -118,21 +168,23 @@ class UnitTrace:
         return [(name, trace) for name, trace in named if trace is not None]
 
     @property
-    def on_page(self) -> list[tuple[str, Course]]:
-        """What a page shows: also the state update of an RNN, and the probe."""
+    def on_page(self) -> list[tuple[str, Trace]]:
+        """The rows of the page: also the state update of an RNN, and the probe."""
         shown = dict(self.shown)
         more = {
             "state_update": self.state_update,
             "contribution_change": self.contribution_change,
             "probe": self.probe,
         }
-        found = [(name, trace) for name, trace in more.items() if trace is not None]
-        return [*shown.items(), *(pair for pair in found if pair[0] not in shown)]
+        further = {
+            name: trace for name, trace in more.items() if trace is not None and name not in shown
+        }
+        return [*(shown | further).items()]
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A sentence of T words as one classifier reads it.
+    """A sentence of T words as a classifier reads it.
 
     Attributes:
         model: Its name.
@@ -140,7 +192,7 @@ class Explanation:
         size: Its layers and the units of each.
         answers: What the probabilities 0 and 1 mean.
         words: The words.
-        log_odds: Of the second answer, if the sentence ended with the word.
+        log_odds: Log-odds of the second answer if the sentence ended with the word.
         units: The units shown.
         chosen: How they were chosen, in words.
     """
@@ -150,14 +202,14 @@ class Explanation:
     size: tuple[int, int]
     answers: tuple[str, str]
     words: tuple[Word, ...]
-    log_odds: Course
+    log_odds: Trace
     units: tuple[UnitTrace, ...]
     chosen: str
 
     @property
-    def p(self) -> Course:
+    def p(self) -> Trace:
         """The probability of the second answer, such as plural, after each word, in [0, 1]."""
-        p: Course = np.exp(-np.logaddexp(0, -self.log_odds))  # never overflows
+        p: Trace = np.exp(-np.logaddexp(0, -self.log_odds))  # never overflows
         return p
 
     @property
@@ -166,24 +218,24 @@ class Explanation:
         return " ".join(word.text for word in self.words)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a tidy table: a row a word and unit; None where the model has no such number."""
+        """Return a tidy table, a row a word and unit; None if the model has no such number."""
         return [
             {
                 "model": self.model,
-                "position": place,
+                "position": position,
                 **word._asdict(),
                 "p": float(p),
                 "layer": trace.unit.layer,
                 "unit": trace.unit.unit,
-                **numbers(trace, place),
+                **word_numbers(trace, position),
             }
-            for place, (word, p) in enumerate(zip(self.words, self.p, strict=True))
+            for position, (word, p) in enumerate(zip(self.words, self.p, strict=True))
             for trace in self.units
         ]
 
 
-def numbers(trace: UnitTrace, place: int) -> dict[str, float | None]:
-    """Return what a unit does at a word, by the names of `UnitTrace`."""
+def word_numbers(trace: UnitTrace, position: int) -> dict[str, float | None]:
+    """Return the numbers of a unit at a word, by the names of `UnitTrace`."""
     names = (
         "write",
         "keep",
@@ -193,20 +245,20 @@ def numbers(trace: UnitTrace, place: int) -> dict[str, float | None]:
         "contribution_change",
         "probe",
     )
-    values: dict[str, Course | None] = {name: getattr(trace, name) for name in names}
-    return {name: None if v is None else float(v[place]) for name, v in values.items()}
+    values: dict[str, Trace | None] = {name: getattr(trace, name) for name in names}
+    return {name: None if v is None else float(v[position]) for name, v in values.items()}
 
 
 def first_units(units: Sequence[Unit]) -> tuple[list[Unit], str]:
-    """Return the first number units of a model, and how they were chosen, in words.
+    """Return the first number units of a model, and a phrase that says how they were chosen.
 
     >>> first_units([Unit(0, 3), Unit(0, 1)])[1]
     'its 2 number units'
     """
     chosen = "its number unit" if len(units) == 1 else f"its {len(units)} number units"
-    if len(units) > MOST:
-        chosen = f"the first {MOST} of {chosen}"
-    return [*units[:MOST]], chosen
+    if len(units) > NUMBER_UNITS_SHOWN:
+        chosen = f"the first {NUMBER_UNITS_SHOWN} of {chosen}"
+    return [*units[:NUMBER_UNITS_SHOWN]], chosen
 
 
 @torch.inference_mode()
@@ -219,19 +271,19 @@ def explain(
     chosen: str = "as asked",
     roles: Sequence[Role | None] = (),
     tags: Sequence[str | None] = (),
-    probe: Course | None = None,
+    probe: Trace | None = None,
 ) -> Explanation:
     """Read a sentence word by word.
 
     Args:
         predictor: Its dropout is not applied.
         sentence: Words separated by white space, such as a prefix.
-        units: Those to show; none for the `SHOWN` of the topmost layer that at the end of the
-            sentence contribute most, either way.
+        units: Units to show; none for the `UNITS_SHOWN` of the topmost layer whose contribution at
+            the end of the sentence is largest in absolute value.
         model: The name of the predictor.
         chosen: How the units were chosen, in words.
-        roles: One a word, or none, as from `memgate.gates.explain.roles.find_roles`.
-        tags: PTB tags, one a word, or none; rare words are read as their tag.
+        roles: One a word, or empty, as from `memgate.gates.explain.explanation.find_roles`.
+        tags: PTB tags, one a word, or empty; rare words are read as their tag.
         probe: Direction of the number probe, layers × units, or None.
 
     Raises:
@@ -239,7 +291,7 @@ def explain(
     """
     classifier = predictor.classifier
     words, ids = _words(predictor, sentence.split(), roles, tags)
-    check(units, predictor, model, probe)
+    check_model_units(units, predictor, model, probe)
     layers = trajectories(classifier.recurrence, classifier.embedding(ids))
     hidden = layers[-1].hidden[0]
     contributions = (
@@ -248,16 +300,16 @@ def explain(
     if not units:
         units = _largest(contributions, len(layers) - 1)
         chosen = f"{len(units)} {UNNAMED}"
-    traces = tuple(_trace_of(each, layers, contributions, probe) for each in units)
+    traces = tuple(_trace_of(unit, layers, contributions, probe) for unit in units)
     log_odds = _numbers(classifier.readout(hidden).squeeze(-1))
     size, answers = (len(layers), hidden.shape[1]), predictor.task.words
     return Explanation(model, classifier.cell, size, answers, words, log_odds, traces, chosen)
 
 
 def _largest(contributions: Float[Tensor, "time units"], layer: int) -> list[Unit]:
-    """Return the units that contribute most at the end of the sentence."""
-    places = contributions[-1].abs().topk(min(SHOWN, contributions.shape[1])).indices
-    return [Unit(layer, place) for place in places.tolist()]
+    """Return the units with the largest contributions at the end of the sentence."""
+    indices = contributions[-1].abs().topk(min(UNITS_SHOWN, contributions.shape[1])).indices
+    return [Unit(layer, index) for index in indices.tolist()]
 
 
 def _words(
@@ -266,12 +318,12 @@ def _words(
     roles: Sequence[Role | None],
     tags: Sequence[str | None],
 ) -> tuple[tuple[Word, ...], Int[Tensor, "1 time"]]:
-    """Look up words: what they are read as, and their ids on the device of the model."""
+    """Look up words: the entries of the vocabulary, and their ids on the device of the model."""
     if not texts:
         raise InputError("sentence: expected words separated by spaces, got none")
-    for name, given in {"roles": roles, "tags": tags}.items():
-        if given and len(given) != len(texts):
-            raise InputError(f"{name}: expected {len(texts)}, one a word, got {len(given)}")
+    for name, values in {"roles": roles, "tags": tags}.items():
+        if values and len(values) != len(texts):
+            raise InputError(f"{name}: expected {len(texts)}, one a word, got {len(values)}")
     vocabulary = predictor.vocabulary
     column = pa.array(tags, pa.string()) if tags else None
     ids = vocabulary.encode(pa.array(texts, pa.string()), column)
@@ -286,8 +338,8 @@ def _words(
     return words, torch.from_numpy(ids).to(device).long().unsqueeze(0)
 
 
-def _numbers(values: Tensor) -> Course:
-    trace: Course = values.double().cpu().numpy()
+def _numbers(values: Tensor) -> Trace:
+    trace: Trace = values.double().cpu().numpy()
     return trace
 
 
@@ -295,24 +347,24 @@ def _trace_of(
     unit: Unit,
     layers: Sequence[Trajectory],
     contributions: Float[Tensor, "time units"],
-    probe: Course | None,
+    probe: Trace | None,
 ) -> UnitTrace:
-    """Cut one unit out of its layer; the contributions are those of the topmost layer."""
+    """Return the trace of one unit; the contributions are those of the topmost layer."""
     layer = layers[unit.layer]
 
-    def own(values: Tensor) -> Course:
+    def of_unit(values: Tensor) -> Trace:
         return _numbers(values[..., unit.unit].reshape(-1))
 
-    held = own(layer.hidden if layer.cell is None else layer.cell)
-    contribution = own(contributions) if layer is layers[-1] else None
+    memory = of_unit(layer.hidden if layer.cell is None else layer.cell)
+    contribution = of_unit(contributions) if layer is layers[-1] else None
     gates = layer.readings
     return UnitTrace(
         unit,
-        own(gates["write"]) if "write" in gates else None,
-        own(gates["keep"]) if "keep" in gates else None,
-        held,
-        np.diff(held, prepend=0.0),  # states start at zero
+        of_unit(gates["write"]) if "write" in gates else None,
+        of_unit(gates["keep"]) if "keep" in gates else None,
+        memory,
+        np.diff(memory, prepend=0.0),  # states start at zero
         contribution,
         None if contribution is None else np.diff(contribution, prepend=0.0),
-        None if probe is None else probe[unit] * np.diff(own(layer.hidden), prepend=0.0),
+        None if probe is None else probe[unit] * np.diff(of_unit(layer.hidden), prepend=0.0),
     )

@@ -14,48 +14,48 @@ from torch import Tensor
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.vocabulary import UNKNOWN
 from memgate.errors import InputError
-from memgate.gates.units.unit import NUMBER_UNITS, Unit, check, saved
+from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, saved_units
 from memgate.models.cells import Reading, cell_of
 from memgate.models.trajectory import trajectories
 from memgate.predictor import Predictor
 
-BATCH_SIZE = 256
+TRACE_BATCH_SIZE = 256
 """Sentences at once: states and gates of 25 words of 100 units in float32 take 16 MB."""
 
 
-SHOWN: tuple[Reading, ...] = ("write", "keep")
+READINGS_SHOWN: tuple[Reading, ...] = ("write", "keep")
 
 
 class Traces(TypedDict):
-    """What the gates of some units do over a sentence of T words; plain, so that JSON takes it."""
+    """The gates of some units over a sentence of T words, as plain values for JSON."""
 
     words: list[str]
-    """The T words, as they were given."""
+    """The T words."""
     read: list[str]
-    """As the model reads them: the vocabulary's entry, a tag's symbol, or ``<unk>``."""
+    """What the model reads: entries of the vocabulary, symbols of tags, or ``<unk>``."""
     units: dict[str, dict[str, list[float]]]
     """For each unit, ``layer:unit``, its ``write`` and ``keep`` at each word, in (0, 1)."""
 
 
 def known_units(predictor: Predictor, folder: Path) -> list[Unit]:
-    """Return the number units that lie beside a model, if their gates can be read.
+    """Return the number units saved alongside a model with gates.
 
     Args:
         predictor: The model.
         folder: Its folder.
 
     Raises:
-        InputError: It has no gates, no number units are known of it, or their file is damaged.
+        InputError: It has no gates or no number units, or their file is damaged.
     """
     if not cell_of(predictor.classifier.recurrence).gates:
         raise InputError("gates: expected a GRU or an LSTM, got an RNN, which has none")
-    units = saved(folder).units
+    units = saved_units(folder).units
     if not units:
         raise InputError(
             "gates: no number units are known of this model (none were found when it was "
             f"registered, or {NUMBER_UNITS} isn't beside it)"
         )
-    check(units, predictor, "the model")
+    check_model_units(units, predictor, "the model")
     return units
 
 
@@ -70,7 +70,7 @@ def traces(
 
     Args:
         predictor: A model with gates, a GRU or an LSTM.
-        units: Which; they are the model's.
+        units: Units of the model.
         texts: N sentences, each of at least one word, words joined by one space.
         tags: PTB tags of each in the same form, or None where unknown; rare words are read as
             their tag.
@@ -81,32 +81,33 @@ def traces(
     symbols = pa.array(tags, pa.string())
     prefixes = Prefixes.encode(predictor.vocabulary, pa.array(texts, pa.string()), symbols)
     device = predictor.classifier.embedding.weight.device
-    found: dict[int, Traces] = {}
-    for batch in ExactLengthBatches(prefixes.to(device), BATCH_SIZE):
+    by_row: dict[int, Traces] = {}
+    for batch in ExactLengthBatches(prefixes.to(device), TRACE_BATCH_SIZE):
         gates = _gates(predictor, units, batch.inputs)
         rows = zip(batch.rows.tolist(), batch.inputs.tolist(), strict=True)
-        for place, (row, ids) in enumerate(rows):
+        for index, (row, ids) in enumerate(rows):
             entries = map(predictor.vocabulary.tokenizer.id_to_token, ids)
-            found[row] = {
+            by_row[row] = {
                 "words": texts[row].split(" "),
                 "read": [entry or UNKNOWN for entry in entries],
                 "units": {
-                    unit: {name: values[place] for name, values in own.items()}
-                    for unit, own in gates.items()
+                    unit: {name: values[index] for name, values in readings.items()}
+                    for unit, readings in gates.items()
                 },
             }
-    return [found[row] for row in range(len(texts))]
+    return [by_row[row] for row in range(len(texts))]
 
 
 def _gates(
     predictor: Predictor, units: Sequence[Unit], inputs: Int[Tensor, "batch time"]
 ) -> dict[str, dict[str, list[list[float]]]]:
-    """Return of each unit each reading, a list a sentence."""
+    """Return each reading of each unit, a list a sentence."""
     classifier = predictor.classifier
     layers = trajectories(classifier.recurrence, classifier.embedding(inputs))
     return {
         str(unit): {
-            name: layers[unit.layer].readings[name][..., unit.unit].tolist() for name in SHOWN
+            name: layers[unit.layer].readings[name][..., unit.unit].tolist()
+            for name in READINGS_SHOWN
         }
         for unit in units
     }

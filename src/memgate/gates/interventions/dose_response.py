@@ -1,7 +1,6 @@
-"""Doses and responses: the accuracy of a network whose gates are clamped and whose paths are cut.
+"""Dose and response: accuracy while gates are clamped and paths are cut.
 
-Each `Line` is one change; scored, it becomes rows of a table, an accuracy a stratum. One of them,
-write clamped to 0 on the words between subject and verb, is a gate set by hand there.
+Each `Condition` is one change; `score_condition` turns it into rows of a table, one a stratum.
 """
 
 from __future__ import annotations
@@ -11,38 +10,128 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import torch
 
-from memgate.data.batches import Prefixes
-from memgate.data.items.roles import Role
+from memgate.arrays import Bools, Floats
+from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.data.items.roles import NO_ROLE, Role
 from memgate.errors import InputError
 from memgate.gates.interventions.edits import (
+    BETWEEN,
     Clamp,
+    ControlClamp,
     Intervention,
+    InterventionTarget,
     Mean,
-    OwnValue,
+    Name,
     ReplaceByMean,
     Resample,
     Together,
-    means,
+    mean_values,
 )
-from memgate.gates.interventions.predictions import BATCH_SIZE, probability_under
-from memgate.gates.interventions.targets import BETWEEN, InterventionTarget, Name, Unit, unit_mask
+from memgate.gates.units.unit import unit_mask
 from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.models.cells import Recurrence, cell_of
+from memgate.models.trajectory import unroll
 from memgate.predictor import Predictor
 
+EDIT_BATCH_SIZE = 256
+"""Rows computed at once: 256 × 4 parts × 100 units in float32 are 0.4 MB, in cache."""
+
+
+@torch.no_grad()
+def probability_under(
+    predictor: Predictor,
+    prefixes: Prefixes,
+    intervention: Intervention | None = None,
+    batch_size: int = EDIT_BATCH_SIZE,
+) -> Floats:
+    """Return the probability of the task's second answer, such as plural, under an intervention.
+
+    Args:
+        predictor: Its network stays unchanged; dropout is not applied.
+        prefixes: N of them, encoded with its vocabulary.
+        intervention: The change; None for no change.
+        batch_size: Rows computed at once.
+
+    Returns:
+        N probabilities, in [0, 1], in the order of the prefixes.
+
+    Raises:
+        InputError: The network has no such gate, path or unit.
+    """
+    classifier = predictor.classifier
+    net, weight = classifier.recurrence, classifier.readout.weight
+    here = prefixes.to(weight.device)
+    result = torch.empty(len(prefixes), device=weight.device, dtype=weight.dtype)
+    for batch in ExactLengthBatches(here, batch_size):
+        words = classifier.embedding(batch.inputs)
+        edit = intervention.edit(net, words, here.roles_of(batch)) if intervention else None
+        last = unroll(net, words, edit)[-1].hidden[:, -1]
+        result[batch.rows] = torch.sigmoid(classifier.readout(last)).squeeze(-1)
+    return result.cpu().double().numpy()
+
+
+def with_known_roles(prefixes: Prefixes) -> Bools:
+    """Mark prefixes with a known subject and known roles of all words between it and the verb."""
+    lengths, starts = prefixes.lengths, prefixes.starts.cpu().numpy()
+    subjects, between = (
+        np.repeat(column.cpu().numpy(), lengths)
+        for column in (prefixes.subjects, prefixes.intervening)
+    )
+    after = np.arange(len(subjects)) - np.repeat(starts, lengths) - subjects
+    missing = (prefixes.roles.cpu().numpy() == NO_ROLE) & (after > 0) & (after <= between)
+    unknown: Bools = np.logical_or.reduceat(missing, starts)
+    return ~unknown & (prefixes.subjects.cpu().numpy() >= 0)
+
+
+def with_roles(predictor: Predictor, table: pa.Table) -> pa.Table:
+    """Return the items that the task can use and whose words all have a known role.
+
+    Untagged items are omitted; otherwise only those of them without words between would remain.
+
+    Args:
+        predictor: Its task decides which items can be used.
+        table: Items with the columns of `memgate.data.items.schema.FEATURES`.
+
+    Raises:
+        InputError: As `Predictor.read`.
+    """
+    task_inputs, prefixes = predictor.read(table)
+    return task_inputs.filter(
+        pa.array(with_known_roles(prefixes) & task_inputs["tags"].is_valid().to_numpy())
+    )
+
+
+def sample_items(predictor: Predictor, table: pa.Table, items: int, seed: int = 0) -> Prefixes:
+    """Sample items, and return what the predictor reads of them.
+
+    Args:
+        predictor: A model of any task.
+        table: Items with the columns of `memgate.data.items.schema.FEATURES`.
+        items: How many, at most.
+        seed: Of the sample; it is the same for every network.
+
+    Raises:
+        InputError: As `Predictor.read`.
+    """
+    rows = np.random.default_rng(seed).permutation(len(table))[:items]
+    return predictor.read(table.take(np.sort(rows)))[1]
+
+
 HARD_CODED = "hard-coded"
-"""The note of the line that sets the gate by hand: nothing is written between subject and verb."""
+"""The note of the condition of the lecture: nothing is written between subject and verb."""
 
 PATHS: Mapping[str, tuple[Name, ...]] = {
     "RNN_TANH": ("recurrent_input",),
     "GRU": ("recurrent_input", "reset"),
     "LSTM": ("recurrent_input", "output"),
 }
-"""What is cut, by `torch.nn`'s ``mode``: the candidate's recurrent part, and the gate that neither
-keeps nor writes."""
+"""The paths that are cut, by ``mode`` of `torch.nn`: the recurrent input to the candidate, and the
+gate that neither keeps nor writes."""
 
-COLUMNS = {
+INTERVENTION_DTYPES = {
     "edit": "string",
     "quantity": "string",
     "to": "float64",
@@ -57,25 +146,26 @@ COLUMNS = {
     "low": "float64",
     "high": "float64",
 }
-"""The columns of the table of `score`."""
+"""The columns of the table of `score_condition`."""
 
-Units = tuple[Unit, ...]
+Units = tuple[tuple[int, int], ...]
+"""Units, each by its layer and its index in it."""
 
 
-class Line(NamedTuple):
-    """One change, and how the table names it.
+class Condition(NamedTuple):
+    """One change, and its columns in the table.
 
     Attributes:
-        edit: ``none``; ``own`` (clamped to its own value, the control); ``clamp``; ``hold`` (an
+        edit: ``none``; ``control`` (clamped to the value it has anyway); ``clamp``; ``hold`` (an
             LSTM's write clamped to 0 and its keep to 1); ``mean`` (replaced by its mean over the
             words of these roles); ``resample`` (of another item); ``cut`` (a path, replaced by its
             mean).
         quantity: ``write``, ``keep``, ``recurrent_input``, ``reset`` or ``output``; None where none
             is.
         to: The number to which it is clamped, in [0, 1]; else None.
-        units: ``all``, ``chosen``, or ``random``: as many as were chosen.
-        draw: The random set, from 0; else None.
-        intervention: What is done; None for nothing.
+        units: ``all``, ``chosen``, or ``random`` (as many as are chosen).
+        draw: The number of the random set, from 0; else None.
+        intervention: The change; None for no change.
     """
 
     edit: str
@@ -87,11 +177,11 @@ class Line(NamedTuple):
 
     @property
     def note(self) -> str | None:
-        """``hard-coded`` where nothing is written between subject and verb, but in random units."""
-        where = self.intervention.site.roles if isinstance(self.intervention, Clamp) else None
-        by_hand = (self.edit, self.quantity, self.to) == ("clamp", "write", 0)
-        there = where is not None and set(where) == set(BETWEEN)
-        return HARD_CODED if by_hand and there and self.units != "random" else None
+        """``hard-coded`` if nothing is written between subject and verb, except in random units."""
+        where = self.intervention.target.roles if isinstance(self.intervention, Clamp) else None
+        shut = (self.edit, self.quantity, self.to) == ("clamp", "write", 0)
+        between = where is not None and set(where) == set(BETWEEN)
+        return HARD_CODED if shut and between and self.units != "random" else None
 
 
 def dose_response(
@@ -102,42 +192,42 @@ def dose_response(
     steps: int = 11,
     draws: int = 5,
     seed: int = 0,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EDIT_BATCH_SIZE,
 ) -> pd.DataFrame:
-    """Score a network under every line of `lines`.
+    """Score a network under each of `conditions`.
 
     Args:
-        predictor: A model of any task that reads the words between subject and verb in their place.
-        prefixes: Encoded with its vocabulary; those without known roles are never changed, so leave
-            them out (`memgate.gates.interventions.predictions.with_known_roles`).
+        predictor: A model of any task that reads whole prefixes.
+        prefixes: Encoded with its vocabulary. Prefixes without known roles are never changed, so
+            leave them out (`memgate.gates.interventions.dose_response.with_known_roles`).
         units: The chosen units, each (layer, unit); None for all.
-        roles: The words at which.
-        steps: Doses, evenly from 0 to 1; at least 2.
-        draws: Random sets of as many units, at most.
+        roles: The roles of the words to change.
+        steps: Clamp values, evenly from 0 to 1; at least 2.
+        draws: Random sets of as many units as are chosen, at most.
         seed: Of the random sets, and of the resampling.
-        batch_size: Rows computed at once; what is resampled is drawn batch by batch.
+        batch_size: Rows computed at once; resampling is within a batch.
 
     Returns:
-        The rows of `score`, line by line. For an RNN, which has no gates, only ``none`` and
-        ``cut``.
+        The rows of `score_condition`, line by line. For an RNN, which has no gates, only ``none``
+        and ``cut``.
 
     Raises:
         InputError: The network lacks a unit, there are fewer than 2 steps, or no word has a role.
     """
     here = prefixes.to(predictor.classifier.readout.weight.device)
-    mean = replacements(predictor, here, roles, batch_size)
-    planned = lines(predictor.classifier.recurrence, mean, units, roles, steps, draws, seed)
-    tables = [score(predictor, here, line, batch_size) for line in planned]
+    mean = condition_means(predictor, here, roles, batch_size)
+    planned = conditions(predictor.classifier.recurrence, mean, units, roles, steps, draws, seed)
+    tables = [score_condition(predictor, here, condition, batch_size) for condition in planned]
     return pd.concat(tables, ignore_index=True)
 
 
-def replacements(
+def condition_means(
     predictor: Predictor,
     prefixes: Prefixes,
     roles: tuple[Role, ...] = BETWEEN,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = EDIT_BATCH_SIZE,
 ) -> dict[Name, Mean]:
-    """Return the means that `lines` puts in the place of each path and, of a gated cell, of write.
+    """Return the means that `conditions` uses: of each path and, in a gated cell, of write.
 
     The arguments are those of `dose_response`, but that the prefixes are on the network's device.
     """
@@ -145,10 +235,10 @@ def replacements(
     wanted: list[Name] = [*PATHS[net.mode]]
     if cell_of(net).gates:
         wanted.append("write")
-    return means(predictor.classifier, prefixes, wanted, roles, batch_size)
+    return mean_values(predictor.classifier, prefixes, wanted, roles, batch_size)
 
 
-def lines(
+def conditions(
     net: Recurrence,
     mean: Mapping[Name, Mean],
     units: Units | None,
@@ -156,32 +246,32 @@ def lines(
     steps: int = 11,
     draws: int = 5,
     seed: int = 0,
-) -> list[Line]:
-    """List the changes: none and the control, clamps by dose, mean and other items, cut paths.
+) -> list[Condition]:
+    """List the changes: none, the control, the mean, resampling, clamps and cut paths.
 
-    Clamps also in random sets of as many units, unless all are chosen; cuts also in all units.
+    Clamps are repeated in random sets of as many units unless all are chosen, cuts in all units.
 
     Args:
         net: The recurrence.
-        mean: As from `replacements`, at these words.
-        units: This and the rest as for `dose_response`.
-        roles: The words at which.
-        steps: Doses.
+        mean: As from `condition_means`, at these words.
+        units: This and the others as for `dose_response`.
+        roles: The roles of the words to change.
+        steps: Clamp values.
         draws: Random sets.
-        seed: Of what is drawn.
+        seed: Of the random sets and the resampling.
     """
     if steps < 2:
         raise InputError(f"steps: expected at least 2, got {steps}")
     chosen = "all" if units is None else "chosen"
-    drawn = enumerate([] if units is None else random_sets(net, units, draws, seed))
-    sets = [(chosen, None, units), *(("random", draw, members) for draw, members in drawn)]
-    planned = [Line("none", None, None, "all", None, None)]
+    random_units = enumerate([] if units is None else random_sets(net, units, draws, seed))
+    sets = [(chosen, None, units), *(("random", draw, members) for draw, members in random_units)]
+    planned = [Condition("none", None, None, "all", None, None)]
     if cell_of(net).gates:
         write = InterventionTarget("write", roles, units)
         by_mean = ReplaceByMean(write, mean["write"])
-        planned.append(Line("own", "write", None, chosen, None, OwnValue(write)))
-        planned.append(Line("mean", "write", None, chosen, None, by_mean))
-        planned.append(Line("resample", "write", None, chosen, None, Resample(write, seed)))
+        planned.append(Condition("control", "write", None, chosen, None, ControlClamp(write)))
+        planned.append(Condition("mean", "write", None, chosen, None, by_mean))
+        planned.append(Condition("resample", "write", None, chosen, None, Resample(write, seed)))
         for name, draw, members in sets:
             planned += _clamps(net, roles, steps, name, draw, members)
     return [*planned, *_cuts(net, mean, units, roles)]
@@ -194,67 +284,71 @@ def _clamps(
     name: str,
     draw: int | None,
     units: Units | None,
-) -> Iterator[Line]:
+) -> Iterator[Condition]:
     write, keep = (
         InterventionTarget("write", roles, units),
         InterventionTarget("keep", roles, units),
     )
-    for dose in np.linspace(0, 1, steps).round(12).tolist():
-        yield Line("clamp", "write", dose, name, draw, Clamp(write, dose))
+    for value in np.linspace(0, 1, steps).round(12).tolist():
+        yield Condition("clamp", "write", value, name, draw, Clamp(write, value))
     for end in (0.0, 1.0):
-        yield Line("clamp", "keep", end, name, draw, Clamp(keep, end))
+        yield Condition("clamp", "keep", end, name, draw, Clamp(keep, end))
     if net.mode == "LSTM":  # a GRU that writes nothing keeps all
         hold = Together((Clamp(write, 0.0), Clamp(keep, 1.0)))
-        yield Line("hold", "write", None, name, draw, hold)
+        yield Condition("hold", "write", None, name, draw, hold)
 
 
 def _cuts(
     net: Recurrence, mean: Mapping[Name, Mean], units: Units | None, roles: tuple[Role, ...]
-) -> Iterator[Line]:
+) -> Iterator[Condition]:
     for path in PATHS[net.mode]:
         for name, members in {"all": None, "all" if units is None else "chosen": units}.items():
             cut = ReplaceByMean(InterventionTarget(path, roles, members), mean[path])
-            yield Line("cut", path, None, name, None, cut)
+            yield Condition("cut", path, None, name, None, cut)
 
 
 def random_sets(net: Recurrence, units: Units, draws: int, seed: int) -> list[Units]:
-    """Draw sets of as many units of each layer as given ones, each set once.
+    """Sample different sets with as many units of each layer as `units` has.
 
-    Of the other units, as long as there are enough; where all are given there is nothing to draw.
-    Where there are few sets, fewer than `draws` are found.
+    They consist of other units as long as there are enough. Returns none if `units` is the whole
+    network, and fewer than `draws` if there are fewer sets.
     """
     mask = unit_mask(net, units).numpy()
     if mask.all():
         return []
     rng = np.random.default_rng([seed, 3])
     sets: dict[Units, None] = {}
-    for _ in range(10 * draws):  # 10 tries for each; a set that came before doesn't count
-        drawn: list[Unit] = []
-        for layer, given in enumerate(mask):
-            shuffled = rng.permutation(len(given))
-            others_first = shuffled[np.argsort(given[shuffled], kind="stable")]
-            drawn += [(layer, unit) for unit in sorted(others_first[: given.sum()].tolist())]
+    for _ in range(10 * draws):  # 10 tries for each set; repeated sets don't count
+        drawn: list[tuple[int, int]] = []
+        for layer, chosen in enumerate(mask):
+            shuffled = rng.permutation(len(chosen))
+            others_first = shuffled[np.argsort(chosen[shuffled], kind="stable")]
+            drawn += [(layer, unit) for unit in sorted(others_first[: chosen.sum()].tolist())]
         sets[tuple(drawn)] = None
         if len(sets) == draws:
             break
     return list(sets)
 
 
-def score(
-    predictor: Predictor, prefixes: Prefixes, line: Line, batch_size: int = BATCH_SIZE
+def score_condition(
+    predictor: Predictor,
+    prefixes: Prefixes,
+    condition: Condition,
+    batch_size: int = EDIT_BATCH_SIZE,
 ) -> pd.DataFrame:
     """Tabulate the accuracy under one change.
 
     Returns:
-        One row a stratum, with `COLUMNS`: the change, as in `Line`, and a note; then as
+        One row a stratum, with `INTERVENTION_DTYPES`: the change, as in `Condition`, and a note;
+            then as
         `memgate.metrics.accuracy.accuracy_table` (Wilson's 95% interval).
 
     Raises:
         InputError: As `probability_under`.
     """
-    p = probability_under(predictor, prefixes, line.intervention, batch_size)
+    p = probability_under(predictor, prefixes, condition.intervention, batch_size)
     right = (p > 0.5) == (prefixes.targets.cpu().numpy() == 1)
     columns = prefixes.labels, prefixes.intervening, prefixes.attractors
     frame = answer_frame(right, *(column.cpu().numpy() for column in columns))
-    table = accuracy_table(frame).assign(**line._asdict(), note=line.note)
-    return table[list(COLUMNS)].astype(COLUMNS)
+    table = accuracy_table(frame).assign(**condition._asdict(), note=condition.note)
+    return table[list(INTERVENTION_DTYPES)].astype(INTERVENTION_DTYPES)

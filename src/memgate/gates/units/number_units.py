@@ -1,4 +1,4 @@
-"""Which units carry the number: a probe, ablations and the readout, side by side."""
+"""Number units: which units carry the number, by a probe, the readout and ablations."""
 
 from __future__ import annotations
 
@@ -9,29 +9,38 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from memgate.arrays import Floats, Ints
 from memgate.data.batches import Prefixes
 from memgate.errors import InputError
-from memgate.gates.units.ablation import Ablation, means, single_units
-from memgate.gates.units.probe import LAST, LEAST, PROBE, WEIGHTS, probes, read_words
-from memgate.gates.units.sets import (
-    SETS,
-    by_weight,
-    grow,
+from memgate.gates.units.ablation import (
+    SET_DTYPES,
+    Ablation,
+    candidates,
+    grow_set,
+    mean_states,
+    order_by_weight,
     random_orders,
     set_table,
-    smallest,
+    single_units,
+    smallest_set,
     units_of,
-    waiting_list,
+)
+from memgate.gates.units.probe import (
+    LAST,
+    MIN_ITEMS_PER_NUMBER,
+    PROBE_DTYPES,
+    WEIGHT_DTYPES,
+    probes,
+    subject_states,
 )
 from memgate.gates.units.unit import Unit
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
 
-UNIT_TABLE = {
+UNIT_DTYPES = {
     "layer": "int64",
     "unit": "int64",
     "number": "bool",
@@ -51,22 +60,27 @@ UNIT_TABLE = {
 }
 """The columns of the table of units."""
 
-TABLES = {"unit_table": UNIT_TABLE, "sets": SETS, "probe": PROBE, "weights": WEIGHTS}
+TABLES = {
+    "unit_table": UNIT_DTYPES,
+    "sets": SET_DTYPES,
+    "probe": PROBE_DTYPES,
+    "weights": WEIGHT_DTYPES,
+}
 
-BETWEEN = 6
-"""Words between subject and verb from which on number has to be carried, for items of ablations.
+MIN_BETWEEN = 6
+"""Least words between subject and verb of the items on which ablations are scored.
 
-Every unit sees the subject as it comes, and is read right after it: with the two units lost that
-carry the number in an LSTM of 8, 100, 90, 73, 62, 53 and 53% are right at 0, 1, 2, 3–5, 6–10 and
-21 to 80 words (balanced, synthetic grammar, without loss 99 to 100%).
+Right after the subject every unit has seen it. With the two number units of an LSTM of 8 units
+ablated, 100, 90, 73, 62, 53 and 53% are right at 0, 1, 2, 3–5, 6–10 and 21 to 80 words (balanced
+accuracy on the grammar; intact 99 to 100%).
 """
 
-ENOUGH = 100
-"""Items of either number that ablations should have; else fewer words between are taken."""
+ITEMS_PER_NUMBER = 100
+"""Items of each number that ablations should have; else items with fewer words between count."""
 
 
-class Sample(NamedTuple):
-    """Items on which a model's task was posed, with what is read of them."""
+class Items(NamedTuple):
+    """Items, with what a model reads of them."""
 
     table: pa.Table
     prefixes: Prefixes
@@ -74,19 +88,19 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NumberUnits:
-    """The units that carry the number, and what shows it.
+    """The units that carry the number, and the tables that show it.
 
     Attributes:
-        units: The number units: the smallest set found whose loss brings agreement to chance; empty
-            where none did. In the order in which they were added.
-        between: Words between subject and verb that all items of the ablations have at least.
+        units: The number units: the smallest set whose ablation brings accuracy to chance, in the
+            order in which they were added; empty if no set does.
+        between: Least words between subject and verb of the items of the ablations.
         unit_table: A row a unit: layer, unit, number (whether it is one of these); probe (weight at
             the last word, log-odds of plural for one standard deviation), readout (its weight times
-            the unit's standard deviation at the last word: the same; null below the last layer);
-            then what the loss of this unit alone costs, as
-            `memgate.gates.units.ablation.single_units`.
-        sets: A row a set that was lost, as `memgate.gates.units.sets.set_table`, scored on held-out
-            items. Orders: ``greedy``; ``probe`` and ``readout``, by falling weight; ``random``.
+            the unit's standard deviation at the last word; null below the last layer); then what
+            the ablation of this unit alone costs, as `memgate.gates.units.ablation.single_units`.
+        sets: A row an ablated set, as `memgate.gates.units.ablation.set_table`, scored on
+            held-out items. Orders: ``greedy``; ``probe`` and ``readout``, by falling weight;
+            ``random``.
         probe: As `memgate.gates.units.probe.probes`, the first table.
         weights: The second.
     """
@@ -99,10 +113,10 @@ class NumberUnits:
     weights: pd.DataFrame
 
     @property
-    def probe_direction(self) -> npt.NDArray[np.float64]:
+    def probe_direction(self) -> Floats:
         """Direction of the probe at the last word, layers × units: log-odds of plural for 1.
 
-        Of the number of the subject, whatever the model's task asks.
+        It is about the number of the subject, whatever the task of the model.
         """
         last = self.weights[self.weights["position"] == LAST]
         return (
@@ -120,8 +134,8 @@ class NumberUnits:
         content = {
             "units": self.units,
             "between": self.between,
-            # For what reads no tables (`units.saved`). To 12 decimals: the tables' are cut at 15,
-            # and what is read and written again stays the same.
+            # `saved_units` reads this without the tables. 12 decimals: the tables have 15, so that
+            # a file that is read and written again stays the same.
             "probe": self.probe_direction.round(12).tolist(),
             "tables": tables,
         }
@@ -161,47 +175,48 @@ def number_units(
     items: int = 2000,
     max_size: int = 50,
     draws: int = 5,
-    between: int = BETWEEN,
+    between: int = MIN_BETWEEN,
 ) -> NumberUnits:
-    """Say which units carry the number, by three readings and by the loss of sets.
+    """Find the units that carry the number, and tabulate what shows it.
 
-    Probes read a sample of all items, ablations one of those with `between` words. What is fitted
-    or chosen comes from half of it, scores from the other (of single units from both).
+    Probes read a sample of all items, ablations a sample of those with `between` words. Fits and
+    choices use one half of a sample, scores the other half (of single units, both).
 
     Args:
         predictor: A model of any task but ``nouns``.
         table: Items with the columns of `memgate.data.items.schema.FEATURES`.
         seed: Seed of samples, control tasks and random sets.
         items: Size of a sample, at most.
-        max_size: The largest set; it never is the whole network.
+        max_size: The largest set; it is never the whole network.
         draws: Random orders.
-        between: Least words between subject and verb in ablations; less if few items have so many.
+        between: Least words between subject and verb in ablations; less if few items have as many.
 
     Raises:
         InputError: The task is ``nouns``, or fewer than 40 items of a number have a known subject.
     """
     classifier = predictor.classifier.eval()
-    known = _with_subject(predictor, table)
-    halves = _halves(predictor, _sampled(known, items, seed), seed)
+    with_subject = _with_subject(predictor, table)
+    halves = _halves(predictor, _sampled(with_subject, items, seed), seed)
     probe, weights = probes(classifier, _prefixes(halves), _types(halves), seed)
-    between = _between(known, between)
-    far = _sampled(known.filter(pa.array(_distance(known) >= between)), items, seed)
-    every, choose, judge = _ablations(predictor, far, seed)
-    unit_table = single_units(every).assign(
+    between = _between(with_subject, between)
+    far = with_subject.filter(pa.array(_distance(with_subject) >= between))
+    far = _sampled(far, items, seed)
+    whole, choose, judge = _ablations(predictor, far, seed)
+    unit_table = single_units(whole).assign(
         probe=weights.loc[weights["position"] == LAST, "weight"].to_numpy(),
         readout=_readout(classifier, halves[0].prefixes),
     )
     sets = set_table(judge, _orders(unit_table, choose, judge, max_size, draws, seed))
-    unit_table["number"] = [unit in smallest(sets) for unit in units_of(unit_table)]
+    unit_table["number"] = [unit in smallest_set(sets) for unit in units_of(unit_table)]
     return NumberUnits(
-        smallest(sets), between, _typed(unit_table, UNIT_TABLE), sets, probe, weights
+        smallest_set(sets), between, _typed(unit_table, UNIT_DTYPES), sets, probe, weights
     )
 
 
 def _ablations(predictor: Predictor, table: pa.Table, seed: int) -> Iterator[Ablation]:
-    """Yield the ablations over all items, and over either half; the means are the first half's."""
+    """Yield the ablations over all items and over each half, by the means of the first half."""
     halves = _prefixes(_halves(predictor, table, seed))
-    middle = means(predictor.classifier, halves[0])
+    middle = mean_states(predictor.classifier, halves[0])
     for prefixes in (_sample(predictor, table).prefixes, *halves):
         yield Ablation(predictor.classifier, prefixes, middle)
 
@@ -214,62 +229,62 @@ def _orders(
     draws: int,
     seed: int,
 ) -> dict[tuple[str, int], list[Unit]]:
-    """Order units in each way, up to a size, and never all of them."""
+    """Order units in each way, up to `max_size` and never all of them."""
     size = min(max_size, len(unit_table) - 1)
-    lots = random_orders(units_of(unit_table), draws, size, seed)
+    orders = random_orders(units_of(unit_table), draws, size, seed)
     return {
-        ("greedy", 0): grow(choose, judge, waiting_list(unit_table), size),
-        ("probe", 0): by_weight(unit_table, "probe")[:size],
-        ("readout", 0): by_weight(unit_table, "readout")[:size],
-        **{("random", draw): lot for draw, lot in enumerate(lots)},
+        ("greedy", 0): grow_set(choose, judge, candidates(unit_table), size),
+        ("probe", 0): order_by_weight(unit_table, "probe")[:size],
+        ("readout", 0): order_by_weight(unit_table, "readout")[:size],
+        **{("random", draw): order for draw, order in enumerate(orders)},
     }
 
 
 def _with_subject(predictor: Predictor, table: pa.Table) -> pa.Table:
-    """Return the items with a known subject on which a model's task can be posed."""
+    """Return the items with a known subject that the task of the model can use."""
     task_inputs = predictor.task.make_inputs(table, 0)
     if not task_inputs.aligned:
         raise InputError(
             f"number units: expected a model that reads whole prefixes, got one of the task "
             f"{predictor.task.name}"
         )
-    known = table["subj_idx"].is_valid().to_numpy()[task_inputs.rows]
-    return table.take(task_inputs.rows[known])
+    has_subject = table["subj_idx"].is_valid().to_numpy()[task_inputs.rows]
+    return table.take(task_inputs.rows[has_subject])
 
 
-def _sample(predictor: Predictor, table: pa.Table) -> Sample:
+def _sample(predictor: Predictor, table: pa.Table) -> Items:
     _, prefixes = predictor.read(table)
-    return Sample(table, prefixes.to(predictor.classifier.readout.weight.device))
+    return Items(table, prefixes.to(predictor.classifier.readout.weight.device))
 
 
 def _sampled(table: pa.Table, items: int, seed: int) -> pa.Table:
     return table.take(np.sort(np.random.default_rng(seed).permutation(len(table))[:items]))
 
 
-def _distance(table: pa.Table) -> npt.NDArray[np.int64]:
-    distance: npt.NDArray[np.int64] = (
+def _distance(table: pa.Table) -> Ints:
+    distance: Ints = (
         table["verb_idx"].to_numpy().astype(np.int64) - table["subj_idx"].to_numpy() - 1
     )
     return distance
 
 
 def _between(table: pa.Table, between: int) -> int:
-    """Return so many words between, or the most that enough items of either number have."""
+    """Return `between`, or the most words that enough items of each number have between."""
     distance, labels = _distance(table), table["label"].to_numpy()
     for least in range(between, 0, -1):
-        if np.bincount(labels[distance >= least], minlength=2).min() >= ENOUGH:
+        if np.bincount(labels[distance >= least], minlength=2).min() >= ITEMS_PER_NUMBER:
             return least
     return 0
 
 
-def _halves(predictor: Predictor, table: pa.Table, seed: int) -> tuple[Sample, Sample]:
-    """Part items in two, each number apart."""
+def _halves(predictor: Predictor, table: pa.Table, seed: int) -> tuple[Items, Items]:
+    """Split items in two halves, each number separately."""
     labels = table["label"].to_numpy()
     counts = np.bincount(labels, minlength=2)
-    if counts.min() < 2 * LEAST:
+    if counts.min() < 2 * MIN_ITEMS_PER_NUMBER:
         raise InputError(
-            f"number units: expected at least {2 * LEAST} singular and as many plural items with a "
-            f"known subject, got {counts[0]} and {counts[1]}"
+            f"number units: expected at least {2 * MIN_ITEMS_PER_NUMBER} singular and as many "
+            f"plural items with a known subject, got {counts[0]} and {counts[1]}"
         )
     shuffled = np.random.default_rng([seed, 2]).permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -277,16 +292,16 @@ def _halves(predictor: Predictor, table: pa.Table, seed: int) -> tuple[Sample, S
     return first, second
 
 
-def _prefixes(halves: tuple[Sample, Sample]) -> tuple[Prefixes, Prefixes]:
+def _prefixes(halves: tuple[Items, Items]) -> tuple[Prefixes, Prefixes]:
     return halves[0].prefixes, halves[1].prefixes
 
 
-def _types(halves: Sequence[Sample]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Number the subjects' words, case aside, as written: a rare one too is a word of its own."""
+def _types(halves: Sequence[Items]) -> tuple[Ints, Ints]:
+    """Return an id for the word of each subject, as written but for its case."""
     words = [
-        text.split(" ")[place].lower()
+        text.split(" ")[index].lower()
         for half in halves
-        for text, place in zip(
+        for text, index in zip(
             half.table["text"].to_pylist(), half.table["subj_idx"].to_pylist(), strict=True
         )
     ]
@@ -295,9 +310,9 @@ def _types(halves: Sequence[Sample]) -> tuple[npt.NDArray[np.int64], npt.NDArray
     return numbers[:first], numbers[first:]
 
 
-def _readout(classifier: Classifier, prefixes: Prefixes) -> npt.NDArray[np.float64]:
+def _readout(classifier: Classifier, prefixes: Prefixes) -> Floats:
     """Return the readout's weight of each unit times its standard deviation at the last word."""
-    words = read_words(classifier, prefixes)
+    words = subject_states(classifier, prefixes)
     weight = classifier.readout.weight[0].detach().double().cpu().numpy()
     result = np.full(words.hidden.shape[1:], np.nan)
     result[-1] = weight * words.hidden[words.last, -1].std(axis=0)

@@ -1,35 +1,35 @@
-"""Linear probes: can the subject's number be read off the hidden state, word after word?"""
+"""Linear probes of the number of the subject, at each word from the subject on."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from memgate.arrays import Bools, Floats, Ints
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.metrics.accuracy import wilson
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import trajectories
 
 LAST = "last"
-"""The place of the last word that is read."""
+"""The position of the last word that is read."""
 
-FARTHEST = 10
+PROBED_WORDS = 10
 """Words after the subject up to which there are probes."""
 
-LEAST = 20
-"""Items of either number that a probe needs, to be fitted and again to be scored."""
+MIN_ITEMS_PER_NUMBER = 20
+"""Items of each number that a probe needs in the half to fit to and in the half to score on."""
 
-DRAWS = 5
+CONTROL_TASKS = 5
 """Control tasks over which the control accuracy is averaged; single ones have an sd of 0.03."""
 
-PROBE = {
+PROBE_DTYPES = {
     "layer": "int64",
     "position": "string",
     "n": "int64",
@@ -44,12 +44,12 @@ PROBE = {
 """The columns of the table of probes, a row a layer and position.
 
 position: words after the subject, "0" is the subject, or "last"; n: held-out items; accuracy, with
-low and high, Wilson's 95% interval; majority: share of the more frequent number; n_control:
-held-out items whose subject's word was fitted to; control: mean accuracy of the control tasks on
-these, null without any; selectivity: accuracy on these same items less control.
+low and high, Wilson's 95% interval; majority: proportion of the more frequent number;
+n_control: held-out items whose subject the fit has seen; control: mean accuracy of the control
+tasks on these, null if there are none; selectivity: accuracy on these items less control.
 """
 
-WEIGHTS = {
+WEIGHT_DTYPES = {
     "layer": "int64",
     "position": "string",
     "unit": "int64",
@@ -62,53 +62,51 @@ weight: log-odds of plural for one standard deviation; sd: that deviation. The p
 which states are seen as singular or plural, is weight / sd.
 """
 
-Ints = npt.NDArray[np.int64]
 
-
-class Words(NamedTuple):
-    """States after the words from the subject on, N of them, of all items one behind another."""
+class SubjectStates(NamedTuple):
+    """The states after N words from the subject on, item after item."""
 
     item: Ints
-    """Place of the item in the `Prefixes`."""
+    """Row of the item in the `Prefixes`."""
     after: Ints
-    """How far the word stands behind the subject, from 0."""
-    last: npt.NDArray[np.bool_]
+    """Words from the subject to this one, 0 for the subject."""
+    last: Bools
     """Whether it is the last word that is read."""
-    hidden: npt.NDArray[np.float64]
+    hidden: Floats
     """N × layers × units."""
 
-    def at(self, place: str) -> npt.NDArray[np.bool_]:
-        """Mark the words at a place: so many after the subject, or ``last``."""
-        return self.last if place == LAST else self.after == int(place)
+    def at(self, position: str) -> Bools:
+        """Mark the words at a position: so many after the subject, or ``last``."""
+        return self.last if position == LAST else self.after == int(position)
 
-    def part(self, place: str) -> Words:
-        """Return the words at a place."""
-        here = self.at(place)
-        return Words(self.item[here], self.after[here], self.last[here], self.hidden[here])
+    def part(self, position: str) -> SubjectStates:
+        """Return the words at a position."""
+        here = self.at(position)
+        return SubjectStates(self.item[here], self.after[here], self.last[here], self.hidden[here])
 
 
-class Probe(NamedTuple):
-    """What a logistic regression made of standardised states."""
+class FittedProbe(NamedTuple):
+    """A logistic regression fitted to standardised states."""
 
-    right: npt.NDArray[np.bool_]
-    """Whether each held-out item was answered rightly."""
-    weights: npt.NDArray[np.float64]
+    right: Bools
+    """Whether the prediction for each held-out item is right."""
+    weights: Floats
     """Log-odds of plural for one standard deviation of each unit."""
-    sd: npt.NDArray[np.float64]
-    """That deviation, over the items it was fitted to; 1 for a constant unit."""
+    sd: Floats
+    """That standard deviation, over the items of the fit; 1 for a constant unit."""
 
 
 def linear_probe(
-    fitted_to: npt.NDArray[np.float64],
+    fitted_to: Floats,
     labels: Ints,
-    held_out: npt.NDArray[np.float64],
+    held_out: Floats,
     expected: Ints,
-) -> Probe:
-    """Fit scikit-learn's logistic regression, with its own ridge (C = 1), to standardised states.
+) -> FittedProbe:
+    """Fit scikit-learn's logistic regression with its default penalty (C = 1).
 
     Args:
-        fitted_to: States, items × units.
-        labels: What is read off them, 0 or 1, both of them there.
+        fitted_to: States, items × units; they are standardised.
+        labels: What the probe predicts, 0 or 1; both occur.
         held_out: States of other items.
         expected: Their labels.
     """
@@ -116,16 +114,16 @@ def linear_probe(
     with threadpool_limits(1):  # so small a fit loses with two: 40 ms instead of 4 (100 units)
         model = LogisticRegression(max_iter=1000).fit(scaler.transform(fitted_to), labels)
     right = model.predict(scaler.transform(held_out)) == expected
-    return Probe(right, model.coef_[0], np.asarray(scaler.scale_))
+    return FittedProbe(right, model.coef_[0], np.asarray(scaler.scale_))
 
 
 @torch.no_grad()
-def read_words(classifier: Classifier, prefixes: Prefixes) -> Words:
-    """Return the hidden states after the words from the subject on, as far as probes go.
+def subject_states(classifier: Classifier, prefixes: Prefixes) -> SubjectStates:
+    """Return the hidden states after the words from the subject on, up to `PROBED_WORDS`.
 
     Args:
         classifier: Its dropout is not applied.
-        prefixes: A sample: all these states are kept, up to 12 words of each.
+        prefixes: A sample; the states of up to 12 words of each are kept.
     """
     parts = []
     for batch in ExactLengthBatches(prefixes, 1024):
@@ -134,10 +132,10 @@ def read_words(classifier: Classifier, prefixes: Prefixes) -> Words:
         after = prefixes.after_subject(batch)
         last = torch.zeros_like(after, dtype=torch.bool)
         last[:, -1] = True
-        wanted = (after >= 0) & ((after <= FARTHEST) | last)
+        wanted = (after >= 0) & ((after <= PROBED_WORDS) | last)
         item = batch.rows.unsqueeze(1).expand_as(after)
         parts.append([each[wanted].cpu().numpy() for each in (item, after, last, hidden.double())])
-    return Words(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return SubjectStates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def probes(
@@ -148,75 +146,77 @@ def probes(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Probe every layer for the number of the subject, at each word from it on.
 
-    Beside it stands the control task of Hewitt and Liang (2019, section 2): every subject word has
-    a label by lot, and the same probe is to say it, scored on words that it was fitted to.
+    The control task is that of Hewitt and Liang (2019, section 2): each subject word gets a random
+    label, and the same probe predicts it, scored on words that the fit has seen.
 
     Args:
         classifier: Its dropout is not applied.
         halves: The items to fit to, and the held-out ones.
-        types: Which word each item's subject is, a number for each.
+        types: An id for the word of each item's subject.
         seed: Seed of the control's labels.
 
     Returns:
-        Tables with the columns `PROBE` and `WEIGHTS`; places where a half has fewer than 20 items
-        of a number are left out.
+        Tables with the columns `PROBE_DTYPES` and `WEIGHT_DTYPES`; positions where a half has fewer
+        than 20 items of a number are left out.
     """
-    words = [read_words(classifier, half) for half in halves]
+    words = [subject_states(classifier, half) for half in halves]
     labels = [half.labels.cpu().numpy() for half in halves]
-    lots = _lots(types, seed)
+    controls = _control_labels(types, seed)
     rows, weights = [], []
-    for place in [*map(str, range(FARTHEST + 1)), LAST]:
-        parts = [each.part(place) for each in words]
-        numbers = [its[part.item] for its, part in zip(labels, parts, strict=True)]
-        kinds = [its[part.item] for its, part in zip(types, parts, strict=True)]
-        if min(np.bincount(number, minlength=2).min() for number in numbers) < LEAST:
+    for position in [*map(str, range(PROBED_WORDS + 1)), LAST]:
+        parts = [half.part(position) for half in words]
+        numbers = [label[part.item] for label, part in zip(labels, parts, strict=True)]
+        words_of = [ids[part.item] for ids, part in zip(types, parts, strict=True)]
+        if min(np.bincount(number, minlength=2).min() for number in numbers) < MIN_ITEMS_PER_NUMBER:
             continue
         for layer in range(parts[0].hidden.shape[1]):
             states = [part.hidden[:, layer] for part in parts]
             probe = linear_probe(states[0], numbers[0], states[1], numbers[1])
-            rows.append((layer, place, *_scored(probe, numbers[1], states, kinds, lots)))
+            scores = _scores(probe, numbers[1], states, words_of, controls)
+            rows.append((layer, position, *scores))
             units = zip(range(len(probe.sd)), probe.weights, probe.sd, strict=True)
-            weights += [(layer, place, *unit) for unit in units]
-    return _frame(rows, PROBE), _frame(weights, WEIGHTS)
+            weights += [(layer, position, *unit) for unit in units]
+    return _frame(rows, PROBE_DTYPES), _frame(weights, WEIGHT_DTYPES)
 
 
 def _frame(rows: list[tuple[Any, ...]], kinds: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
-def _lots(types: tuple[Ints, Ints], seed: int) -> npt.NDArray[np.int64]:
-    """Return a label for each word, half of the words 0, once a draw."""
-    several = int(max(each.max() for each in types)) + 1
+def _control_labels(types: tuple[Ints, Ints], seed: int) -> Ints:
+    """Return random labels of words, half of them 0, for each control task."""
+    several = int(max(ids.max() for ids in types)) + 1
     rng = np.random.default_rng(seed)
-    return np.stack([rng.permutation(np.arange(several) % 2) for _ in range(DRAWS)])
+    return np.stack([rng.permutation(np.arange(several) % 2) for _ in range(CONTROL_TASKS)])
 
 
-def _scored(
-    probe: Probe,
+def _scores(
+    probe: FittedProbe,
     numbers: Ints,
-    states: list[npt.NDArray[np.float64]],
+    states: list[Floats],
     types: list[Ints],
-    lots: npt.NDArray[np.int64],
+    controls: Ints,
 ) -> tuple[int | float, ...]:
-    """Return the numbers of a row from n on."""
+    """Return the columns of a row from n on."""
     n, right = len(numbers), int(probe.right.sum())
-    known = np.isin(types[1], types[0])
-    shares = []
-    for lot in lots:
-        labels = lot[types[0]]
-        if known.any() and 0 < labels.mean() < 1:
-            control = linear_probe(states[0], labels, states[1][known], lot[types[1][known]])
-            shares.append(control.right.mean())
-    control_share = float(np.mean(shares)) if shares else np.nan
+    seen = np.isin(types[1], types[0])
+    accuracies = []
+    for labels_of in controls:
+        labels = labels_of[types[0]]
+        if seen.any() and 0 < labels.mean() < 1:
+            expected = labels_of[types[1][seen]]
+            control = linear_probe(states[0], labels, states[1][seen], expected)
+            accuracies.append(control.right.mean())
+    control_accuracy = float(np.mean(accuracies)) if accuracies else np.nan
     accuracy = right / n
-    seen = float(probe.right[known].mean()) if known.any() else np.nan
+    accuracy_seen = float(probe.right[seen].mean()) if seen.any() else np.nan
     majority = float(np.bincount(numbers).max() / n)
     return (
         n,
         accuracy,
         *wilson(right, n),
         majority,
-        int(known.sum()),
-        control_share,
-        seen - control_share,
+        int(seen.sum()),
+        control_accuracy,
+        accuracy_seen - control_accuracy,
     )

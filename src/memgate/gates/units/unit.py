@@ -1,17 +1,20 @@
-"""Units by their names: read, checked, and those that were found to carry the number."""
+"""A unit of a recurrence, its name, and the number units saved alongside a model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from jaxtyping import Bool
+from torch import Tensor
 
+from memgate.arrays import Floats
 from memgate.errors import InputError
-from memgate.gates.interventions.targets import check_units
+from memgate.models.cells import Recurrence
 from memgate.predictor import Predictor
 
 NUMBER_UNITS = "number_units.json"
@@ -32,7 +35,7 @@ class Unit(NamedTuple):
         """Read ``layer:unit``.
 
         Raises:
-            InputError: It is something else.
+            InputError: The text is something else.
         """
         layer, colon, unit = text.strip().partition(":")
         if not (colon and layer.isdecimal() and unit.isdecimal()):
@@ -40,11 +43,40 @@ class Unit(NamedTuple):
         return cls(int(layer), int(unit))
 
 
-def check(
+def check_units(net: Recurrence, units: Iterable[tuple[int, int]], whose: str = "") -> None:
+    """Refuse units that a recurrence doesn't have.
+
+    Raises:
+        InputError: A layer or a unit is out of range; the message ends the range with `whose`.
+    """
+    for layer, unit in units:
+        if not (0 <= layer < net.num_layers and 0 <= unit < net.hidden_size):
+            raise InputError(
+                f"units: expected layers 0 to {net.num_layers - 1} and units 0 to "
+                f"{net.hidden_size - 1}{whose}, got {layer}:{unit}"
+            )
+
+
+def unit_mask(
+    net: Recurrence, units: tuple[tuple[int, int], ...] | None
+) -> Bool[Tensor, "layers units"]:
+    """Mark units, all of them for None.
+
+    Raises:
+        InputError: The recurrence lacks one.
+    """
+    mask = torch.full((net.num_layers, net.hidden_size), units is None)
+    check_units(net, units or ())
+    for layer, unit in units or ():
+        mask[layer, unit] = True
+    return mask
+
+
+def check_model_units(
     units: Sequence[Unit],
     predictor: Predictor,
     model: str,
-    probe: npt.NDArray[np.float64] | None = None,
+    probe: Floats | None = None,
 ) -> None:
     """Refuse units, and a direction of a probe, that a model doesn't have.
 
@@ -59,28 +91,28 @@ def check(
         raise InputError(f"probe: expected layers × units{whose}, {size}, got {probe.shape}")
 
 
-class Saved(NamedTuple):
-    """What was found for a model about the units that carry the number; empty where nothing was."""
+class SavedUnits(NamedTuple):
+    """The number units of a model, and its probe; empty if its folder has none."""
 
     units: list[Unit]
     """The number units."""
-    probe: npt.NDArray[np.float64] | None
+    probe: Floats | None
     """The direction of the linear probe at the last word, layers × units, if there is one."""
 
 
-def saved(folder: Path) -> Saved:
-    """Return what was found for the model in a folder.
+def saved_units(folder: Path) -> SavedUnits:
+    """Read the number units in the folder of a model.
 
     Raises:
         InputError: The file is damaged.
     """
     path = folder / NUMBER_UNITS
     if not path.is_file():
-        return Saved([], None)
+        return SavedUnits([], None)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         units = [Unit.parse(f"{layer}:{unit}") for layer, unit in content["units"]]
         probe = np.array(content["probe"], dtype=np.float64) if "probe" in content else None
-        return Saved(units, probe)
+        return SavedUnits(units, probe)
     except (OSError, ValueError, TypeError, KeyError, InputError) as error:
         raise InputError(f"{path}: expected pairs of layer and unit, got: {error}") from error

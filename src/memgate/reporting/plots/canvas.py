@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from memgate.errors import InputError
-from memgate.metrics.systems import NAMES, NETWORK
+from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 
 WIDTH = 10.0  # inches
 SMALL, MEDIUM, LARGE = 9.5, 11.0, 12.0  # points: 13, 15 and 17 pixels where the figure has 1,000
@@ -146,9 +146,9 @@ def need_points(
             are of the same point.
     """
     need(table, name, *keys, *columns)
-    known = table["system"].isin([NETWORK, *NAMES])
+    known = table["system"].isin([NETWORK, *SYSTEM_NAMES])
     if not known.all():
-        expected = ", ".join([NETWORK, *NAMES])
+        expected = ", ".join([NETWORK, *SYSTEM_NAMES])
         got = table.loc[~known, "system"].iloc[0]
         raise InputError(f"{name} table: expected system among {expected}, got {got!r}")
     if not (table["system"] == NETWORK).any():

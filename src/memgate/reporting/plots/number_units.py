@@ -15,9 +15,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from memgate.errors import InputError
-from memgate.gates.units.number_units import UNIT_TABLE
-from memgate.gates.units.probe import FARTHEST, LAST, PROBE
-from memgate.gates.units.sets import CHANCE, SETS
+from memgate.gates.units.ablation import CHANCE, SET_DTYPES
+from memgate.gates.units.number_units import UNIT_DTYPES
+from memgate.gates.units.probe import LAST, PROBE_DTYPES, PROBED_WORDS
 from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
@@ -68,7 +68,11 @@ def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataF
     Raises:
         InputError: A table lacks a column or has no row.
     """
-    tables = {"units": (units, UNIT_TABLE), "sets": (sets, SETS), "probe": (probe, PROBE)}
+    tables = {
+        "units": (units, UNIT_DTYPES),
+        "sets": (sets, SET_DTYPES),
+        "probe": (probe, PROBE_DTYPES),
+    }
     for name, (table, columns) in tables.items():
         need(table, name, *columns)
         if table.empty:
@@ -112,7 +116,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     """Draw accuracies by word after the subject, a line a layer, and the last word apart."""
     dress(axes, grid="y")
     several = len(probe["layer"].unique()) > 1
-    positions = [*map(str, range(FARTHEST + 1)), "", LAST]  # the gap parts the lines
+    positions = [*map(str, range(PROBED_WORDS + 1)), "", LAST]  # the gap parts the lines
     x = np.arange(len(positions))
     for layer, rows in probe.groupby("layer"):
         by_position = rows.set_index("position").reindex(positions)

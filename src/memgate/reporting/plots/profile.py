@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
-from memgate.gates.profile import DTYPES, pooled, variance_of_mean
+from memgate.gates.profile import PROFILE_DTYPES, pooled, variance_of_mean
 from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
@@ -80,7 +80,7 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
     Raises:
         InputError: The table has no row, or lacks a column.
     """
-    need(profile, "profile", *DTYPES)
+    need(profile, "profile", *PROFILE_DTYPES)
     if profile.empty:
         raise InputError("profile table: expected rows, got none")
     last = profile[profile["layer"] == profile["layer"].max()]

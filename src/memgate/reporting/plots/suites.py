@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from memgate.metrics.systems import NETWORK, Baseline, best_baseline
+from memgate.metrics.systems import NETWORK, BaselineResult, best_baseline
 from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,
@@ -81,7 +81,7 @@ def suite_figure(table: pd.DataFrame) -> Figure:
 
 
 def _dots(
-    networks: pd.DataFrame, styles: Styles, baseline: Baseline | None, greys: Styles
+    networks: pd.DataFrame, styles: Styles, baseline: BaselineResult | None, greys: Styles
 ) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
     """Return what is drawn in a suite, from top to bottom of a condition: rows, and their look."""
     dots = [(networks[networks["model"] == model], style) for model, style in styles.items()]

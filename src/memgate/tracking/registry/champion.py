@@ -148,7 +148,7 @@ def set_first_champion(client: mlflow.MlflowClient, name: str, version: str) -> 
         _record_and_set(client, name, Change(now(), version, None, "registered"))
 
 
-def history(name: str) -> list[Change]:
+def changes_of(name: str) -> list[Change]:
     """Return the changes of champion, oldest first, by the clocks of their writers.
 
     Raises:
@@ -188,10 +188,10 @@ def previous(name: str) -> str | None:
     A version that was put back counts as never replaced, so going back twice goes back by two.
 
     Raises:
-        InputError: As `history`.
+        InputError: As `changes_of`.
     """
     stack: list[str] = []
-    for change in history(name):
+    for change in changes_of(name):
         if not change.took_effect:
             continue
         if change.replaced and stack[-1:] != [change.replaced]:

@@ -72,7 +72,9 @@ def is_on_hub(repository: str, revision: str | None = None) -> bool:
     except RepositoryNotFoundError:
         return False
     except (HfHubHTTPError, HFValidationError) as error:
-        raise InputError(f"{repository}: the Hugging Face Hub says: {first_line(error)}") from error
+        raise InputError(
+            f"{repository}: the Hugging Face Hub reports: {first_line(error)}"
+        ) from error
     except Exception as error:  # the Hub's HTTP client, another one from version to version
         raise OutOfReachError(first_line(error)) from error
     return True

@@ -22,7 +22,7 @@ ORIGIN = "origin.json"
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """What a run's record in MLflow says of one split of its data.
+    """One split of a run's data, as MLflow has it.
 
     Attributes:
         data: The name of the data, such as ``synthetic``.

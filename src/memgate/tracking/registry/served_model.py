@@ -28,7 +28,7 @@ class Sentence(NamedTuple):
 
 
 class AgreementModel(PythonModel):
-    """Predicts what its task asks for, such as the number of the verb that follows a prefix."""
+    """Predicts what its task is about, such as the number of the verb that follows a prefix."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the classifier and its vocabulary from the artifact ``model``."""

@@ -223,7 +223,7 @@ def _outputs(task: Task) -> Schema:
 
 def _about(name: str, task: Task) -> str:
     return (
-        f"Reads {task.reads} and answers {task.words[0]} or {task.words[1]}. Load it by "
+        f"Reads {task.reads} and predicts {task.words[0]} or {task.words[1]}. Load it by "
         f'`memgate.load("models:/{name}@{CHAMPION}")` or `mlflow.pyfunc.load_model`; '
         f"`{CHAMPION}` is the first version until `memgate promote {name} VERSION` replaces it; "
         f"`memgate history {name}` shows which was champion when."

@@ -7,22 +7,21 @@ import torch
 from torch import nn
 
 from memgate.errors import InputError
-from memgate.models import lookup
+from memgate.models import trajectory
 from memgate.models.cells import Recurrence
-from memgate.models.lookup import Lookup
-from memgate.models.trajectory import replay
+from memgate.models.trajectory import Lookup, replay
 
 KINDS: tuple[type[Recurrence], ...] = (nn.RNN, nn.GRU, nn.LSTM)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("largest", [0, lookup.LARGEST_TABLE])
+@pytest.mark.parametrize("largest", [0, trajectory.LARGEST_TABLE])
 def test_trajectories_are_those_of_the_vectors(
     kind: type[Recurrence], bias: bool, largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also of more words than the table may have, which it then does without."""
-    monkeypatch.setattr(lookup, "LARGEST_TABLE", largest)
+    monkeypatch.setattr(trajectory, "LARGEST_TABLE", largest)
     torch.manual_seed(0)
     net = kind(3, 4, num_layers=2, bias=bias, batch_first=True).double()
     vectors, forms = torch.randn(9, 3, dtype=torch.float64), torch.randint(9, (5, 6))

@@ -20,8 +20,8 @@ from memgate.data.items.schema import FEATURES
 from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
-from memgate.gates.profile import DTYPES, pooled
-from memgate.gates.reading import gate_tables, read_gates
+from memgate.gates.profile import PROFILE_DTYPES, pooled
+from memgate.gates.statistics import gate_tables, read_gates
 from memgate.gates.tables import (
     DISTANCE_DTYPES,
     GATE_DTYPES,
@@ -29,20 +29,20 @@ from memgate.gates.tables import (
     STATE_UPDATE_DTYPES,
     GateTables,
 )
-from memgate.models.classifier import Cell, Classifier
+from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import replay
 from memgate.predictor import Predictor
 
 WORDS = ["the", "a", "keys", "key", "dogs", "dog", "of", "in", "that", "see"]
 TAGS = ["DT", "DT", "NNS", "NN", "NNS", "NN", "IN", "IN", "WDT", "VBP"]
-CELLS: list[Cell] = ["rnn", "gru", "lstm"]
+CELLS: list[CellName] = ["rnn", "gru", "lstm"]
 UNITS = [(0, 1), (0, 2)]
 PROBE = np.array([[0.5, -2.0, 0.1], [-1.0, 3.0, 0.7]])
 """A direction in either layer."""
 READINGS = {"update": ["keep", "write"], "input": ["write"], "forget": ["keep"]}
 
 
-def predictor(cell: Cell, num_layers: int = 1, hidden_size: int = 3) -> Predictor:
+def predictor(cell: CellName, num_layers: int = 1, hidden_size: int = 3) -> Predictor:
     """In double, with gates that reach both ends."""
     torch.manual_seed(num_layers)
     vocabulary = Vocabulary.from_words(WORDS)
@@ -133,7 +133,7 @@ def every_word(
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_gates_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
+def test_gates_are_those_of_every_word(cell: CellName, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60)
     words = every_word(model, table)
     found = read_gates(model, table, batch_size=7).statistics
@@ -168,7 +168,7 @@ def assert_gate(row: dict[Any, Any], words: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_gates_by_distance_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
+def test_gates_by_distance_are_those_of_every_word(cell: CellName, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60, longest=24)
     words = every_word(model, table)
     assert words["role"][words["place"] > 0].isna().any(), "a word without a tag has a place"
@@ -204,7 +204,7 @@ def test_subjects_are_the_same_by_role_and_by_distance() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_effects_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
+def test_effects_are_those_of_every_word(cell: CellName, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60)
     words = every_word(model, table)
     found = read_gates(model, table, batch_size=7, probe=PROBE[:num_layers]).state_updates
@@ -223,7 +223,7 @@ def test_effects_are_those_of_every_word(cell: Cell, num_layers: int) -> None:
         assert row["sd"] == pytest.approx(values.std(ddof=0), abs=1e-7)
 
 
-def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+def profile_by_pandas(words: pd.DataFrame, cell: CellName) -> pd.DataFrame:
     """The profile from every word."""
     words = words.assign(change=words["change"].abs())
     last = words["layer"].max()
@@ -262,8 +262,8 @@ def profile_by_pandas(words: pd.DataFrame, cell: Cell) -> pd.DataFrame:
                 sizes = grouped.agg(n=("item", "size"), items=("item", "nunique"))
                 values = grouped[column].agg(mean="mean", sd=lambda v: v.std(ddof=0))
                 parts.append(sizes.join(values))
-    table: pd.DataFrame = pd.concat(parts).reset_index()[list(DTYPES)]
-    return table.astype(DTYPES)
+    table: pd.DataFrame = pd.concat(parts).reset_index()[list(PROFILE_DTYPES)]
+    return table.astype(PROFILE_DTYPES)
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -272,7 +272,7 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_the_profile_is_that_of_every_word(cell: Cell, num_layers: int) -> None:
+def test_the_profile_is_that_of_every_word(cell: CellName, num_layers: int) -> None:
     model, table = predictor(cell, num_layers), items(60, longest=25)
     expected = profile_by_pandas(every_word(model, table), cell)
     found = read_gates(model, table, UNITS, batch_size=7, probe=PROBE[:num_layers]).profile
@@ -284,7 +284,7 @@ def test_the_profile_is_that_of_every_word(cell: Cell, num_layers: int) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_evidence_adds_up_to_the_logit(cell: Cell) -> None:
+def test_evidence_adds_up_to_the_logit(cell: CellName) -> None:
     """Over all words and units: logit less bias, signed towards the right answer."""
     model, table = predictor(cell), items(40)
     tables = read_gates(model, table)
@@ -332,7 +332,7 @@ TABLE = items(80)
     seed=st.integers(0, 1000),
 )
 def test_no_split_of_the_data_changes_the_tables(
-    cell: Cell, num_layers: int, batch_size: int, order: list[int], seed: int
+    cell: CellName, num_layers: int, batch_size: int, order: list[int], seed: int
 ) -> None:
     model = predictor(cell, num_layers)
     n = 12 + seed % 60
@@ -349,7 +349,7 @@ def test_no_split_of_the_data_changes_the_tables(
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_corpus_twice_over_has_the_same_tables_and_twice_the_counts(cell: Cell) -> None:
+def test_a_corpus_twice_over_has_the_same_tables_and_twice_the_counts(cell: CellName) -> None:
     model = predictor(cell, num_layers=2)
     once = read_gates(model, TABLE, UNITS, probe=PROBE)
     twice = read_gates(model, pa.concat_tables([TABLE, TABLE]), UNITS, 9, PROBE)
@@ -445,7 +445,7 @@ def test_refuses_a_direction_that_does_not_fit(probe: Any) -> None:
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_in_single_precision_the_tables_differ_by_what_the_network_does(cell: Cell) -> None:
+def test_in_single_precision_the_tables_differ_by_what_the_network_does(cell: CellName) -> None:
     model = predictor(cell, hidden_size=16)
     model.classifier.float()
     table = items(300)
@@ -463,7 +463,7 @@ def test_an_rnn_has_effects_but_no_gates(num_layers: int) -> None:
     assert len(tables.distances) == 0
     assert tables.distances.dtypes.astype(str).to_dict() == DISTANCE_DTYPES
     assert tables.state_updates.dtypes.astype(str).to_dict() == STATE_UPDATE_DTYPES
-    assert tables.profile.dtypes.astype(str).to_dict() == DTYPES
+    assert tables.profile.dtypes.astype(str).to_dict() == PROFILE_DTYPES
     assert set(tables.profile["reading"]) == {"state_update", "contribution_change"}
 
 

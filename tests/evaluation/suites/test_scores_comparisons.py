@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NOUNS, NUMBER, TaskInputs
 from memgate.evaluation.suites import loading
-from memgate.evaluation.suites.comparisons import compare, right, second_prefixes
 from memgate.evaluation.suites.loading import SUITE_FEATURES
+from memgate.evaluation.suites.scores import is_right, second_prefixes, suite_inputs
 
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
@@ -44,7 +44,7 @@ def test_comparisons_by_hand(
     label: str, p_plural: float, p_plural_bad: float, correct: bool
 ) -> None:
     labels = np.array([["sg", "pl"].index(label)])
-    found = right(labels, np.array([p_plural]), np.array([p_plural_bad]))
+    found = is_right(labels, np.array([p_plural]), np.array([p_plural_bad]))
     assert found.tolist() == [correct]
 
 
@@ -56,10 +56,10 @@ def test_the_numbers_may_change_places(rows: list[tuple[bool, float, float | Non
     labels = np.array([int(plural) for plural, _, _ in rows])
     good = np.array([p for _, p, _ in rows])
     bad = np.array([ONE if p is None else p for _, _, p in rows])
-    found = right(labels, good, bad)
-    np.testing.assert_array_equal(right(1 - labels, 1 - good, 1 - bad), found)
+    found = is_right(labels, good, bad)
+    np.testing.assert_array_equal(is_right(1 - labels, 1 - good, 1 - bad), found)
     two = ~np.isnan(bad)
-    swapped = right(labels[two], bad[two], good[two])  # the other prefix would be the right one
+    swapped = is_right(labels[two], bad[two], good[two])  # the other prefix would be the right one
     ties = good[two] == bad[two]
     np.testing.assert_array_equal((swapped | found[two])[~ties], True)
     assert not (swapped & found[two])[~ties].any()
@@ -108,7 +108,7 @@ def read(task_inputs: TaskInputs) -> list[tuple[int, str, int]]:
 
 
 def test_number_compares_two_prefixes_where_there_are_two() -> None:
-    first, second = compare(NUMBER, SUITE)
+    first, second = suite_inputs(NUMBER, SUITE)
     assert read(first) == [
         (0, "the author", 0),
         (1, "the cat near the dogs", 0),
@@ -120,7 +120,7 @@ def test_number_compares_two_prefixes_where_there_are_two() -> None:
 
 
 def test_inflection_compares_them_before_the_same_form() -> None:
-    first, second = compare(INFLECTION, SUITE)
+    first, second = suite_inputs(INFLECTION, SUITE)
     assert read(first) == [
         (1, "the cat near the dogs runs", 0),
         (3, "the radii has", 1),
@@ -130,7 +130,7 @@ def test_inflection_compares_them_before_the_same_form() -> None:
 
 
 def test_grammaticality_compares_minimal_pairs() -> None:
-    first, second = compare(GRAMMATICALITY, SUITE)
+    first, second = suite_inputs(GRAMMATICALITY, SUITE)
     assert read(first) == [
         (1, "the cat near the dogs runs", 0),
         (2, "the women meet", 0),
@@ -147,11 +147,11 @@ def test_grammaticality_compares_minimal_pairs() -> None:
 
 def test_a_suite_on_which_nothing_can_be_asked_or_compared() -> None:
     for task in (INFLECTION, GRAMMATICALITY):
-        assert [read(side) for side in compare(task, items(NO_VERB, LIE))] == [[], []]
-    first, second = compare(NOUNS, SUITE)
+        assert [read(side) for side in suite_inputs(task, items(NO_VERB, LIE))] == [[], []]
+    first, second = suite_inputs(NOUNS, SUITE)
     assert read(first) == [(1, "cat dogs", 0)]
     assert read(second) == []
-    assert [read(side) for side in compare(NUMBER, SUITE[:0])] == [[], []]
+    assert [read(side) for side in suite_inputs(NUMBER, SUITE[:0])] == [[], []]
 
 
 def test_a_second_prefix_is_an_item_of_which_less_is_known() -> None:
@@ -184,7 +184,7 @@ def test_what_can_be_asked_on_the_real_suites(
     suite: str, n: int, two_prefixes: int, inflected: int, judged: int
 ) -> None:
     table = loading.load(suite, str(DATA)).with_format("arrow")[:]
-    sides = {task.name: compare(task, table) for task in (NUMBER, INFLECTION, GRAMMATICALITY)}
+    sides = {task.name: suite_inputs(task, table) for task in (NUMBER, INFLECTION, GRAMMATICALITY)}
     assert {
         name: tuple(len(task_inputs.rows) for task_inputs in both) for name, both in sides.items()
     } == {
