@@ -20,11 +20,11 @@ import torch
 import yaml
 
 from experiments.gate_decides.measures import MEASURES, hand_set_tables, network_tables
-from memgate.commands.oracle import hand_set_classifier
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.fitting.checkpoints import best_checkpoint
 from memgate.fitting.configuration import Fit, configure
+from memgate.fitting.hand_set import hand_set_classifier
 from memgate.models.classifier import CellName
 from memgate.models.hand_set import GatedCell
 from memgate.predictor import Predictor

@@ -41,7 +41,7 @@ COMMANDS = {
     "test": Command("memgate.commands.fit:test", "score a checkpoint on test items"),
     "study": Command("memgate.commands.study:study", "train many models in parallel from one plan"),
     "report": Command("memgate.commands.report:report", "compare the models of a study"),
-    "oracle": Command("memgate.commands.oracle:run_oracle", "set the weights of a network by hand"),
+    "oracle": Command("memgate.commands.oracle:oracle", "set the weights of a network by hand"),
     "evaluate": Command("memgate.commands.evaluate:evaluate", "score models on files and suites"),
     "explain": Command("memgate.commands.explain:explain", "show the gates at each word"),
     "gates": Command("memgate.commands.gates:gates", "summarise the gates of a model over items"),

@@ -86,7 +86,7 @@ def test_names_are_there_on_a_narrow_terminal(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("memgate.reporting.accuracy.WIDTH_OF_A_LOG", 80)
+    monkeypatch.setattr("memgate.reporting.console.WIDTH_OF_A_LOG", 80)
     Path("odd[bold].jsonl").write_bytes(Path("items.jsonl").read_bytes())
     assert evaluate(GRU, LSTM, "--data", "odd[bold].jsonl") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -108,7 +108,7 @@ def test_a_folder_is_a_model_too_though_it_has_no_baselines(
     both = table[table["system"] == "network"].groupby("model")["correct"]
     assert len({tuple(correct) for _, correct in both}) == 1
     lines = capsys.readouterr().out.splitlines()
-    told = "saved: no baselines beside it; `memgate fit` registers them with a model"
+    told = "saved: no baselines alongside it; `memgate fit` registers them with a model"
     assert [line for line in lines if "no baselines" in line] == [told]
 
 

@@ -143,7 +143,7 @@ def test_a_model_without_baselines_is_scored_alone(
     assert set(alone["system"]) == {"network"}
     network = whole[whole["system"] == "network"].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.reset_index(drop=True), network)
-    assert "saved: no baselines beside it" in capsys.readouterr().out
+    assert "saved: no baselines alongside it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def corpus(
     Raises:
         InputError: As `Corpus` and `Corpus.build`.
     """
-    corpus = Corpus(
+    source = Corpus(
         dataset=dataset,
         config=config,
         split=split,
@@ -79,17 +79,15 @@ def corpus(
         model=model,
         num_proc=num_proc,
     )
-    if corpus.finished():
-        print(f"{out}: the corpus is there already")
+    if source.finished():
+        echo(f"{out}: the corpus is there already")
     else:
-        build(corpus)
+        build(source)
     _print_card(out)
     if not (out / FIT).exists():  # a reader may have changed it
         _write_fit(out)
-    print(f"{out} has {', '.join(SPLITS)} as .parquet and .jsonl, README.md (the card) and {FIT}")
-    print(
-        f"this trains on it: memgate fit -c trainer/default.yaml -c cell/lstm.yaml -c {out / FIT}"
-    )
+    echo(f"{out} has {', '.join(SPLITS)} as .parquet and .jsonl, README.md (the card) and {FIT}")
+    echo(f"this trains on it: memgate fit -c trainer/default.yaml -c cell/lstm.yaml -c {out / FIT}")
 
 
 def _print_card(folder: Path) -> None:

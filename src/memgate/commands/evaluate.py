@@ -1,4 +1,4 @@
-"""`memgate evaluate`: score models, and the baselines beside them, on files and on suites."""
+"""`memgate evaluate`: score models, and the baselines registered with them, on files and suites."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ import pandas as pd
 from memgate import evaluation
 from memgate.baselines.fitted import Baselines
 from memgate.data import files
-from memgate.data.items.tasks import GRAMMATICALITY
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation.items import one_quiet_thread
 from memgate.evaluation.suites import loading
 from memgate.predictor import BASELINES_FOLDER, BATCH_SIZE, Predictor
-from memgate.reporting.accuracy import left_out_notes, notes, print_accuracy, write_accuracy
+from memgate.reporting.accuracy import print_accuracy, write_accuracy
+from memgate.reporting.console import echo
+from memgate.reporting.evaluation_notes import evaluation_notes
 from memgate.reporting.suites import print_suites, write_suites
 from memgate.tracking.registry import versions
 
-FOREIGN = 0.1
-"""Share of unknown words above which a text is unlike what the model was trained on: the models of
-`make train` don't know 4% of the words of the real test files."""
 
-
-class Model(NamedTuple):
+class ScoredModel(NamedTuple):
     """A model that is scored.
 
     Attributes:
         name: Its URI, without ``models:/``.
         predictor: The network.
-        baselines: Those that were registered with it, or None.
+        baselines: The baselines registered with it, or None.
     """
 
     name: str
@@ -69,79 +66,87 @@ def evaluate(
     Raises:
         InputError: A model, a file or a suite can't be used.
     """
-    _prepare(data, suite, batch_size)
-    rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.FORMAT)}
-    names = _short_names(list(rows))
-    items = {names[path]: found for path, found in rows.items()}
-    constructed = {name: loading.load(name) for name in dict.fromkeys(suite)}
-    loaded = _load(list(dict.fromkeys(models or _champions())))
-    both = (
-        ("data", items, evaluation.predictions, _show_data),
-        ("suite", constructed, evaluation.suite_predictions, _show_suites),
-    )
-    jobs = [job for job in both if job[1]]
-    found = [_score(loaded, some, kind, score, batch_size) for kind, some, score, _ in jobs]
-    for predicted, (_, some, _, show) in zip(found, jobs, strict=True):
-        show(predicted, some, out)
-
-
-def _prepare(data: Sequence[str], suite: Sequence[str], batch_size: int) -> None:
     if batch_size < 1:
         raise InputError(f"--batch-size: expected at least 1, got {batch_size}")
     if not data and not suite:
         raise InputError("expected --data FILE or --suite NAME, got neither")
     one_quiet_thread()
+    rows = {path: jsonl.read([path], on_error) for path in files.paths(data, jsonl.FORMAT)}
+    names = _short_names(list(rows))
+    items = {names[path]: table for path, table in rows.items()}
+    suites = {name: loading.load(name) for name in dict.fromkeys(suite)}
+    scored_models = _load(list(dict.fromkeys(models or _champions())))
+    # Both are scored before one is shown, so that wrong input leaves nothing half-written.
+    on_items = _score(scored_models, items, "data", evaluation.predictions, batch_size)
+    on_suites = _score(scored_models, suites, "suite", evaluation.suite_predictions, batch_size)
+    if on_items is not None:
+        _show_items(on_items, items, out)
+    if on_suites is not None:
+        _show_suites(on_suites, suites, out)
 
 
-def _show_data(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:
+def _show_items(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:
     table = evaluation.accuracy(predicted)
     write_accuracy(table, out, predicted)
     print_accuracy(table)
-    _print_left_out(predicted, "data", items)
-    print(f"wrote {out}/accuracy.csv, {out}/predictions.parquet, {out}/accuracy.png")
+    for note in evaluation_notes(predicted, "data", _sizes(items)):
+        echo(note)
+    echo(f"wrote {out}/accuracy.csv, {out}/predictions.parquet, {out}/accuracy.png")
 
 
-def _show_suites(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:
+def _show_suites(
+    predicted: pd.DataFrame, suites: Mapping[str, datasets.Dataset], out: Path
+) -> None:
     table = evaluation.suite_accuracy(predicted)
     write_suites(table, out, predicted)
     print_suites(table)
-    _print_left_out(predicted, "suite", items)
-    print(f"wrote {out}/suites.csv, {out}/suite_predictions.parquet, {out}/suites.png")
+    for note in evaluation_notes(predicted, "suite", _sizes(suites)):
+        echo(note)
+    echo(f"wrote {out}/suites.csv, {out}/suite_predictions.parquet, {out}/suites.png")
 
 
-def _load(uris: Sequence[str]) -> list[Model]:
+def _sizes(tables: Mapping[str, datasets.Dataset]) -> dict[str, int]:
+    return {name: len(table) for name, table in tables.items()}
+
+
+def _load(uris: Sequence[str]) -> list[ScoredModel]:
     names = [uri.removeprefix("models:/") for uri in uris]
     if len(set(names)) < len(names):
         raise InputError(f"expected models of different names, got {', '.join(uris)}")
     models = []
     for name, uri in zip(names, uris, strict=True):
         folder = versions.model_folder(uri)
-        beside = folder / BASELINES_FOLDER
-        baselines = Baselines.load(beside) if beside.is_dir() else None
-        models.append(Model(name, Predictor.load(folder), baselines))
+        saved = folder / BASELINES_FOLDER
+        baselines = Baselines.load(saved) if saved.is_dir() else None
+        models.append(ScoredModel(name, Predictor.load(folder), baselines))
         if baselines is None:
-            print(f"{name}: no baselines beside it; `memgate fit` registers them with a model")
+            echo(f"{name}: no baselines alongside it; `memgate fit` registers them with a model")
     return models
 
 
 def _score(
-    models: Sequence[Model],
-    items: Mapping[str, datasets.Dataset],
+    models: Sequence[ScoredModel],
+    tables: Mapping[str, datasets.Dataset],
     kind: str,
     score: Score,
     batch_size: int,
-) -> pd.DataFrame:
-    """Return what every model and its baselines say of every data set or suite.
+) -> pd.DataFrame | None:
+    """Return the predictions of every model and its baselines on every data set or suite.
+
+    Returns:
+        One row an item and model; None without data.
 
     Raises:
-        InputError: No model can be scored on any.
+        InputError: No model can be scored on any of them.
     """
+    if not tables:
+        return None
     parts, faults = [], []
     for model in models:
-        for name, rows in items.items():
+        for name, table in tables.items():
             try:
-                part = score(model.predictor, rows, model.baselines, batch_size)
-            except InputError as error:  # one model's task may not fit data that others read
+                part = score(model.predictor, table, model.baselines, batch_size)
+            except InputError as error:  # the task of one model may not fit data that others read
                 faults.append(f"{name}: {model.name}: {error}")
                 continue
             part.insert(0, "model", model.name)
@@ -150,7 +155,7 @@ def _score(
     if not parts:
         raise InputError(faults[0])
     for fault in faults:
-        print(f"left out: {fault}")
+        echo(f"left out: {fault}")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -164,41 +169,5 @@ def _champions() -> list[str]:
 def _short_names(paths: Sequence[str]) -> dict[str, str]:
     """Name files by their stem; by their path where two stems are the same."""
     stems = {path: Path(path).name.split(".jsonl")[0] for path in paths}
-    taken = list(stems.values())
-    return {path: stem if taken.count(stem) == 1 else path for path, stem in stems.items()}
-
-
-def _print_left_out(
-    predicted: pd.DataFrame, kind: str, items: Mapping[str, datasets.Dataset]
-) -> None:
-    for (name,), rows in predicted.groupby([kind], sort=False):
-        if kind == "data":
-            said = [
-                left_out_notes(str(name), evaluation.count_left_out(of_model), len(of_model))
-                for _, of_model in rows.groupby("model", sort=False)
-            ]
-            for line in dict.fromkeys(line for lines in said for line in lines):
-                print(line)
-        for model, scored in rows.groupby("model", sort=False):
-            for line in _faults(str(model), scored, len(items[str(name)])):
-                print(f"{name}: {line}")
-
-
-def _faults(model: str, scored: pd.DataFrame, n: int) -> list[str]:
-    """Say what makes the accuracy of a model on a data set mean less than it seems."""
-    lines = []
-    if len(scored) < n:
-        lines.append(f"{n - len(scored)} of {n} items lack what {model} reads")
-    unread = int((~scored["known_word"]).sum())
-    if unread:
-        lines.append(f"{unread} items without a word that {model} knows, read as <unk>")
-    if "p_right_second" in scored:
-        ties = int((scored["p_right"] == scored["p_right_second"]).sum())
-        if ties:
-            lines.append(f"{ties} pairs that {model} reads alike, half of them counted as right")
-    if set(scored["answer"]) <= set(GRAMMATICALITY.answers):
-        lines += notes(GRAMMATICALITY)
-    unknown = float(scored["unknown"].mean())
-    if unknown > FOREIGN:
-        lines.append(f"{model} doesn't know {100 * unknown:.0f}% of the words (<unk>)")
-    return lines
+    names = list(stems.values())
+    return {path: stem if names.count(stem) == 1 else path for path, stem in stems.items()}

@@ -1,8 +1,9 @@
-"""`memgate train`: the main job."""
+"""`memgate train`: every cell on synthetic and on real text, one fit after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +15,7 @@ from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.fitting.run import run_fit
 from memgate.models.classifier import RECURRENCE, CellName
 from memgate.reporting.accuracy import print_accuracy, write_accuracy
-from memgate.reporting.console import console
-
-CELLS = tuple(RECURRENCE)
+from memgate.reporting.console import console, echo
 
 
 def train(
@@ -41,18 +40,18 @@ def train(
         names = [data]
     else:
         names, about_real_text = data_at_hand()
-        print(about_real_text)
-    for name in names:  # before the fits: in one terminal there can be one bar
+        echo(about_real_text)
+    for name in names:  # before the fits, as a terminal can have one progress bar
         build_corpus(name)
-    jobs = [(name, one) for name in names for one in ([cell] if cell else CELLS)]
+    cells = [cell] if cell else list(RECURRENCE)
     results: list[FitResult] = []
     try:
-        with FitProgress(len(jobs), console()) as progress:
-            for name, one in jobs:
-                files = ("trainer/default.yaml", f"cell/{one}.yaml", f"data/{name}.yaml")
-                args = [part for file in files for part in ("--config", str(config_file(file)))]
-                results.append(run_fit([*args, f"--seed_everything={seed}"], progress))
-    finally:  # what is done is shown, even where a later fit fails
+        with FitProgress(len(names) * len(cells), console()) as progress:
+            for name, cell_name in product(names, cells):
+                files = ("trainer/default.yaml", f"cell/{cell_name}.yaml", f"data/{name}.yaml")
+                configs = [f"--config={config_file(file)}" for file in files]
+                results.append(run_fit([*configs, f"--seed_everything={seed}"], progress))
+    finally:  # the finished fits are shown, even if a later one fails
         if results:
             _show(results, out)
 
@@ -60,12 +59,13 @@ def train(
 def _show(results: Sequence[FitResult], out: Path) -> None:
     table = pd.concat([result.table for result in results], ignore_index=True)
     print_accuracy(table)
-    for line in dict.fromkeys(line for result in results for line in result.notes):
-        print(line)
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        echo(note)
     write_accuracy(table, out)
     registered = [result.model for result in results if result.model]
     if registered:
-        print("registered " + ", ".join(registered))
-    for line in filter(None, (result.champion_status for result in results)):
-        print(line)
-    print(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
+        echo("registered " + ", ".join(registered))
+    for result in results:
+        if result.champion_status:
+            echo(result.champion_status)
+    echo(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")

@@ -15,11 +15,11 @@ import torch
 import memgate
 from memgate.baselines.rules import baseline_predictions
 from memgate.cli import main
-from memgate.commands.oracle import hand_set_classifier, noun_ids
 from memgate.data.sources.grammar import Grammar
 from memgate.data.tagger import Tagger
 from memgate.data.vocabulary import UNKNOWN, Vocabulary
 from memgate.errors import InputError
+from memgate.fitting.hand_set import hand_set_classifier, noun_ids
 from memgate.tracking.registry.versions import champions
 from memgate.tracking.store import connect
 
