@@ -53,3 +53,11 @@ def test_a_log_is_wider_than_a_narrow_terminal(
     assert console().width == 72
     echo("long " * 40 + "[bold]")
     assert capsys.readouterr().out == "long " * 40 + "[bold]\n"
+
+
+def test_no_word_becomes_an_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    echo("the :cat: is")
+    print_table(pd.DataFrame({"model": [":cat:"]}))
+    printed = capsys.readouterr().out
+    assert printed.startswith("the :cat: is\n")
+    assert printed.count(":cat:") == 2

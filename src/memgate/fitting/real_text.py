@@ -13,6 +13,7 @@ from memgate.data.corpora import dumps, parsing
 from memgate.data.corpora.corpus import SHARDS, Corpus
 from memgate.errors import InputError
 from memgate.fitting.config_files import config_file
+from memgate.reporting.console import echo
 
 
 def data_at_hand() -> tuple[list[str], str]:
@@ -47,7 +48,7 @@ def build_corpus(name: str) -> None:
     """
     corpus = _corpus(name)
     if corpus is not None and not corpus.finished():
-        print(f"{corpus.folder}: built once, before the fits", flush=True)
+        echo(f"{corpus.folder}: built once, before the fits")
         build(corpus)
 
 

@@ -26,10 +26,10 @@ DASH = "–"
 def console() -> Console:
     """Return the console: as wide as the terminal, or as `WIDTH_OF_A_LOG`; only rank 0 prints."""
     quiet = getattr(rank_zero_only, "rank", 0) != 0
-    terminal = Console(highlight=False, quiet=quiet)
+    terminal = Console(highlight=False, emoji=False, quiet=quiet)
     if terminal.is_terminal or "COLUMNS" in os.environ:
         return terminal
-    return Console(highlight=False, quiet=quiet, width=WIDTH_OF_A_LOG)
+    return Console(highlight=False, emoji=False, quiet=quiet, width=WIDTH_OF_A_LOG)
 
 
 def echo(text: str = "") -> None:
