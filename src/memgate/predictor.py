@@ -24,7 +24,7 @@ from memgate.models.classifier import Classifier
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
 BASELINES_FOLDER = "baselines"
-"""Folder of the baselines in a predictor's, where it has any."""
+"""Folder of the baselines within that of a predictor."""
 
 BATCH_SIZE = 1024
 """Rows of a batch in prediction: 1,024 × 4 gates × 100 units in float32 are 1.6 MB, in cache."""
@@ -37,7 +37,7 @@ class Predictor:
     Attributes:
         classifier: The network, an ``nn.Module``.
         vocabulary: Words to ids.
-        task: What it reads, and what it is asked.
+        task: What it reads and predicts.
     """
 
     classifier: Classifier
@@ -48,10 +48,10 @@ class Predictor:
         """Return P(plural), in [0, 1], for the verb that follows each prefix.
 
         Args:
-            prefixes: Words before the verb, separated by white space. For a model of another task
-                what that reads: the verb's singular form follows (``inflection``), or the whole
-                sentence stands here (``grammaticality``, and the answer is P(ungrammatical)).
-            tags: PTB tags of each prefix, or None where unknown; rare words are read as their tag.
+            prefixes: Words before the verb, separated by white space. For other tasks: the
+                prefix and the singular form of the verb (``inflection``), or the whole sentence
+                (``grammaticality``; the result is P(ungrammatical)).
+            tags: PTB tags of each prefix, or None if unknown; rare words are read as their tag.
 
         Raises:
             InputError: A prefix is empty or has no known word, or its tags are not as many as its
@@ -77,11 +77,11 @@ class Predictor:
     def read(
         self, table: pa.Table, task_inputs: TaskInputs | None = None
     ) -> tuple[pa.Table, Prefixes]:
-        """Return the items that the task can be posed on, and what is read of them.
+        """Return the items that the task can use, and what the model reads of them.
 
         Args:
             table: Items with the columns of `memgate.data.items.schema.FEATURES`.
-            task_inputs: How it was posed on them; None for the task's own way, with seed 0.
+            task_inputs: The inputs of the task; None to make them with seed 0.
 
         Raises:
             InputError: There is no such item, or none has a word of the vocabulary.
@@ -102,10 +102,10 @@ class Predictor:
         return items, prefixes
 
     def probability(self, prefixes: Prefixes, batch_size: int = BATCH_SIZE) -> Floats:
-        """Return the probability, in [0, 1], of the task's second answer, such as plural.
+        """Return the probability, in [0, 1], of the second answer of the task, such as plural.
 
         Args:
-            prefixes: N of them, encoded with this vocabulary.
+            prefixes: N prefixes, encoded with this vocabulary.
             batch_size: Rows computed at once.
 
         Returns:
@@ -127,11 +127,11 @@ class Predictor:
 
     @staticmethod
     def unknown_proportion(prefixes: Prefixes) -> Floats:
-        """Return the share of each prefix's words that are read as ``<unk>``, in [0, 1]."""
+        """Return the proportion of words read as ``<unk>`` in each prefix, in [0, 1]."""
         unknown = (prefixes.ids == 0).cpu().numpy().astype(np.int64)
         counts = np.add.reduceat(unknown, prefixes.starts.cpu().numpy())
-        share: Floats = counts / prefixes.lengths
-        return share
+        proportion: Floats = counts / prefixes.lengths
+        return proportion
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors``, ``config.json`` and ``tokenizer.json`` into a folder."""
@@ -148,7 +148,7 @@ class Predictor:
         """Read what `save` wrote; the classifier is on the CPU, in evaluation mode.
 
         Raises:
-            InputError: A file is missing or damaged, or the three don't belong together.
+            InputError: A file is missing or damaged, or the three don't fit each other.
         """
         vocabulary = Vocabulary.load(folder / TOKENIZER)
         task, config = _read_config(folder / CONFIG)
@@ -172,7 +172,7 @@ class Predictor:
 
 
 def _tags(texts: Sequence[str], tags: Sequence[str | None]) -> list[str | None]:
-    """Join each row's tags by single spaces, and check that there is one a word."""
+    """Join the tags of each row by single spaces, and check that each word has one."""
     if len(tags) != len(texts):
         raise InputError(f"tags: expected {len(texts)}, one string a sentence, got {len(tags)}")
     joined = [None if row is None else " ".join(row.split()) for row in tags]
@@ -186,7 +186,7 @@ def _tags(texts: Sequence[str], tags: Sequence[str | None]) -> list[str | None]:
 
 
 def _read_config(path: Path) -> tuple[Task, dict[str, Any]]:
-    """Return the task, and what `Classifier` takes."""
+    """Return the task, and the arguments of `Classifier`."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -87,9 +87,9 @@ def test_by_hand() -> None:
     assert found["majority"].tolist() == [1, 1, 1, 1, 1, 1]
     assert found["first_noun"].tolist() == [0, 1, 1, 1, 1, 0]
     assert found["last_noun"].tolist() == [1, 0, 1, 1, 1, 0]
-    assert found["noun_majority"].tolist() == [1, 0, 1, 1, 1, 0]  # a tie: plural is commoner
+    assert found["noun_majority"].tolist() == [1, 0, 1, 1, 1, 0]  # a tie: plural is the majority
     sure = 1 / (1 + np.exp(-4 * np.tanh(10)))  # all that it reads before the last noun is lost
-    # without a noun the commoner label; of "key cabinet" the words are read, which it knows; and
+    # without a noun the majority label; of "key cabinet" the words are read, which it knows; and
     # of "key near it" the noun alone
     expected = [sure, 1 - sure, 1, sure, 1 - sure, 1 - sure]
     np.testing.assert_allclose(found["nouns_only"], expected, rtol=0, atol=1e-6)
@@ -124,7 +124,7 @@ def test_without_tags_only_majority_and_the_last_words_are_asked() -> None:
     assert some["first_noun"].tolist() == [1, 1, 0]
 
 
-def test_where_singular_is_commoner_it_is_the_answer_without_a_noun() -> None:
+def test_where_singular_is_the_majority_it_is_the_answer_without_a_noun() -> None:
     baselines = Baselines.fit(items(*TRAINING[2:]), last_noun())
     assert baselines.majority_label == "sg"
     found = baselines.p_plural(ASKED[2:3])
@@ -189,8 +189,8 @@ def test_a_missing_or_damaged_file_is_named(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("[]", "expected the commoner label in JSON, got: "),
-        ("{}", "expected the commoner label in JSON, got: 'majority'"),
+        ("[]", "expected the majority label in JSON, got: "),
+        ("{}", "expected the majority label in JSON, got: 'majority'"),
         ('{"majority": "du"}', "majority: expected 'sg' or 'pl', got 'du'"),
         ('{"majority": ["sg"]}', "majority: expected 'sg' or 'pl', got ['sg']"),
     ],

@@ -44,7 +44,7 @@ BY_HAND = [
     ("DT NNS TO DT NN VBP NNS", 5),  # keys to the cabinet: what follows the verb is not read
     ("DT NN IN NNS CC NNS VBZ", 6),
     ("IN DT NN , DT NNS IN NNS", 8),
-    ("NNP NNPS PRP", 3),  # no common noun: the commoner label
+    ("NNP NNPS PRP", 3),  # no common noun: the majority label
     (None, 2),
     ("NN", 1),
 ]

@@ -72,9 +72,9 @@ def test_columns_by_hand() -> None:
     right = {name: found[name].tolist() for name in RULES}
     assert right == {
         "majority": [True, True, False, False],
-        "first_noun": [True, True, True, False],  # without a noun: the commoner label
+        "first_noun": [True, True, True, False],  # without a noun: the majority label
         "last_noun": [True, False, True, False],
-        "noun_majority": [True, True, True, False],  # a tie: the commoner label
+        "noun_majority": [True, True, True, False],  # a tie: the majority label
         "last_words": [True, False, True, False],
     }
     assert all(found[name].dtype == bool for name in RULES)

@@ -152,8 +152,8 @@ def test_refuses_an_unknown_cell(cell: Any) -> None:
         ({"embedding_size": 0}, r"^embedding_size: expected at least 1, got 0$"),
         ({"hidden_size": -5}, r"^hidden_size: expected at least 1, got -5$"),
         ({"num_layers": 0}, r"^num_layers: expected at least 1, got 0$"),
-        ({"dropout": 1.0}, r"^dropout: expected a share from 0 to below 1, got 1\.0$"),
-        ({"dropout": -0.1}, r"^dropout: expected a share from 0 to below 1, got -0\.1$"),
+        ({"dropout": 1.0}, r"^dropout: expected a proportion from 0 to below 1, got 1\.0$"),
+        ({"dropout": -0.1}, r"^dropout: expected a proportion from 0 to below 1, got -0\.1$"),
     ],
 )
 def test_refuses_sizes_out_of_range(arguments: dict[str, Any], message: str) -> None:

@@ -1,1 +1,1 @@
-"""What needs no syntax."""
+"""Baselines that use no syntax."""

@@ -1,4 +1,4 @@
-"""What can be had without syntax: the baselines beside a model, fitted on its training split."""
+"""Baselines that use no syntax, fitted on the training split of a model."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ SETTINGS, TAGGER, LAST_WORDS, NETWORK = (
 
 @dataclass(frozen=True)
 class Baselines:
-    """Rules and models that choose the number of a verb and know no syntax.
+    """Rules and models that predict the number of a verb without syntax.
 
     ``majority``, ``first_noun``, ``last_noun`` and ``noun_majority`` are rules (see
-    `memgate.baselines.rules`); ``nouns_only`` is the same network that reads only the common nouns
+    `memgate.baselines.rules`); ``nouns_only`` is a network that reads only the common nouns
     (Linzen et al. 2016, section 4); ``last_words`` a logistic regression on the last three words
-    and their tags. Items without tags get those that their words most often have in training. All
-    answer with a number, whatever the model's task: they judge a sentence right just where they
-    know the number of its subject.
+    and their tags. Items without tags get the most frequent tag of each word in training. All
+    predict a number, whatever the task of the model: they judge a sentence correctly if they
+    predict the number of its subject.
 
     Attributes:
-        commoner: The commoner label of training.
-        tagger: Tags for items without; empty where training has no tags either.
+        majority_label: The more frequent label of training.
+        tagger: Tags for items without; empty if training has no tags.
         last_words: The logistic regression.
-        nouns_only: The network, or None where training has no tags.
+        nouns_only: The network, or None if training has no tags.
     """
 
     majority_label: Label
@@ -54,36 +54,37 @@ class Baselines:
 
     @classmethod
     def fit(cls, table: pa.Table, nouns_only: Predictor | None) -> Self:
-        """Fit all but the network.
+        """Fit all baselines but the network.
 
         Args:
             table: The training split, with the columns of `memgate.data.items.schema.FEATURES`.
-            nouns_only: The network, trained on the same.
+            nouns_only: The network, trained on the same split.
         """
         majority_label, tagger = majority(table["label"].to_pylist()), Tagger.fit(table)
-        # Filled, as it will be asked: 61% of agr_wiki_dev is right where it is asked without tags.
+        # Tagged as the test items will be: of untagged items of agr_wiki_dev 61% are right
+        # otherwise.
         return cls(majority_label, tagger, LastWords.fit(tagger.fill(table)), nouns_only)
 
     def p_plural(self, table: pa.Table) -> pd.DataFrame:
-        """Say how likely the verb is plural.
+        """Return the probability that the verb is plural.
 
         Args:
             table: N items with the columns of `memgate.data.items.schema.FEATURES`.
 
         Returns:
             N rows, in the items' order, a column a baseline: P(plural), in [0, 1]; a rule's is 0 or
-            1. What reads nouns is left out where neither the items nor training have tags; without
-            a noun it answers the commoner label.
+            1. Baselines that read nouns are omitted if neither the items nor training have tags;
+            without a noun they predict the majority label.
         """
         filled = self.tagger.fill(table)
         rules = baseline_predictions(filled, self.majority_label)
-        found = (rules == "pl").astype(float)
+        plural = (rules == "pl").astype(float)
         if len(self.tagger) == 0 and table["tags"].null_count == len(table):
-            found = found[["majority"]]
+            plural = plural[["majority"]]
         elif self.nouns_only is not None:
-            found["nouns_only"] = self._from_nouns(self.nouns_only, filled)
-        found["last_words"] = self.last_words.p_plural(filled)
-        return found
+            plural["nouns_only"] = self._from_nouns(self.nouns_only, filled)
+        plural["last_words"] = self.last_words.p_plural(filled)
+        return plural
 
     def _from_nouns(self, network: Predictor, table: pa.Table) -> Floats:
         task_inputs = NOUNS.make_inputs(table, 0)
@@ -117,7 +118,7 @@ class Baselines:
             majority_label = json.loads(path.read_text(encoding="utf-8"))["majority"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(
-                f"{path}: expected the commoner label in JSON, got: {error}"
+                f"{path}: expected the majority label in JSON, got: {error}"
             ) from error
         if majority_label not in get_args(Label):
             raise InputError(f"{path}: majority: expected 'sg' or 'pl', got {majority_label!r}")

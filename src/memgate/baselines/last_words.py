@@ -33,17 +33,17 @@ SCHEMA = pa.schema([("feature", pa.string()), ("weight", pa.float64())])
 
 
 class LastWords:
-    """What the words right before the verb say of its number: a baseline that reads no syntax.
+    """A logistic regression of the number of the verb on the words right before it.
 
-    Each of the last three places has an indicator for its word (in lower case, if training has it
-    there at least twice), one for its tag where that is known, and the second and third one for a
-    prefix that is shorter: ``word-1=cabinet``, ``tag-3=IN``, ``none-3``. A word or tag that
-    training doesn't have says nothing.
+    Each of the last three positions has an indicator for its word (in lower case, if training has
+    it there at least twice) and for its tag if known; the second and third also for a shorter
+    prefix: ``word-1=cabinet``, ``tag-3=IN``, ``none-3``. Words and tags that training doesn't have
+    are ignored.
 
     Args:
         features: Names of the indicators, each once.
         weights: Their weights, in the log odds of plural.
-        intercept: The log odds of plural where no indicator is on.
+        intercept: The log odds of plural without any indicator.
     """
 
     def __init__(self, features: pa.Array, weights: Floats, intercept: float) -> None:
@@ -55,11 +55,11 @@ class LastWords:
     def fit(cls, table: pa.Table) -> Self:
         """Fit scikit-learn's LogisticRegression, with its penalty on squared weights.
 
-        Newton's method ends at the one optimum, whatever the order of the items, and draws nothing
-        at random. 67,021 items with 13,058 indicators take 0.8 s on one core, 0.4 s of it in
-        scikit-learn; there lbfgs takes 1.4 s and ends farther from the optimum. Where all items
-        have one label, or no indicator comes up, the log odds are those of the labels alone, each
-        counted ½ times more than it comes.
+        Newton's method ends at the one optimum, whatever the order of the items, without any
+        randomness. 67,021 items with 13,058 indicators take 0.8 s on one core, 0.4 s of it in
+        scikit-learn; there lbfgs takes 1.4 s and ends farther from the optimum. If all items have
+        one label, or there is no indicator, the log odds are those of the labels, each counted ½
+        times more than it occurs.
 
         Args:
             table: N items with the columns of `memgate.data.items.schema.FEATURES`.
@@ -81,7 +81,7 @@ class LastWords:
             C=INVERSE_REGULARISATION, solver="newton-cg", tol=1e-10, max_iter=1000
         )
         with threadpool_limits(1):  # 48,700 items: 0.6 s; 8 to 13 s with two threads on busy cores
-            model.fit(_matrix(_places(indicators, features), len(features)), labels)
+            model.fit(_matrix(_indices(indicators, features), len(features)), labels)
         return cls(features, model.coef_[0], float(model.intercept_[0]))
 
     def p_plural(self, table: pa.Table) -> Floats:
@@ -90,8 +90,8 @@ class LastWords:
         Args:
             table: N items with the columns of `memgate.data.items.schema.FEATURES`.
         """
-        places = _places(_indicators(table), self.features)
-        log_odds = self.intercept + np.append(self.weights, 0.0)[places].sum(axis=1)
+        indices = _indices(_indicators(table), self.features)
+        log_odds = self.intercept + np.append(self.weights, 0.0)[indices].sum(axis=1)
         p: Floats = (1 + np.tanh(log_odds / 2)) / 2  # the logistic function, without overflow
         return p
 
@@ -117,10 +117,10 @@ class LastWords:
 
 
 def _indicators(table: pa.Table) -> list[pa.Array]:
-    """Return the name of the indicator that is on, of each kind for each item; null where none.
+    """Return the name of the indicator of each kind for each item, or null.
 
     Returns:
-        The words at the last places (or that there is none), then the tags there, if any is known.
+        The words at the last positions (or that there is none), and the tags if any are known.
     """
     words, tags, lengths = prefix_words(
         pc.utf8_lower(table["text"].combine_chunks()),
@@ -128,13 +128,13 @@ def _indicators(table: pa.Table) -> list[pa.Array]:
         table["verb_idx"].to_numpy().astype(np.int64),
     )
     ends = np.cumsum(lengths)
-    found = []
+    indicators = []
     for back in range(1, WORDS_READ + 1):
-        place = pa.array(ends - back, mask=lengths < back)
-        found.append(pc.fill_null(_named("word", back, words.take(place)), f"none-{back}"))
+        position = pa.array(ends - back, mask=lengths < back)
+        indicators.append(pc.fill_null(_named("word", back, words.take(position)), f"none-{back}"))
         if tags is not None:
-            found.append(_named("tag", back, tags.take(place)))
-    return found
+            indicators.append(_named("tag", back, tags.take(position)))
+    return indicators
 
 
 def _named(kind: str, back: int, values: pa.Array) -> pa.Array:
@@ -142,7 +142,7 @@ def _named(kind: str, back: int, values: pa.Array) -> pa.Array:
 
 
 def _frequent(indicators: Sequence[pa.Array]) -> pa.Array:
-    """Return the indicators of training, in the order of their code points, without rare words."""
+    """Return the indicators of training in the order of their code points, without rare words."""
     counted = pc.value_counts(pa.concat_arrays(indicators).drop_null())
     names = counted.field("values")
     rare = pc.and_(pc.starts_with(names, "word-"), pc.less(counted.field("counts"), 2))
@@ -150,16 +150,16 @@ def _frequent(indicators: Sequence[pa.Array]) -> pa.Array:
     return names.take(pc.array_sort_indices(names))
 
 
-def _places(indicators: Sequence[pa.Array], features: pa.Array) -> Index:
-    """Return the place in `features` of every indicator, -1 where it has none: (N, kinds)."""
-    found = [pc.fill_null(pc.index_in(names, value_set=features), -1) for names in indicators]
-    columns = [places.to_numpy(zero_copy_only=False).astype(np.int64) for places in found]
-    return np.stack(columns, axis=1)
+def _indices(indicators: Sequence[pa.Array], features: pa.Array) -> Index:
+    """Return the index in `features` of every indicator, or -1: (N, kinds)."""
+    columns = [pc.fill_null(pc.index_in(names, value_set=features), -1) for names in indicators]
+    indices = [column.to_numpy(zero_copy_only=False).astype(np.int64) for column in columns]
+    return np.stack(indices, axis=1)
 
 
-def _matrix(places: Index, width: int) -> sparse.csr_array:
-    """Return an (N, width) matrix with a 1 at each of the places that aren't -1."""
-    known = places >= 0
+def _matrix(indices: Index, width: int) -> sparse.csr_array:
+    """Return an (N, width) matrix with a 1 at each index that isn't -1."""
+    known = indices >= 0
     starts = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-    columns = places[known]
-    return sparse.csr_array((np.ones(len(columns)), columns, starts), (len(places), width))
+    columns = indices[known]
+    return sparse.csr_array((np.ones(len(columns)), columns, starts), (len(indices), width))

@@ -1,4 +1,4 @@
-"""Agreement items: what a predictor and its baselines answer, and the accuracies of that."""
+"""Predictions of a model and its baselines on agreement items, and their accuracies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predictions(
     baselines: Baselines | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> pd.DataFrame:
-    """Let a model, and the baselines beside it, answer what its task asks of each item.
+    """Evaluate a model and its baselines on each item.
 
     Args:
         predictor: A classifier with its vocabulary and task.
@@ -36,15 +36,15 @@ def predictions(
         batch_size: Prefixes computed at once; probabilities don't depend on it beyond 1e-6.
 
     Returns:
-        One row an item on which the task could be posed, in their order: item (its key, the same
+        One row an item that the task can use, in their order: item (its key, the same
         in every model's table: `memgate.data.items.schema`), id, label (number of the
         subject, ``sg``/``pl``), answer and predicted (of the task's answers), p_right (probability
         of the right answer, in [0, 1]), correct, known_word (whether any word is in the
-        vocabulary), unknown (share of the words that are not, in [0, 1]), intervening and
+        vocabulary), unknown (proportion of the words that are not, in [0, 1]), intervening and
         attractors (null where unknown), condition, and for each baseline whether it is right.
 
     Raises:
-        InputError: The task can't be posed on any item, or none has a word of the vocabulary.
+        InputError: The task can use no item, or none has a word of the vocabulary.
     """
     table = items.with_format("arrow")[:]
     table, prefixes = predictor.read(table)
@@ -61,7 +61,7 @@ def predictions(
 def prediction_frame(
     predictor: Predictor, table: pa.Table, prefixes: Prefixes, p: Floats
 ) -> pd.DataFrame:
-    """Return what the model answers where its second answer has the probability `p`."""
+    """Return the predictions of a model; `p` is the probability of its second answer."""
     predicted = (p > 0.5).astype(int)
     targets = prefixes.targets.numpy()
     answers = pd.array(list(predictor.task.answers), dtype="string")
@@ -102,10 +102,10 @@ def accuracy(predicted: pd.DataFrame) -> pd.DataFrame:
     for (model, data), rows in predicted.groupby(["model", "data"], sort=False):
         for system, correct in systems(rows):
             table = accuracy_table(_counted(rows, correct))
-            for place, (name, value) in enumerate(
+            for index, (name, value) in enumerate(
                 {"model": str(model), "data": str(data), "system": system}.items()
             ):
-                table.insert(place, name, value)
+                table.insert(index, name, value)
             tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
@@ -114,7 +114,7 @@ def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
     """Tabulate the accuracy of baselines.
 
     Args:
-        baselines: What answers.
+        baselines: Fitted baselines.
         table: Items with the columns of `memgate.data.items.schema.FEATURES`.
 
     Returns:
@@ -142,7 +142,7 @@ def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
 
 
 def systems(rows: pd.DataFrame) -> Iterator[tuple[str, Bools]]:
-    """Yield the model and the baselines that all rows have, each with what it got right."""
+    """Yield the model and the baselines that all rows have, with whether each row is right."""
     yield NETWORK, rows["correct"].to_numpy(dtype=bool)
     for name in SYSTEM_NAMES:
         if name in rows and rows[name].notna().all():
@@ -150,12 +150,12 @@ def systems(rows: pd.DataFrame) -> Iterator[tuple[str, Bools]]:
 
 
 def count_left_out(predicted: pd.DataFrame) -> dict[str, int]:
-    """Count the items that each breakdown leaves out because what it needs is unknown."""
+    """Count the items that each breakdown omits because what it needs is unknown."""
     return left_out(_counted(predicted, predicted["correct"].to_numpy(dtype=bool)))
 
 
 def _counted(rows: pd.DataFrame, correct: Bools) -> pd.DataFrame:
-    """Bring predictions into the form that the metrics count."""
+    """Return predictions in the form that the metrics count."""
     labels = pd.Index(LABELS).get_indexer(pd.Index(rows["label"]))
     intervening, attractors = (
         rows[name].fillna(UNKNOWN).to_numpy(dtype=int) for name in ("intervening", "attractors")

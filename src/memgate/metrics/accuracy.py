@@ -1,4 +1,4 @@
-"""From counts to accuracies by stratum, each with its 95% interval."""
+"""Accuracies by stratum, each with its 95% interval, from counts."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def answer_frame(
     attractors: IntArray,
     condition: npt.NDArray[np.object_] | None = None,
 ) -> pd.DataFrame:
-    """Bring N answers into the frame that `accuracy_table` reads, a row an answer.
+    """Return the frame that `accuracy_table` reads, a row for each of N predictions.
 
     Args:
-        right: Whether each was right.
+        right: Whether each prediction is right.
         labels: The number of the subject, 0 for singular, 1 for plural.
-        intervening: Words between subject and verb, at least 0; `UNKNOWN` where that is so.
+        intervening: Words between subject and verb, at least 0, or `UNKNOWN`.
         attractors: Attractors between subject and verb, likewise.
-        condition: Strings, null where unknown; None where there are none.
+        condition: Strings, null where unknown; None if there are none.
 
     Raises:
         ValueError: A number of words or attractors is below `UNKNOWN`.
@@ -95,7 +95,7 @@ def answer_frame(
 
 
 def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate accuracy overall and by stratum; items whose stratum is unknown are left out of it.
+    """Tabulate accuracy overall and by stratum; a breakdown omits items of unknown stratum.
 
     Args:
         frame: Columns label (``sg``/``pl``), intervening and attractors (names of bins or null), n
@@ -104,7 +104,7 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row a stratum that has items: by (in the order of `BREAKDOWNS`), stratum (in its natural
-        order), n, correct (int64), accuracy, low and high (shares; Wilson's 95% interval).
+        order), n, correct (int64), accuracy, low and high (proportions; Wilson's 95% interval).
 
     Raises:
         ValueError: A column is missing, a stratum has an unknown name, or not 0 ≤ correct ≤ n.
@@ -112,8 +112,8 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
     _check(frame)
     rows = []
     for by in BREAKDOWNS:
-        strata, places = _strata(frame, by)
-        totals = _totals(frame, places, len(strata))
+        strata, indices = _strata(frame, by)
+        totals = _totals(frame, indices, len(strata))
         for stratum, (n, correct) in zip(strata, totals, strict=True):
             if n:
                 rows.append((by, stratum, n, correct, correct / n, *wilson(correct, n)))
@@ -123,10 +123,10 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def left_out(frame: pd.DataFrame) -> dict[str, int]:
-    """Count the items that each breakdown leaves out because their stratum is unknown.
+    """Count the items that each breakdown omits because their stratum is unknown.
 
     Args:
-        frame: As for `accuracy_table`; without a column `condition`, all are left out of it.
+        frame: As for `accuracy_table`; without a column `condition`, that breakdown omits all.
 
     Returns:
         Number of items for ``intervening``, ``attractors`` and ``condition``.
@@ -159,10 +159,10 @@ def _check(frame: pd.DataFrame) -> None:
 
 
 def _strata(frame: pd.DataFrame, by: str) -> tuple[Sequence[str], IntArray]:
-    """Name a breakdown's strata in their order, and place each row of the frame among them.
+    """Return the strata of a breakdown in their order, and the index of each row's stratum.
 
     Returns:
-        The names, and for each row the place of its stratum, or `UNKNOWN`.
+        The names, and for each row the index of its stratum, or `UNKNOWN`.
     """
     if by == "overall":
         return ["all"], np.zeros(len(frame), dtype=np.int64)
@@ -176,15 +176,15 @@ def _strata(frame: pd.DataFrame, by: str) -> tuple[Sequence[str], IntArray]:
         names: Sequence[str] = sorted(values.dropna().unique(), key=_natural)
     else:
         values, names = frame[by], STRATA[by]
-    places = values.map({name: place for place, name in enumerate(names)})
-    return names, places.fillna(UNKNOWN).to_numpy(dtype=np.int64)
+    indices = values.map({name: index for index, name in enumerate(names)})
+    return names, indices.fillna(UNKNOWN).to_numpy(dtype=np.int64)
 
 
-def _totals(frame: pd.DataFrame, places: IntArray, strata: int) -> list[tuple[int, int]]:
-    """Add up n and correct of the rows at each place."""
-    known = places >= 0
+def _totals(frame: pd.DataFrame, indices: IntArray, strata: int) -> list[tuple[int, int]]:
+    """Add up n and correct of the rows of each stratum."""
+    known = indices >= 0
     totals = np.zeros((strata, 2), dtype=np.int64)
-    np.add.at(totals, places[known], frame.loc[known, ["n", "correct"]].to_numpy(dtype=np.int64))
+    np.add.at(totals, indices[known], frame.loc[known, ["n", "correct"]].to_numpy(dtype=np.int64))
     return [(int(n), int(correct)) for n, correct in totals]
 
 

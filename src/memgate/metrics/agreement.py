@@ -1,4 +1,4 @@
-"""Right and wrong answers, counted by label, intervening words and attractors."""
+"""Counts of right and wrong predictions by label, intervening words and attractors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ SHAPE = (len(LABELS), len(INTERVENING.names) + 1, len(ATTRACTORS.names) + 1, 2)
 
 
 class AgreementCounts(Metric):
-    """A contingency table of answers; it adds up, so any split into batches gives the same one.
+    """A contingency table of predictions.
 
-    The only state is int64 counts, 144 of them, summed over processes.
+    Counts add up, so the table doesn't depend on the split into batches. The state is 144 int64
+    counts, summed over processes.
     """
 
     is_differentiable = False
@@ -40,7 +41,7 @@ class AgreementCounts(Metric):
         """Count a batch.
 
         Args:
-            right: Whether the answer was right.
+            right: Whether the prediction is right.
             labels: The number of the subject, 0 for singular, 1 for plural.
             intervening: Words between subject and verb, at least 0; -1 where unknown.
             attractors: Attractors between subject and verb, at least 0; -1 where unknown.
@@ -62,12 +63,12 @@ def contingency(
     intervening: Int[Tensor, " batch"],
     attractors: Int[Tensor, " batch"],
 ) -> Int[Tensor, "2 6 6 2"]:
-    """Count the answers of one batch, int64; the arguments are those of `AgreementCounts.update`.
+    """Count the predictions of one batch; the arguments are those of `AgreementCounts.update`.
 
     Raises:
         ValueError: A label that is neither 0 nor 1, or a number below -1.
     """
-    # One test for all three, as each makes a GPU wait; they would count in another cell unnoticed.
+    # One test for all three, because each makes a GPU wait. Without it they count in a wrong cell.
     if ((labels & ~1 != 0) | (torch.minimum(intervening, attractors) < UNKNOWN)).any():
         raise ValueError(
             "expected labels 0 or 1 and numbers of at least -1, got "
@@ -86,7 +87,7 @@ def _range(numbers: Int[Tensor, " batch"]) -> str:
 
 
 def counts_frame(counts: Int[Tensor, "2 6 6 2"]) -> pd.DataFrame:
-    """Turn the counts of `AgreementCounts` into the frame that `accuracy_table` reads.
+    """Return the counts of `AgreementCounts` as the frame that `accuracy_table` reads.
 
     Returns:
         One row a cell that has items: label (``sg``/``pl``), intervening and attractors (names of

@@ -1,21 +1,21 @@
 """How far accuracies would move with other seeds and other items: a bootstrap over both.
 
-The networks of a group (one cell and setting, several seeds) all answer the same items, so that
-answers form a table of seeds × items with two ways of chance: which networks came of training, and
-which items were tested. Each resample draws both with replacement, rows and columns apart, and
-takes the answers where they cross (the pigeonhole bootstrap: McCullagh 2000, "Resampling and
-exchangeable arrays", Bernoulli 6; Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1):
+All networks of a group (one cell and setting, several seeds) are evaluated on the same items. The
+predictions form a table of seeds × items with two sources of chance: the training, and the choice
+of items. Each resample samples rows and columns with replacement, and takes the predictions where
+they cross (the pigeonhole bootstrap: McCullagh 2000, "Resampling and exchangeable arrays",
+Bernoulli 6; Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1):
 
-- items: N of N, the same in every network of every group, so that differences of groups are paired;
-- seeds: S − 1 of S, in each group for itself, since a seed is another network in another group. One
-  less, as with S of S the variance between seeds comes out too small by (S − 1) / S, by a fifth
-  with 5 seeds; with S − 1 it is unbiased (Rao and Wu 1988, "Resampling inference with complex
-  survey data", J. Am. Stat. Assoc. 83). A single seed is kept: its interval speaks of other
-  items only.
+- items: N of N, the same for every network of every group, so differences of groups are paired;
+- seeds: S − 1 of S, in each group separately, because a seed is another network in another group.
+  With S of S the variance between seeds is too small by (S − 1) / S, a fifth with 5 seeds; with
+  S − 1 it is unbiased (Rao and Wu 1988, "Resampling inference with complex
+  survey data", J. Am. Stat. Assoc. 83). A single seed is kept: its interval is about
+  other items only.
 
-An interval runs between the 2.5% and 97.5% quantiles of the resamples. How often it holds the
-truth, in %, in 400 simulations each of 2,000 items of differing difficulty, 87% right, and seeds
-that differ by `sd` points (±1.1; in brackets with S of S):
+An interval runs between the 2.5% and 97.5% quantiles of the resamples. Its coverage in %, in 400
+simulations of 2,000 items of different difficulty, 87% right, with seeds that differ by `sd` points
+(±1.1; in brackets with S of S):
 
     seeds              1   2        3        5        10
     accuracy, sd 1     93  95 (89)  95 (95)  94 (96)  96 (97)
@@ -23,14 +23,14 @@ that differ by `sd` points (±1.1; in brackets with S of S):
     accuracy, sd 3     –   78 (71)  85 (79)  91 (90)  93 (95)
     difference, sd 3   –   84 (77)  89 (81)  92 (91)  94 (95)
 
-(A single seed with no spread between seeds.) So where seeds differ more than the items leave open,
-an interval of few seeds is too short. The chance in single answers counts up to three times, which
-errs on the wide side: with 5 seeds and 100 or 30 items 97 to 100%.
+(The single seed has no variability between seeds.) So an interval of few seeds is too short if
+seeds differ by more than the items explain. The chance in single predictions counts up to three
+times, which makes intervals wide: with 5 seeds and 100 or 30 items coverage is 97 to 100%.
 
-Resamples know nothing of what was not seen, so that of 2 wrong answers, or none, quantiles are too
-narrow. Where the average network has fewer than 10 items right or wrong, the interval reaches at
-least as far as Wilson's (1927) for that share of the items: with one seed and 2 to 12 items wrong
-it then holds the truth in 97% of 600 simulations or more, where quantiles alone do in 82 to 96.
+With 2 wrong predictions or none, quantiles are too narrow, because resamples contain only what was
+seen. If the average network has fewer than 10 items right or wrong, the interval reaches at least
+as far as Wilson's (1927): with one seed and 2 to 12 items wrong its coverage is then 97% or more in
+600 simulations; that of quantiles alone is 82 to 96%.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from memgate.arrays import Bools, Floats, Ints
 from memgate.metrics.accuracy import wilson
 
 RESAMPLES = 2000
-"""Of 2,000 the Monte Carlo error (sd) of a limit is 3% of the interval's half width."""
+"""With 2,000 the Monte Carlo error (sd) of a limit is 3% of half the width of the interval."""
 
 FEW_ITEMS = 10
 """Items right or wrong below which Wilson's interval counts too."""
@@ -56,7 +56,7 @@ LEVELS = (0.025, 0.975)
 """Quantiles between which an interval runs."""
 
 DRAWS_AT_ONCE = 4_000_000
-"""Items drawn in one block: 32 MB."""
+"""Items sampled in one block: 32 MB."""
 
 Group = TypeVar("Group", bound=Hashable)
 
@@ -68,10 +68,9 @@ class Resampled:
     Attributes:
         groups: Names of the groups, in the order of the axes.
         n: Items of each stratum, (K,).
-        measured: Mean over a group's networks of the share of right answers, (G, K), in [0, 1]; NaN
-            in a stratum without items.
-        resamples: The same in each resample, (B, G, K); NaN where none of a stratum's items
-            was drawn.
+        measured: Mean accuracy of the networks of a group, (G, K), in [0, 1]; NaN in a stratum
+            without items.
+        resamples: The same in each resample, (B, G, K); NaN if it has no item of the stratum.
     """
 
     groups: tuple[Hashable, ...]
@@ -96,10 +95,10 @@ class Resampled:
     def difference(self, a: Hashable, b: Hashable) -> tuple[Floats, Floats, Floats]:
         """Return accuracy of `a` less that of `b`, and its interval: three of shape (K,).
 
-        Resamples are paired by items. Where one of the two has few items right or wrong, the
-        interval that follows from both groups' own (Newcombe 1998, "Interval estimation for the
-        difference between independent proportions", Stat. Med. 17, method 10) counts where it
-        reaches further; it uses no pairing, and is wide.
+        Resamples are paired by items. If one group has few items right or wrong, the interval that
+        follows from the intervals of both groups (Newcombe 1998, "Interval estimation for the
+        difference between independent proportions", Stat. Med. 17, method 10) counts if it
+        is wider; it uses no pairing.
         """
         at, of = self.groups.index(a), self.groups.index(b)
         one, other = self.measured[at], self.measured[of]
@@ -124,47 +123,47 @@ def two_level(
 ) -> Resampled:
     """Resample seeds and items.
 
-    Items that every network answers alike, in the same strata, are one pattern with a count; a
-    resample is a count of each pattern, and all accuracies follow by matrix products.
+    Items of the same strata with the same predictions of every network are one pattern. A resample
+    is a count of each pattern, and matrix products give all accuracies.
 
     Args:
         correct: For each group whether its S networks are right about each of N items, (S, N);
             groups may have different numbers of networks, S at least 1.
         strata: Which items belong to each stratum, (K, N); strata may overlap.
         resamples: B.
-        seed: Same seed, same intervals.
+        seed: Of the resamples.
 
     Raises:
         ValueError: There is no group or item, or the numbers of items differ.
     """
     n = strata.shape[1]
-    shapes = {name: each.shape for name, each in correct.items()}
+    shapes = {name: answers.shape for name, answers in correct.items()}
     if not n or not shapes or any(len(s) != 2 or s[1] != n or not s[0] for s in shapes.values()):
         raise ValueError(f"correct: expected groups of networks × {n} items, got {shapes}")
     rng = np.random.default_rng(seed)
     answers = _AnswerPatterns.of(np.concatenate(list(correct.values())), strata)
     groups = [networks for networks, _ in shapes.values()]
     measured = _averages(groups) @ answers.accuracies(answers.counts[None])[0]
-    drawn = np.empty((resamples, len(groups), len(strata)), dtype=np.float32)
+    result = np.empty((resamples, len(groups), len(strata)), dtype=np.float32)
     block = max(1, DRAWS_AT_ONCE // n)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         by_network = answers.accuracies(answers.draw(rng, size))
-        drawn[start : start + size] = _draw_seeds(rng, groups, size) @ by_network
-    return Resampled(tuple(correct), strata.sum(axis=1), measured, drawn)
+        result[start : start + size] = _draw_seeds(rng, groups, size) @ by_network
+    return Resampled(tuple(correct), strata.sum(axis=1), measured, result)
 
 
 @dataclass(frozen=True, eq=False)
 class _AnswerPatterns:
-    """P patterns of items, those of one kind (the same strata) beside each other.
+    """P patterns of items, sorted by kind (items of the same strata are one kind).
 
     Attributes:
         of_item: The pattern of each item, (N,).
         counts: Items of each pattern, (P,).
-        right: Whether each of R networks that differ is right, (P, R).
+        right: Whether each of R different networks is right, (P, R).
         starts: Where each of F kinds starts among the patterns, (F,).
         strata: Which kinds belong to each stratum, (K, F).
-        places: Which of the R each network is.
+        network_of: The index of each network among the R.
     """
 
     of_item: Ints
@@ -172,19 +171,21 @@ class _AnswerPatterns:
     right: npt.NDArray[np.float32]
     starts: Ints
     strata: npt.NDArray[np.float32]
-    places: Ints
+    network_of: Ints
 
     @classmethod
     def of(cls, networks: Bools, strata: Bools) -> _AnswerPatterns:
         """Find the patterns of R' networks × N items in K strata."""
-        rows, places = np.unique(networks, axis=0, return_inverse=True)  # rules have no seed
+        rows, network_of = np.unique(
+            networks, axis=0, return_inverse=True
+        )  # rules are the same for every seed
         kinds = np.packbits(strata, axis=0)
         bits = np.concatenate([kinds, np.packbits(rows, axis=0)])
         _, first, of_item, counts = np.unique(
             bits.T, axis=0, return_index=True, return_inverse=True, return_counts=True
         )
-        own = kinds[:, first]  # in order, as the bits of the strata come first
-        new = np.concatenate([[True], (own[:, 1:] != own[:, :-1]).any(axis=0)])
+        kind_of = kinds[:, first]  # sorted, because the bits of the strata come first
+        new = np.concatenate([[True], (kind_of[:, 1:] != kind_of[:, :-1]).any(axis=0)])
         starts = np.flatnonzero(new)
         return cls(
             of_item.reshape(-1),
@@ -192,20 +193,20 @@ class _AnswerPatterns:
             rows[:, first].T.astype(np.float32),
             starts,
             strata[:, first[starts]].astype(np.float32),
-            places.reshape(-1),
+            network_of.reshape(-1),
         )
 
     def draw(self, rng: np.random.Generator, size: int) -> Ints:
-        """Draw N of N items `size` times, and count their patterns, (size, P)."""
+        """Sample N of N items `size` times, and count their patterns, (size, P)."""
         n, patterns = len(self.of_item), len(self.counts)
         drawn = self.of_item[rng.integers(n, size=(size, n))]
         drawn += patterns * np.arange(size)[:, None]
         return np.bincount(drawn.ravel(), minlength=size * patterns).reshape(size, patterns)
 
     def accuracies(self, counts: Ints) -> Floats:
-        """Return each network's share of right answers by stratum, (B, R', K), of (B, P) counts.
+        """Return the accuracy of each network by stratum, (B, R', K), from counts, (B, P).
 
-        In 32 bits, as sums of fewer than 2^24 items are exact there.
+        32 bits are enough: sums of fewer than 2^24 items are exact.
         """
         weights = counts.astype(np.float32)
         ends = [*self.starts[1:], weights.shape[1]]
@@ -218,8 +219,8 @@ class _AnswerPatterns:
         )
         n = np.add.reduceat(weights, self.starts, axis=1)
         with np.errstate(invalid="ignore"):
-            shares = (right @ self.strata.T).astype(np.float64) / (n @ self.strata.T)[:, None]
-        return np.asarray(shares[:, self.places])
+            accuracies = (right @ self.strata.T).astype(np.float64) / (n @ self.strata.T)[:, None]
+        return np.asarray(accuracies[:, self.network_of])
 
 
 def _averages(groups: list[int]) -> Floats:
@@ -229,14 +230,14 @@ def _averages(groups: list[int]) -> Floats:
 
 
 def _draw_seeds(rng: np.random.Generator, groups: list[int], size: int) -> Floats:
-    """Draw S − 1 of the S networks of each group, and return their weights, (size, G, R')."""
+    """Sample S − 1 of the S networks of each group; return their weights, (size, G, R')."""
     weights = np.zeros((size, len(groups), sum(groups)))
     start = 0
-    for place, networks in enumerate(groups):
+    for group, networks in enumerate(groups):
         draws = max(1, networks - 1)
         chances = np.full(networks, 1 / networks)
         counts = rng.multinomial(draws, chances, size=size)
-        weights[:, place, start : start + networks] = counts / draws
+        weights[:, group, start : start + networks] = counts / draws
         start += networks
     return weights
 

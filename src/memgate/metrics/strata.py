@@ -16,7 +16,7 @@ from torch import Tensor
 from memgate.arrays import Ints
 
 UNKNOWN = -1
-"""Stands for null, both as a number of words and as the place of a bin."""
+"""Stands for null, both as a number of words and as the index of a bin."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -26,7 +26,7 @@ LABELS = ("sg", "pl")
 
 @dataclass(frozen=True)
 class Strata:
-    """Bins of numbers that count something, the last one open.
+    """Bins of counts; the last bin is open.
 
     Args:
         starts: Where each bin starts, rising from 0; a bin ends before the next one starts.
@@ -44,24 +44,25 @@ class Strata:
         return (*closed, f"{self.starts[-1]}+")
 
     def of_tensor(self, numbers: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """Place each number in its bin, on its own device and without waiting for it.
+        """Return the bin of each number, on its device and without waiting for it.
 
         Args:
-            numbers: At least 0, or `UNKNOWN`; what is below is not noticed here, as that would make
+            numbers: At least 0, or `UNKNOWN`. Lower numbers aren't checked here, because that makes
                 a GPU wait (`agreement.contingency` looks once a batch).
 
         Returns:
-            The place of the bin in `names`, int64, or `UNKNOWN`.
+            The index of the bin in `names`, int64, or `UNKNOWN`.
         """
         starts = torch.tensor(self.starts, dtype=numbers.dtype, device=numbers.device)
         # bucketize warns of a copy if the numbers are a column of a table
         return torch.bucketize(numbers.contiguous(), starts, right=True) - 1
 
     def of_array(self, numbers: IntArray) -> Ints:
-        """Place each number in its bin; `of_tensor` for NumPy.
+        """Return the bin of each number; `of_tensor` for NumPy.
 
         Raises:
-            ValueError: A number is below `UNKNOWN`, or no integer (NaN would fall in the last bin).
+            ValueError: A number is below `UNKNOWN`, or not an integer (NaN would fall into the last
+                bin).
         """
         if not np.issubdtype(numbers.dtype, np.integer):
             raise ValueError(f"numbers: expected integers, got {numbers.dtype}")
@@ -70,7 +71,7 @@ class Strata:
         return np.searchsorted(self.starts, numbers, side="right").astype(np.int64) - 1
 
     def names_of(self, numbers: IntArray) -> npt.NDArray[np.object_]:
-        """Name the bin of each number; None where it is `UNKNOWN`.
+        """Return the name of the bin of each number, None for `UNKNOWN`.
 
         Raises:
             ValueError: As `of_array`.
@@ -78,7 +79,7 @@ class Strata:
         >>> INTERVENING.names_of(np.array([0, 5, 80, UNKNOWN])).tolist()
         ['0', '3–5', '11+', None]
         """
-        # None comes last, where the place -1 finds it
+        # None comes last, at the index -1
         return np.array([*self.names, None], dtype=object)[self.of_array(numbers)]
 
 

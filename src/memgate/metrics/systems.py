@@ -1,4 +1,4 @@
-"""Networks and baselines in one table: which baseline is whose, and which is best."""
+"""The baselines of networks in one table: which models have which, and which is best."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pandas as pd
 
 NETWORK = "network"
-"""What the column `system` says of the model itself."""
+"""The value of the column `system` for the model itself."""
 
 SYSTEM_NAMES = MappingProxyType(
     {
@@ -21,21 +21,20 @@ SYSTEM_NAMES = MappingProxyType(
         "last_words": "last three words",
     }
 )
-"""What else it may say, in the order that breaks ties, and what readers call it."""
+"""The baselines, in the order that breaks ties, and what readers call them."""
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineResult:
-    """A baseline on one data set or suite.
+    """The result of a baseline on one data set or suite.
 
     Attributes:
         system: One of `SYSTEM_NAMES`.
-        name: What readers call it; says whose it is where not all models have the same, and of
-            how many items it answered how many where it left some out.
-        rows: Its rows of the table, once, even where several models have it.
-        accuracy: Share of the items it answered that it got right, in [0, 1].
-        complete: Whether it answered all that its network answered; rules leave out items without
-            tags.
+        name: What readers call it. It names the models if not all have the same result, and the
+            items if it doesn't cover all.
+        rows: Its rows of the table, once even if several models have it.
+        accuracy: Proportion right of the items it covers, in [0, 1].
+        complete: Whether it covers all items of its network; rules omit items without tags.
     """
 
     system: str
@@ -48,8 +47,8 @@ class BaselineResult:
 def baseline_results(rows: pd.DataFrame) -> list[BaselineResult]:
     """Return the baselines of one data set or suite.
 
-    Each model has its own, trained on the training split of that model. Those that count the same
-    in every stratum, as rules do, are one.
+    Each model has baselines, fitted on its training split. Baselines with the same counts in every
+    stratum, as rules have, are one result.
 
     Args:
         rows: Rows of one data set, with the columns model, system, by, stratum, n and correct, or
@@ -67,36 +66,36 @@ def baseline_results(rows: pd.DataFrame) -> list[BaselineResult]:
         raise ValueError(f"system: expected one of {expected}, got {min(unknown)!r}")
     totals = _pooled(rows)
     models = totals.index.get_level_values("model").unique()
-    asked = totals["n"].groupby(level="model").max()
-    found = []
+    most = int(totals["n"].groupby(level="model").max().max())
+    results = []
     for system, name in SYSTEM_NAMES.items():
         same: dict[Hashable, list[str]] = {}
-        for model, own in rows[rows["system"] == system].groupby("model", sort=False):
-            same.setdefault(_figures(own), []).append(str(model))
+        for model, part in rows[rows["system"] == system].groupby("model", sort=False):
+            same.setdefault(_figures(part), []).append(str(model))
         for owners in same.values():
             n, correct = (int(total) for total in totals.loc[[(owners[0], system)]].to_numpy()[0])
-            most = int(asked.max())  # of all models: one of another task may be asked fewer
-            called = name if len(owners) == len(models) else f"{name} ({_listed(owners)})"
-            called += "" if n == most else f", {n} of {most} items"
-            own = rows[(rows["system"] == system) & (rows["model"] == owners[0])]
-            found.append(BaselineResult(system, called, own, correct / n, n == most))
-    return found
+            label = name if len(owners) == len(models) else f"{name} ({_listed(owners)})"
+            if n != most:  # rules omit items, and models of another task may have fewer
+                label += f", {n} of {most} items"
+            part = rows[(rows["system"] == system) & (rows["model"] == owners[0])]
+            results.append(BaselineResult(system, label, part, correct / n, n == most))
+    return results
 
 
 def best_baseline(rows: pd.DataFrame) -> BaselineResult | None:
     """Return the baseline of the highest accuracy over all items of a data set or suite.
 
-    One that left items out is no candidate, as those it answered may be easier. Of equally good
-    ones it is the first in the order of `SYSTEM_NAMES`, then of the models.
+    A baseline that omits items is no candidate, because the others may be easier. Ties go to the
+    first in the order of `SYSTEM_NAMES`, then of the models.
 
     Args:
         rows: As for `baseline_results`.
 
     Returns:
-        The best baseline, or None where there is none that answered every item.
+        The best baseline, or None if none covers every item.
     """
-    complete = [each for each in baseline_results(rows) if each.complete]
-    return max(complete, key=lambda each: each.accuracy, default=None)
+    complete = [result for result in baseline_results(rows) if result.complete]
+    return max(complete, key=lambda result: result.accuracy, default=None)
 
 
 def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
@@ -106,9 +105,9 @@ def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
     return once.groupby(["model", "system"], sort=False)[["n", "correct"]].sum()
 
 
-def _figures(own: pd.DataFrame) -> Hashable:
-    keys = ["by", "stratum"] if "by" in own else ["condition"]
-    return frozenset(own[[*keys, "n", "correct"]].itertuples(index=False, name=None))
+def _figures(part: pd.DataFrame) -> Hashable:
+    keys = ["by", "stratum"] if "by" in part else ["condition"]
+    return frozenset(part[[*keys, "n", "correct"]].itertuples(index=False, name=None))
 
 
 def _listed(models: list[str]) -> str:

@@ -4,11 +4,11 @@ A step has three stages. `read` needs only x_t and h_{t-1}, so it runs over one 
 h is known, over all words at once; `remember` carries the memory, elementwise, past the word;
 `expose` makes the hidden state of it. All take any leading shape.
 
-Each quantity goes through `compute` at the moment it is made, and what comes back is used from
-there on: whoever walks the words decides where a quantity is stored and whether it is edited. A
-pre-activation has no name and never leaves this file. One summand of one has: ``recurrent_input``,
-what the words before bring to the candidate. So an edit can cut that path (Levy et al. 2018 train
-LSTMs without it); `Trajectory` doesn't keep it.
+Each quantity goes through `compute` when it is computed, and the step goes on with what that
+returns: the caller decides where a quantity is stored and whether it is edited. A pre-activation
+has no name and never leaves this file. One summand of one has: ``recurrent_input``, what the words
+before bring to the candidate. So an edit can cut that path (Levy et al. 2018 train LSTMs without
+it); `Trajectory` doesn't keep it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ while the update gate of Chung et al. (2014, section 3.2) and Ng's Γu write.
 
 @runtime_checkable
 class Compute(Protocol):
-    """Makes one quantity of a step; what it returns is used by everything that follows."""
+    """Computes one quantity of a step; the step goes on with what it returns."""
 
     def __call__(
         self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
@@ -53,7 +53,7 @@ class Compute(Protocol):
         """Return ``function(*operands)``, or what an edit makes of it.
 
         Args:
-            name: The quantity that is made.
+            name: The quantity.
             function: Accepts ``out=``, a tensor to write to.
             operands: Its arguments.
         """
@@ -71,12 +71,12 @@ class Cell(Protocol):
 
     @property
     def memory(self) -> Literal["cell", "hidden"]:
-        """The quantity that is carried from word to word, elementwise."""
+        """The quantity that goes from word to word, elementwise."""
         ...
 
     @property
     def parts(self) -> tuple[int, ...]:
-        """The part of torch's weights that makes each gate, and last that of the candidate."""
+        """The index of the part of torch's weights for each gate, and last for the candidate."""
         ...
 
     def read(
@@ -88,7 +88,7 @@ class Cell(Protocol):
             sums: W_ih·x_t + b_ih + W_hh·h_{t-1} + b_hh for each of `gates`; may be overwritten.
             offered: W_ih·x_t + b_ih for the candidate; may be overwritten.
             recurrent: W_hh·h_{t-1} + b_hh for the candidate.
-            compute: Makes each quantity.
+            compute: Computes each quantity.
         """
         ...
 
@@ -118,7 +118,7 @@ class RNN:
     def remember(
         self, step: Mapping[Quantity, State], _memory: State, compute: Compute, /
     ) -> State:
-        """Return h' = n: nothing of what was there is kept."""
+        """Return h' = n: nothing is kept."""
         return compute("hidden", _same, step["candidate"])
 
     def expose(self, _step: Mapping[Quantity, State], memory: State, _compute: Compute, /) -> State:
@@ -142,14 +142,15 @@ class GRU:
     ) -> dict[Quantity, State]:
         """Return r, z and n."""
         reset, update = (
-            compute(gate, torch.sigmoid, each) for gate, each in zip(self.gates, sums, strict=True)
+            compute(gate, torch.sigmoid, total)
+            for gate, total in zip(self.gates, sums, strict=True)
         )
         recurrent_input = compute("recurrent_input", torch.mul, reset, recurrent)
         candidate = compute("candidate", _tanh_of_sum, offered, recurrent_input)
         return {"reset": reset, "update": update, "candidate": candidate}
 
     def remember(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
-        """Return h' = (1-z)·n + z·h; where z is 1, exactly h."""
+        """Return h' = (1-z)·n + z·h; exactly h if z is 1."""
         return compute("hidden", torch.lerp, step["candidate"], memory, step["update"])
 
     def expose(self, _step: Mapping[Quantity, State], memory: State, _compute: Compute, /) -> State:
@@ -173,7 +174,8 @@ class LSTM:
     ) -> dict[Quantity, State]:
         """Return i, f, o and g."""
         enter, forget, output = (
-            compute(gate, torch.sigmoid, each) for gate, each in zip(self.gates, sums, strict=True)
+            compute(gate, torch.sigmoid, total)
+            for gate, total in zip(self.gates, sums, strict=True)
         )
         recurrent_input = compute("recurrent_input", _same, recurrent)
         candidate = compute("candidate", _tanh_of_sum, offered, recurrent_input)

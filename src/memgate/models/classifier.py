@@ -20,7 +20,7 @@ RECURRENCE: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
 
 
 class Classifier(nn.Module):
-    """Reads a prefix and says how likely its verb is plural (or a task's other second answer).
+    """Predicts from a prefix whether its verb is plural, or the second answer of another task.
 
     The number is read from the hidden state after the last word, h_T, by one linear unit, as in
     Linzen et al. (2016, section 4): P(plural) = σ(w·h_T + b). The recurrence is `torch.nn`'s own,
@@ -32,7 +32,8 @@ class Classifier(nn.Module):
         embedding_size: Width of a word's vector.
         hidden_size: Units of each layer.
         num_layers: Layers of the recurrence.
-        dropout: Share of the units dropped between layers and before the readout while training.
+        dropout: Proportion of the units dropped between layers and before the readout while
+            training.
 
     Raises:
         InputError: The cell is unknown, or a size is not positive.
@@ -60,7 +61,7 @@ class Classifier(nn.Module):
             if size < 1:
                 raise InputError(f"{name}: expected at least 1, got {size}")
         if not 0 <= dropout < 1:
-            raise InputError(f"dropout: expected a share from 0 to below 1, got {dropout}")
+            raise InputError(f"dropout: expected a proportion from 0 to below 1, got {dropout}")
         self.cell: CellName = cell
         self.config: dict[str, Any] = {"cell": cell, **sizes, "dropout": dropout}
         self.embedding = nn.Embedding(vocab_size, embedding_size)

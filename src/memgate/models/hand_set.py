@@ -1,18 +1,18 @@
-"""A GRU and an LSTM whose weights are set by hand: write at the first common noun, then keep.
+"""A GRU and an LSTM with hand-set weights: write at the first common noun, then keep.
 
-This is the picture of the lecture (Andrew Ng, Sequence Models, week 1, "Gated Recurrent Unit"):
-at "cat" the gate writes the number, on the words behind it the gate is shut, and at the verb the
+This is the example of the lecture (Andrew Ng, Sequence Models, week 1, "Gated Recurrent Unit"):
+at "cat" the gate writes the number, on the words after it the gate is shut, and at the verb the
 number is still there.
 
 A word's vector x is its class, one-hot: other, singular noun, plural noun. There are two units:
 
 ========  =================================================
-number    +1 plural, -1 singular, 0 as long as no noun came
-seen      1 once a noun came, else 0
+number    +1 plural, -1 singular, 0 before the first noun
+seen      1 from the first noun on, else 0
 ========  =================================================
 
 **How W·[h, x] + b comes out negative.** With noun = singular + plural, and the state h before the
-word, both units write as far as this gate opens:
+word, both units share this write gate:
 
     Γu = σ(Wu·[h, x] + bu),    Wu·[h, x] + bu = -k + 2k·noun - 2k·seen
 
@@ -27,19 +27,19 @@ which (behind it)       0     1     -10      - 20 = -30        1e-13
 food (a later noun)     1     1     -10 + 20 - 20 = -10        0.00005
 ======================  ====  ====  =========================  =======
 
-What is written is the candidate: tanh(k·(plural - singular)) to number, tanh(k·noun) to seen.
+The candidate is tanh(k·(plural - singular)) to number, tanh(k·noun) to seen.
 
 **Both conventions.** Ng's Γu writes; torch's z keeps, h' = (1-z)·n + z·h. So the GRU here has the
 same row with its sign turned: keep = z = σ(k - 2k·noun + 2k·seen), and write = 1 - z = Γu. The LSTM
 has a gate for each: its input gate is Γu, and its forget gate, σ(k), keeps always.
 
-**Why two units.** What a gate reads is linear in h, so at h = 0 it reads the mean of what it reads
-at +1 and -1: it can't be open at 0 and shut at both. One unit with the levels 0, 1/2 and 1 could do
-without the other, but shows less.
+**Why two units.** The input of a gate is linear in h, so at h = 0 it is the mean of its values at
++1 and -1: the gate can't be open at 0 and shut at both. One unit with the levels 0, 1/2 and 1 would
+do, but it shows less.
 
 **Where it ends.** σ(-10) = 0.000045 leaks. In the GRU each later noun of the other number takes
-0.00009 from the number: 80 of them, as many as words stand between in the synthetic grammar, take
-0.007, and the answer turns after 15,000. In float32, keep is exactly 1 where the row is 30.
+0.00009 from the number. 80 of them, the most intervening words of the grammar, take 0.007; the
+prediction changes after 15,000. In float32, keep is exactly 1 where the row is 30.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ K = 10.0
 
 UNITS = ("number", "seen")
 CLASSES = ("other", "singular noun", "plural noun")
-"""Word classes by the place of their 1 in a word's vector."""
+"""Word classes, in the order of their 1 in the vector of a word."""
 
 Rows = tuple[tuple[float, ...], tuple[float, ...]]
 """One part of a step as [W, b]: a row for each unit, which reads number, seen; other, singular,
@@ -70,9 +70,9 @@ plural; 1."""
 
 # number, seen; other, singular, plural; 1
 ALWAYS: Rows = ((0, 0, 0, 0, 0, K), (0, 0, 0, 0, 0, K))
-"""A gate that is always open, whatever stands there: only its bias isn't 0."""
+"""A gate that is always open: only its bias isn't 0."""
 CANDIDATE: Rows = ((0, 0, 0, -K, K, 0), (0, 0, 0, K, K, 0))
-"""What is written: -1 or +1 to number, 1 to seen, and nothing at words that are no nouns."""
+"""The candidate: -1 or +1 for number, 1 for seen, and 0 at words that aren't nouns."""
 
 
 def oracle(
@@ -82,7 +82,7 @@ def oracle(
     plural_ids: Collection[int],
     log_odds: float = 0.0,
 ) -> Classifier:
-    """Return a classifier that answers the number of the first common noun, set by hand.
+    """Return a hand-set classifier that predicts the number of the first common noun.
 
     Unit 0 is number, unit 1 is seen.
 
@@ -90,9 +90,9 @@ def oracle(
         cell: ``gru`` or ``lstm``.
         vocab_size: Number of token ids.
         singular_ids: Those of singular nouns.
-        plural_ids: Those of plural nouns; all others are of the class other.
-        log_odds: Of plural, answered where there is no noun; between -9 and 9, so that a noun
-            outweighs it.
+        plural_ids: Those of plural nouns; other ids have the class other.
+        log_odds: Log-odds of plural without a noun; between -9 and 9, so that a noun outweighs
+            them.
 
     Raises:
         InputError: The cell has no gate, or an id doesn't exist or is of both classes; or the
@@ -104,7 +104,7 @@ def oracle(
         raise InputError(f"log_odds: expected {1 - K:.0f} to {K - 1:.0f}, got {log_odds}")
     classes = _classes(vocab_size, singular_ids, plural_ids)
     classifier = Classifier(vocab_size, cell, len(CLASSES), len(UNITS))
-    # A state of 1 shows as 1 in the GRU, and as tanh(1) = 0.76 in the LSTM, h = o·tanh(c).
+    # A memory of 1 gives h = 1 in the GRU, and h = o·tanh(1) = 0.76 in the LSTM.
     shown = 1.0 if cell == "gru" else math.tanh(1)
     with torch.no_grad():
         classifier.embedding.weight.copy_(torch.eye(len(CLASSES))[classes])
@@ -117,7 +117,7 @@ def oracle(
 def _parts(cell: GatedCell, write: Float[Tensor, "units 6"]) -> Float[Tensor, "rows 6"]:
     """Return [W, b] of all parts of a step, in torch's order."""
     always, candidate = torch.tensor(ALWAYS), torch.tensor(CANDIDATE)
-    if cell == "gru":  # reset, which is open and idle, as the candidate reads only the word; update
+    if cell == "gru":  # reset (open, and without use as the candidate reads only the word), update
         return torch.cat([always, -write, candidate])
     return torch.cat([write, always, candidate, always])  # input, forget, candidate, output
 
@@ -126,7 +126,7 @@ def _write(shown: float) -> Float[Tensor, "units 6"]:
     """Return [Wu, bu] of Γu: -k + 2k·noun - 2k·seen, for both units.
 
     Args:
-        shown: What stands in h where seen is 1.
+        shown: The value of h if seen is 1.
     """
     # number, seen; other, singular, plural; 1
     row = [0, -2 * K / shown, 0, 2 * K, 2 * K, -K]
@@ -146,15 +146,15 @@ def _set(classifier: Classifier, parts: Float[Tensor, "rows 6"]) -> None:
 def _classes(
     vocab_size: int, singular_ids: Collection[int], plural_ids: Collection[int]
 ) -> Int[Tensor, " ids"]:
-    """Return the class of each id, its place in `CLASSES`."""
+    """Return the class of each id, its index in `CLASSES`."""
     both = set(singular_ids) & set(plural_ids)
     if both:
         raise InputError(f"plural_ids: expected none of the singular ids, got {min(both)}")
     classes = torch.zeros(max(0, vocab_size), dtype=torch.long)
-    given = {"singular_ids": singular_ids, "plural_ids": plural_ids}
-    for number, (name, ids) in enumerate(given.items(), 1):
-        for place in ids:
-            if not 0 <= place < vocab_size:
-                raise InputError(f"{name}: expected ids from 0 to {vocab_size - 1}, got {place}")
-            classes[place] = number
+    nouns = {"singular_ids": singular_ids, "plural_ids": plural_ids}
+    for number, (name, ids) in enumerate(nouns.items(), 1):
+        for index in ids:
+            if not 0 <= index < vocab_size:
+                raise InputError(f"{name}: expected ids from 0 to {vocab_size - 1}, got {index}")
+            classes[index] = number
     return classes

@@ -24,12 +24,12 @@ States = Float[Tensor, "batch time units"]
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What one layer holds and does at each word.
+    """The states, the gates and the candidate of one layer at each word.
 
     Args:
         hidden: The hidden state after each word, in (-1, 1).
         cell: The LSTM's cell after each word; None for the others.
-        candidate: What the word offers to the memory, in (-1, 1).
+        candidate: The candidate, in (-1, 1).
         gates: Each in (0, 1), by torch's name: ``input``, ``forget``, ``output`` (LSTM); ``reset``,
             ``update`` (GRU); none (RNN).
     """
@@ -73,7 +73,7 @@ class Edit(Protocol):
 
 
 class _Weights(NamedTuple):
-    """One layer's own parameters, not copies, in torch's order."""
+    """The parameters of one layer, not copies, in torch's order."""
 
     w_ih: Tensor
     w_hh: Tensor
@@ -82,11 +82,12 @@ class _Weights(NamedTuple):
 
 
 def trajectories(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
-    """Return one trajectory a layer, by whichever of `replay` and `unroll` suits the device.
+    """Return one trajectory a layer, by `unroll` on a CPU and `replay` on a GPU.
 
-    On a CPU that is `unroll`, whose step stays in the cache: 1.3 to 1.5 times the fused forward
-    (LSTM), 1.0 to 1.1 (GRU; B 256, H 128, one thread), where `replay` takes 3.5 and 2.5. A GPU gets
-    `replay`, as many small launches cost more there; that choice has not been measured.
+    The step of `unroll` stays in the cache of a CPU: it takes 1.3 to 1.5 times the fused forward
+        for
+    an LSTM and 1.0 to 1.1 for a GRU (B 256, H 128, one thread), `replay` 3.5 and 2.5. On a GPU many
+    small launches should cost more than `replay`; that hasn't been measured.
 
     Raises:
         InputError: As `replay`.
@@ -95,10 +96,10 @@ def trajectories(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
 
 
 def replay(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
-    """Return one trajectory a layer, from the states that the fused kernel gives.
+    """Return one trajectory a layer, from the states of the fused kernel.
 
-    At word t the gates need only x_t and h_{t-1}, so with every h known one product over all words
-    gives every gate; the LSTM's cell follows by an elementwise scan. Gradients flow.
+    The gates at word t need only x_t and h_{t-1}. With every h known, one matrix product over all
+    words gives every gate, and an elementwise scan the cell of an LSTM. Gradients flow.
 
     Args:
         net: Any layers, one direction, ``batch_first``.
@@ -131,13 +132,13 @@ def replay(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
 def unroll(net: Recurrence, inputs: Inputs, edit: Edit | None = None) -> list[Trajectory]:
     """Return one trajectory a layer, word by word, under an edit.
 
-    An edit reaches whatever depends on the quantity: the rest of the step, later words, layers
-    above. Quantities are written in place, so no gradients flow.
+    An edit acts on everything that depends on the quantity: the rest of the step, later words,
+    layers above. Quantities are written in place, so no gradients flow.
 
     Args:
-        net: Any layers, one direction, ``batch_first``; it is left as it was.
+        net: Any layers, one direction, ``batch_first``; it stays unchanged.
         inputs: Word vectors, every sentence of the same length.
-        edit: Sees each quantity as it is made and returns the one to go on with.
+        edit: Gets each quantity when it is computed and returns the one to go on with.
 
     Raises:
         InputError: As `replay`; or the edit returned another shape.
@@ -150,40 +151,40 @@ def unroll(net: Recurrence, inputs: Inputs, edit: Edit | None = None) -> list[Tr
 def walk(
     net: Recurrence, cell: Cell, offers: list[Float[Tensor, "time batch units"]], edit: Edit | None
 ) -> list[Trajectory]:
-    """Walk through the words from what they offer to the first layer, which is overwritten."""
+    """Walk through the words, given the input products of the first layer (overwritten)."""
     result: list[Trajectory] = []
     for layer in range(net.num_layers):
         record = _Record(cell, offers, layer, edit)
         *weights, of_candidate = (part.T for part in _parts(cell, _weights(net, layer).w_hh, 0))
         bias = _recurrent_bias(net, cell, layer)
         memory = hidden = record.like.new_zeros(record.like.shape)
-        recurrent = bias.expand_as(hidden)  # the first word finds a hidden state of 0
+        recurrent = bias.expand_as(hidden)  # the hidden state before the first word is 0
         scratch = torch.empty_like(hidden)
         for time, (*sums, offered) in enumerate(zip(*record.parts, strict=True)):
             record.time = time
             if time:
-                for each, weight in zip(sums, weights, strict=True):
-                    each.addmm_(hidden, weight)
+                for total, weight in zip(sums, weights, strict=True):
+                    total.addmm_(hidden, weight)
                 recurrent = torch.addmm(bias, hidden, of_candidate, out=scratch)
             step = cell.read(sums, offered, recurrent, record)
             memory = cell.remember(step, memory, record)
             hidden = cell.expose(step, memory, record)
-        result.append(_trajectory(cell, record.made))
+        result.append(_trajectory(cell, record.quantities))
         if layer + 1 < net.num_layers:
-            offers = offers_of(net, cell, layer + 1, record.made["hidden"])
+            offers = offers_of(net, cell, layer + 1, record.quantities["hidden"])
     return result
 
 
 class _Record:
-    """A `Compute` that writes each quantity to a block of its own, or over what words offer."""
+    """A `Compute` that writes each quantity over the input products, or to a new block."""
 
     def __init__(self, cell: Cell, offers: list[Tensor], layer: int, edit: Edit | None) -> None:
         names: tuple[Quantity, ...] = (*cell.gates, "candidate")
-        self.made: dict[Quantity, Tensor] = dict(zip(names, offers, strict=True))
+        self.quantities: dict[Quantity, Tensor] = dict(zip(names, offers, strict=True))
         self.parts = [part.unbind() for part in offers]
         self.like = offers[0][0]
         self.time = 0
-        self._places = dict(zip(names, self.parts, strict=True))
+        self._rows = dict(zip(names, self.parts, strict=True))
         self._layer = layer
         self._edit = edit
 
@@ -191,11 +192,11 @@ class _Record:
         self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
     ) -> Tensor:
         if name == "recurrent_input" and self._edit is None:
-            return function(*operands)  # no trajectory keeps it
-        if name not in self._places:
-            self.made[name] = self.like.new_empty(len(self.parts[0]), *self.like.shape)
-            self._places[name] = self.made[name].unbind()
-        value = self._places[name][self.time]
+            return function(*operands)  # trajectories don't keep it
+        if name not in self._rows:
+            self.quantities[name] = self.like.new_empty(len(self.parts[0]), *self.like.shape)
+            self._rows[name] = self.quantities[name].unbind()
+        value = self._rows[name][self.time]
         function(*operands, out=value)
         if self._edit is not None:
             edited = self._edit(name, value, layer=self._layer, time=self.time)
@@ -216,27 +217,27 @@ def _plain(_name: Quantity, function: Callable[..., Tensor], /, *operands: Tenso
 def _parts(cell: Cell, stacked: Tensor, dim: int = -1) -> list[Tensor]:
     """Return torch's parts in the order of the gates, and that of the candidate last."""
     parts = stacked.chunk(len(cell.parts), dim)
-    return [parts[place] for place in cell.parts]
+    return [parts[index] for index in cell.parts]
 
 
 def offers_of(
     net: Recurrence, cell: Cell, layer: int, below: Float[Tensor, "*words features"]
 ) -> list[Float[Tensor, "*words units"]]:
-    """Return what words offer to each gate, and last to the candidate: W_ih·x + b_ih.
+    """Return the input products of each gate, and last of the candidate: W_ih·x + b_ih.
 
-    A gate's has b_hh too; the candidate's b_hh is in the recurrent input.
+    For a gate b_hh is added too; the b_hh of the candidate is in its recurrent input.
     """
     weights = _weights(net, layer)
     result = [below @ weight.T for weight in _parts(cell, weights.w_ih, 0)]
     if weights.b_ih is not None and weights.b_hh is not None:
         both = (_parts(cell, bias, 0) for bias in (weights.b_ih, weights.b_hh))
-        for place, (offer, x_bias, h_bias) in enumerate(zip(result, *both, strict=True)):
-            offer.add_(x_bias + h_bias if place < len(cell.gates) else x_bias)
+        for index, (offer, x_bias, h_bias) in enumerate(zip(result, *both, strict=True)):
+            offer.add_(x_bias + h_bias if index < len(cell.gates) else x_bias)
     return result
 
 
 def _recurrent_bias(net: Recurrence, cell: Cell, layer: int) -> Float[Tensor, " units"]:
-    """Return the share of b_hh that belongs to the candidate; 0 without biases."""
+    """Return the part of b_hh for the candidate; 0 without biases."""
     weights = _weights(net, layer)
     if weights.b_hh is None:
         return weights.w_hh.new_zeros(net.hidden_size)
@@ -258,8 +259,8 @@ def _fused(
     """Run one layer of the recurrence through the kernel that `torch.nn` itself calls."""
     start = below.new_zeros(1, below.shape[1], net.hidden_size)
     parameters = [weight for weight in weights if weight is not None]
-    # One layer, no dropout, one direction, time first. "Training" only lets cuDNN keep what its
-    # backward pass needs.
+    # One layer, no dropout, one direction, time first. "Training" makes cuDNN keep what its
+    # backward pass needs, nothing else.
     options = (net.bias, 1, 0.0, torch.is_grad_enabled(), False, False)
     if net.mode == "LSTM":
         return torch.lstm(below, (start, start), parameters, *options)[0]
@@ -268,7 +269,7 @@ def _fused(
 
 
 def _scan(cell: Cell, step: Mapping[Quantity, Tensor]) -> Float[Tensor, "time batch units"]:
-    """Carry the memory through the words, from what each of them makes of it."""
+    """Return the memory after each word, by an elementwise scan."""
     memory = torch.zeros_like(step["candidate"][0])
     memories = []
     for values in zip(*step.values(), strict=True):
@@ -277,8 +278,8 @@ def _scan(cell: Cell, step: Mapping[Quantity, Tensor]) -> Float[Tensor, "time ba
     return torch.stack(memories)
 
 
-def _trajectory(cell: Cell, made: Mapping[Quantity, Tensor]) -> Trajectory:
-    batch_first = {name: values.transpose(0, 1) for name, values in made.items()}
+def _trajectory(cell: Cell, quantities: Mapping[Quantity, Tensor]) -> Trajectory:
+    batch_first = {name: values.transpose(0, 1) for name, values in quantities.items()}
     return Trajectory(
         hidden=batch_first["hidden"],
         cell=batch_first.get("cell"),
@@ -301,18 +302,18 @@ def check(net: Recurrence, inputs: Tensor) -> None:
 
 
 LARGEST_TABLE = 2**28
-"""Bytes of what word forms offer that `Lookup` keeps at most: 28,000 forms, LSTM of 600 units."""
+"""Bytes of the table of a `Lookup`, at most: 28,000 ids in an LSTM of 600 units."""
 
 
 class Lookup:
-    """Trajectories of sentences of known words, whose first product is made once a word form.
+    """Trajectories with the input products of the first layer looked up by word.
 
-    What a word offers to the first layer depends on nothing but the word. In a corpus a form comes
-    many times: to look its product up takes 1.4 ns a unit, to make it 7 (LSTM of 128).
+    These products depend on the word alone, and words repeat: looking a product up takes 1.4 ns a
+    unit, computing it 7 (LSTM of 128).
 
     Args:
-        net: As for `unroll`; its weights must not change while this is in use.
-        vectors: One for each word form.
+        net: As for `unroll`; its weights must not change meanwhile.
+        vectors: The vector of each word.
 
     Raises:
         InputError: As `replay`.
@@ -334,7 +335,7 @@ class Lookup:
         """Return one trajectory a layer.
 
         Args:
-            forms: Each word's row in the vectors.
+            forms: The row of each word in the vectors.
 
         Raises:
             InputError: As `replay`.

@@ -88,7 +88,9 @@ def check_a_failure(capsys: pytest.CaptureFixture[str], written: dict[str, bytes
         study()
     told = capsys.readouterr().err
     for size in (2, 4):
-        assert f"rnn-synthetic-{size}-seed0: dropout: expected a share from 0 to below 1" in told
+        assert (
+            f"rnn-synthetic-{size}-seed0: dropout: expected a proportion from 0 to below 1" in told
+        )
     assert "gru-synthetic-2-seed0" in stamps(MEASURED)
     assert {path.name: path.read_bytes() for path in Path("docs/answer").iterdir()} == written
 

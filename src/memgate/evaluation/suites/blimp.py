@@ -1,4 +1,4 @@
-"""BLiMP's agreement paradigms as published: minimal pairs of sentences, made into prefixes."""
+"""The agreement paradigms of BLiMP as published: minimal pairs of sentences, as prefixes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _two_prefixes(good: str, bad: str) -> dict[str, Any]:
 
 
 def _compared(good: str, bad: str) -> tuple[list[str], list[str], int]:
-    """Return the words of both sentences without the full stop, and how many the start shares."""
+    """Return the words of both sentences without the full stop, and how many first ones agree."""
     words, others = good.rstrip(".").split(), bad.rstrip(".").split()
     pairs = zip(words, others, strict=False)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -110,7 +110,7 @@ def _compared(good: str, bad: str) -> tuple[list[str], list[str], int]:
 
 
 def verb_number(verb: str) -> Label:
-    """Say the number of a verb of BLiMP; its main verbs are in the present tense.
+    """Return the number of a verb of BLiMP; its main verbs are in the present tense.
 
     >>> [verb_number(verb) for verb in ("wasn't", "do", "replies", "pass", "passes")]
     ['sg', 'pl', 'sg', 'pl', 'sg']

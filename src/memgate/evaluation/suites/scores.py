@@ -1,4 +1,4 @@
-"""Targeted suites: how items are compared, what is predicted, and the accuracies of that."""
+"""Targeted suites: how items are compared, predictions, and accuracies by condition."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from memgate.metrics.accuracy import wilson
 from memgate.predictor import BATCH_SIZE, Predictor
 
 CHANCE = 0.5
-"""Share that a coin gets right, under either comparison of `is_right`."""
+"""Accuracy of a coin, under each comparison of `is_right`."""
 
 
 class Comparison(NamedTuple):
-    """A task posed on a suite's items.
+    """The inputs of a task on the items of a suite.
 
     Attributes:
-        first: The items themselves.
-        second: What some of them are compared with; its rows are places in the table too.
+        first: The items.
+        second: What some of them are compared with; its rows are rows of the same table.
     """
 
     first: TaskInputs
@@ -40,36 +40,36 @@ def is_right(
     p_first: Floats,
     p_second: Floats,
 ) -> Bools:
-    """Say which items a classifier gets right.
+    """Return which items a classifier gets right.
 
     One prefix: P(label | prefix) > ½. Two prefixes before the same verb (BLiMP's ``*_2``):
-    P(label | prefix) > P(label | prefix_bad), whatever both are. Two sentences likewise. Where both
-    are equal, as where neither has a word that the classifier knows, it would guess: the first such
-    item is right, the second wrong, and so on. ½ itself is wrong.
+    P(label | prefix) > P(label | prefix_bad), whatever both are. Two sentences likewise. If both
+    are equal, for example without any known word, the classifier would guess: the first such item
+    is right, the second wrong, and so on. ½ itself is wrong.
 
     Args:
         targets: N right answers, 0 or 1.
         p_first: P(1 | what is read), in [0, 1].
-        p_second: P(1 | what that is compared with), in [0, 1]; NaN where there is nothing.
+        p_second: P(1 | what that is compared with), in [0, 1]; NaN if there is nothing.
 
     >>> is_right(np.array([1, 0, 1]), np.array([0.6, 0.6, 0.4]), np.array([np.nan, np.nan, 0.3]))
     array([ True, False,  True])
     """
     other = np.where(np.isnan(p_second), 0.5, p_second)
     toward = np.where(targets == 1, p_first - other, other - p_first)
-    found: Bools = toward > 0
-    found[np.flatnonzero(p_first == p_second)[::2]] = True
-    return found
+    result: Bools = toward > 0
+    result[np.flatnonzero(p_first == p_second)[::2]] = True
+    return result
 
 
 def suite_inputs(task: Task, table: pa.Table) -> Comparison:
-    """Pose a task on the items of a suite.
+    """Return the inputs of a task on the items of a suite.
 
-    A model of grammaticality judges minimal pairs, as a language model would: the prefix and its
-    verb, against the prefix and the verb of the other number, or against `prefix_bad` and the verb.
+    A model of grammaticality judges minimal pairs: the prefix and its verb against the prefix and
+    the verb of the other number, or against `prefix_bad` and the verb.
 
     Args:
-        task: What the model reads, and is asked.
+        task: The task of the model.
         table: N items with the columns of `memgate.evaluation.suites.loading.SUITE_FEATURES`.
     """
     if task is GRAMMATICALITY:
@@ -83,8 +83,8 @@ class SecondPrefixes(NamedTuple):
     """The second prefixes of a suite, as items.
 
     Attributes:
-        rows: Places of those items that have one.
-        items: Those items, `text` the second prefix; its tags and subject are not known.
+        rows: Rows of the items that have one.
+        items: Those items with the second prefix as `text`, without tags and subject.
     """
 
     rows: Index
@@ -92,7 +92,7 @@ class SecondPrefixes(NamedTuple):
 
 
 def second_prefixes(table: pa.Table) -> SecondPrefixes:
-    """Return the items with two prefixes, and the second one in place of the first."""
+    """Return the items with two prefixes, with the second one instead of the first."""
     rows = np.flatnonzero(table["prefix_bad"].is_valid().to_numpy())
     items = table.take(rows)
     texts = items["prefix_bad"].combine_chunks()
@@ -121,7 +121,7 @@ def _sentences(table: pa.Table) -> Comparison:
 
 
 def _task_inputs(rows: list[int], texts: list[str]) -> TaskInputs:
-    """Return sentences that are asked to be grammatical: both sides have that target."""
+    """Return sentences with the target "grammatical"; both sides of a pair have it."""
     read = pa.array(texts, pa.string())
     _, offsets = flat_words(read)
     return TaskInputs(
@@ -148,7 +148,7 @@ def suite_predictions(
         batch_size: Prefixes computed at once.
 
     Returns:
-        One row an item on which the task could be posed, in their order: the columns of
+        One row an item that the task can use, in their order: the columns of
         `predictions`, where `correct` and the baselines are by
         `memgate.evaluation.suites.scores.is_right`;
         p_right_second (the probability of the right answer after what the item is compared with,
@@ -156,7 +156,7 @@ def suite_predictions(
         classifier.
 
     Raises:
-        InputError: The task can't be posed on any item, or none has a word of the vocabulary.
+        InputError: The task can use no item, or none has a word of the vocabulary.
     """
     whole = items.with_format("arrow")[:]
     first, second = suite_inputs(predictor.task, whole)
@@ -177,7 +177,7 @@ def suite_predictions(
 def _read_second(
     predictor: Predictor, whole: pa.Table, first: TaskInputs, second: TaskInputs, batch_size: int
 ) -> tuple[Floats, npt.NDArray[np.object_]]:
-    """Return P(1) after what the items are compared with, NaN for nothing; and its text."""
+    """Return P(1) of what the items are compared with, NaN for nothing; and its text."""
     p = np.full(len(first.rows), np.nan)
     texts = np.full(len(first.rows), "", dtype=object)
     if len(second.rows):
@@ -195,7 +195,7 @@ def _texts(task_inputs: TaskInputs) -> list[str]:
 
 
 def _compared(baselines: Baselines, table: pa.Table) -> dict[str, Bools]:
-    """Say for each baseline which items of a suite it gets right, by the number of the subject."""
+    """Return which items of a suite each baseline gets right, by the number of the subject."""
     labels = table["label"].to_numpy()
     first, others = baselines.p_plural(table), second_prefixes(table)
     if not len(others.rows):
@@ -213,16 +213,16 @@ def _compared(baselines: Baselines, table: pa.Table) -> dict[str, Bools]:
 def suite_accuracy(predicted: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the accuracy of every model, and of its baselines, on every condition of a suite.
 
-    The templates repeat prefixes under other verbs, which a classifier of number doesn't see: the
-    600 items of Lakretz's ``simple`` ask 40 questions. n and accuracy are over items, as in the
-    papers; the interval is that of as many draws as there are distinct questions.
+    Templates repeat prefixes with other verbs, which a classifier of number doesn't read: the 600
+    items of Lakretz's ``simple`` are 40 questions. n and accuracy are over items, as in the papers;
+    the interval is that of the number of distinct questions.
 
     Args:
         predicted: Rows of `suite_predictions` with two more columns, model and suite.
 
     Returns:
         Columns model, suite, system (``network`` or a baseline), condition, n, correct,
-        accuracy, low, high (Wilson's 95% interval), chance (a coin's share), questions;
+        accuracy, low, high (Wilson's 95% interval), chance (accuracy of a coin), questions;
         everything in its order of appearance.
     """
     rows = []
