@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from memgate.data.items.roles import ROLES
 from memgate.errors import InputError
@@ -22,7 +20,7 @@ from memgate.gates.drift import (
     read_profile,
 )
 from memgate.gates.explain.explanation import ROW_NAMES
-from memgate.reporting.console import console
+from memgate.reporting.console import console, print_table
 from memgate.reporting.files import write_all
 from memgate.tracking.registry.versions import model_folder
 
@@ -53,7 +51,7 @@ def compare_gates(a: str, b: str, out: Path | None = None) -> None:
     _print_models(terminal, (a, b), profiles)
     _print_count(terminal, found)
     _print_roles(terminal, found)
-    _print_places(terminal, found)
+    _print_places(found)
     if out is not None:
         print(f"wrote profile_differences.csv to {out}")
 
@@ -99,21 +97,15 @@ def _print_roles(terminal: Console, found: pd.DataFrame) -> None:
     rows = rows[rows.groupby(["layer", "units"])["differs"].transform("any")]
     roles = [role for role in ROLES if role in set(rows["stratum"])]
     for (layer, units), part in rows.groupby(["layer", "units"], sort=False):
-        terminal.print(f"\nlayer {layer}, {'all units' if units == 'all' else units}")
-        grid = Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)  # 80 columns
-        for name in ("reading", "", ""):
-            grid.add_column(name)
-        for role in roles:
-            grid.add_column(role, justify="right", no_wrap=True)
-        for (reading, number), own in part.groupby(["reading", "number"], sort=False):
-            by_role = own.set_index("stratum").to_dict("index")
-            for side, names in (
-                ("a", (ROW_NAMES.get(str(reading), str(reading)), str(number))),
-                ("b", ("", "")),
-            ):
-                cells = (_cell(by_role.get(role), side) for role in roles)
-                grid.add_row(*names, side.upper(), *cells)
-        terminal.print(grid)
+        cells = []
+        for (reading, number), by_side in part.groupby(["reading", "number"], sort=False):
+            by_role = by_side.set_index("stratum").to_dict("index")
+            names = [ROW_NAMES.get(str(reading), str(reading)), str(number)]
+            cells.append([*names, "A", *(_cell(by_role.get(role), "a") for role in roles)])
+            cells.append(["", "", "B", *(_cell(by_role.get(role), "b") for role in roles)])
+        title = f"layer {layer}, {'all units' if units == 'all' else units}"
+        table = pd.DataFrame(cells, columns=["reading", "", "", *roles])
+        print_table(table, names=3, title=title)
     if len(rows):
         terminal.print("* differs from A beyond sampling error; – too few items")
 
@@ -125,7 +117,7 @@ def _cell(row: Mapping[Hashable, Any] | None, side: str) -> str:
     return f"{row['mean_' + side]:.2f}{mark}"
 
 
-def _print_places(terminal: Console, found: pd.DataFrame) -> None:
+def _print_places(found: pd.DataFrame) -> None:
     """Print where by place each reading differs most, the surest first."""
     places = found[(found["by"] != "role") & found["differs"]]
     if places.empty:
@@ -133,21 +125,22 @@ def _print_places(terminal: Console, found: pd.DataFrame) -> None:
     size = places["difference"].abs()
     most = places.loc[size.groupby([places[name] for name in WHAT], sort=False).idxmax()]
     most = most.sort_values("p_holm", kind="stable")[:FARTHEST]
-    grid = Table(box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)
-    for name in ("layer", "reading", "place, number"):
-        grid.add_column(name, no_wrap=True)
-    for name in ("A", "B", "B less A, 95%"):
-        grid.add_column(name, justify="right", no_wrap=True)
+    cells = []
     for row in most.to_dict("records"):
-        interval = f"{row['low']:.2f} to {row['high']:.2f}"
-        means = (f"{row['mean_a']:.2f}", f"{row['mean_b']:.2f}")
-        place = _place(row["by"], int(row["stratum"]))
         units = str(row["units"]).removesuffix(" units")
-        reading = ROW_NAMES.get(row["reading"], row["reading"])
-        names = (f"{row['layer']} {units}", reading, f"{place} {row['number']}")
-        grid.add_row(*names, *means, interval)
-    terminal.print("\nWhere each differs most, by place (subject + words after it; verb - words)")
-    terminal.print(grid)
+        position = _place(row["by"], int(row["stratum"]))
+        cells.append(
+            {
+                "layer": f"{row['layer']} {units}",
+                "reading": ROW_NAMES.get(row["reading"], row["reading"]),
+                "place, number": f"{position} {row['number']}",
+                "A": f"{row['mean_a']:.2f}",
+                "B": f"{row['mean_b']:.2f}",
+                "B less A, 95%": f"{row['low']:.2f} to {row['high']:.2f}",
+            }
+        )
+    title = "Where each differs most, by place (subject + words after it; verb - words)"
+    print_table(pd.DataFrame(cells), names=3, title=title)
 
 
 def _place(by: str, place: int) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from memgate.data import files
 from memgate.data.sources import jsonl
@@ -19,7 +17,7 @@ from memgate.gates.timescales import timescale_summary
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
-from memgate.reporting.console import console
+from memgate.reporting.console import console, print_table
 from memgate.reporting.files import write_all
 from memgate.reporting.number_units import print_units
 from memgate.tracking.registry.versions import model_folder
@@ -90,18 +88,14 @@ def print_profile(profile: pd.DataFrame) -> None:
         profile: As `memgate.gates.statistics.read_gates` makes it.
     """
     last = profile[(profile["layer"] == profile["layer"].max()) & (profile["by"] == "role")]
-    grid = Table(box=SIMPLE_HEAD, show_edge=False)
-    for name in ("units", "reading"):
-        grid.add_column(name)
-    for role in SHOWN:
-        grid.add_column(role, justify="right")
+    cells = []
     for (units, reading), rows in pooled(last, "number", "answer").groupby(
         ["units", "reading"], sort=False
     ):
         means = rows.set_index("stratum")["mean"]
-        cells = (f"{means[role]:.2f}" if role in means else "–" for role in SHOWN)
-        grid.add_row(str(units), str(reading), *cells)
+        figures = (f"{means[role]:.2f}" if role in means else "–" for role in SHOWN)
+        cells.append([str(units), str(reading), *figures])
     out = console()
     out.print("\nMeans at the words of each role (state_update: change of a unit's memory;")
     out.print("contribution_change: change of the log-odds of the right answer)")
-    out.print(grid)
+    print_table(pd.DataFrame(cells, columns=["units", "reading", *SHOWN]), names=2)

@@ -8,9 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from memgate.data.batches import Prefixes
 from memgate.data.items.roles import Role
@@ -23,7 +20,7 @@ from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, save
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.reporting import plots
-from memgate.reporting.console import console
+from memgate.reporting.console import console, print_table
 from memgate.reporting.files import write_all
 from memgate.tracking.registry import versions
 
@@ -140,16 +137,14 @@ def _print(found: pd.DataFrame) -> None:
     strata = [("overall", "all")]
     strata += [("intervening", name) for name in INTERVENING.names]
     strata += [("attractors", name) for name in ATTRACTORS.names]
-    grid = Table(box=SIMPLE_HEAD, show_edge=False)
-    grid.add_column("", overflow="fold")
-    for by, stratum in strata:
-        words = {"overall": "", "intervening": "\nwords", "attractors": "\nattr."}[by]
-        grid.add_column(stratum + words, justify="right")
+    suffixes = {"overall": "", "intervening": "\nwords", "attractors": "\nattr."}
+    table = []
     for name, rows in _rows(found):
         mean = rows.groupby(["by", "stratum"])["accuracy"].mean()
         cells = [f"{100 * mean[key]:.1f}" if key in mean.index else "–" for key in strata]
-        grid.add_row(escape(name), f"{cells[0]} {_interval(rows)}", *cells[1:])
-    out.print(grid)
+        table.append([name, f"{cells[0]} {_interval(rows)}", *cells[1:]])
+    columns = ["", *(stratum + suffixes[by] for by, stratum in strata)]
+    print_table(pd.DataFrame(table, columns=columns))
     out.print(f"[dim]{BELOW}[/dim]")
     if not (found["edit"] == "clamp").any():
         out.print("an RNN has no gates to clamp: only its recurrent path was cut")
