@@ -61,7 +61,7 @@ study: $(READY) ## run the study STUDY (a file; default: the three cells on the 
 linzen: $(READY) ## the setting of Linzen et al. (2016) with three cells; needs MEMGATE_DATA
 	@$(MAKE) --no-print-directory study STUDY=configs/study/linzen2016.yaml
 
-answer: $(READY) ## train 150 networks (half an hour), write docs/answer and docs/how-the-gate-decides.md
+answer: $(READY) ## train 150 networks (an hour or two), write docs/answer and docs/how-the-gate-decides.md
 	@$(BIN)/python -m experiments.gate_decides
 
 data/synthetic.jsonl: $(READY)

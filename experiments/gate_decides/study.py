@@ -1,10 +1,11 @@
-"""The study: cells × sizes × seeds × data in, tables, figures and the page of gates out."""
+"""The study: plans of networks in; tables, figures and the page on gates out."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,11 +14,10 @@ from typing import get_args
 import datasets
 
 from experiments.gate_decides.figures import FIGURES
-from experiments.gate_decides.networks import HandSet, Measurement, Network, clean, make
+from experiments.gate_decides.networks import HandSet, Measurement, Network, clean, make, trained
 from experiments.gate_decides.page import TEMPLATE, render
 from experiments.gate_decides.tables import answer_tables, to_csv
 from memgate.errors import InputError
-from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.models.classifier import CellName
 from memgate.models.hand_set import GatedCell
 from memgate.pool import ProcessPool
@@ -25,11 +25,16 @@ from memgate.reporting import plots
 from memgate.reporting.console import echo
 from memgate.reporting.files import write_all
 from memgate.studies.jobs import locked, print_failures, process_pool, run_jobs
+from memgate.studies.plan import read_study
+from memgate.studies.run import run_study
+
+PLANS = Path(__file__).parent / "plans"
+"""The folder of the plans of all networks of the page."""
 
 CELLS: tuple[CellName, ...] = get_args(CellName)
 UNITS = (2, 4, 8, 32, 100)
 DATA = ("synthetic", "corpus")
-"""The data of the page."""
+"""The networks of the page."""
 
 PAGE = "how-the-gate-decides.md"
 """The page, in the folder above that of the tables."""
@@ -38,43 +43,89 @@ PAGE = "how-the-gate-decides.md"
 def answer(
     out: Path = Path("docs/answer"),
     work: Path = Path("out/answer"),
-    seeds: int = 5,
-    units: Sequence[int] = UNITS,
-    cells: Sequence[CellName] = CELLS,
-    data: Sequence[str] | None = None,
+    plans: Sequence[Path] | None = None,
     jobs: int | None = None,
-    configs: Path = Path("configs"),
     page: bool = True,
 ) -> None:
     """Train and measure the networks of the study, then write the tables, the figures and the page.
 
-    Networks that are done with the same settings are not made again.
+    Networks that are trained and measured already are left as they are. They are tracked in a store
+    of their own in `work`, unless ``MLFLOW_TRACKING_URI`` names another.
 
     Args:
         out: Folder of tables, figures and the page's template; the page is written to its parent.
-        work: Folder of the networks and of the tables of each.
-        seeds: Networks of each kind.
-        units: Hidden sizes.
-        cells: Among ``rnn``, ``gru`` and ``lstm``.
-        data: Names of configurations; None for ``synthetic`` and the real text that is available.
+        work: Folder of the store and of the tables of each network.
+        plans: Studies as `memgate study` takes them; None for all of the page.
         jobs: Processes, one thread each; None for the number of cores.
-        configs: Folder with ``cell/``, ``data/`` and ``trainer/``.
         page: Whether to write the page.
 
     Raises:
-        InputError: An option or the data can't be used; or networks failed, which are listed on
-            stderr; then the tables are not written.
+        InputError: An option, a plan or the data can't be used; or networks failed, which are
+            listed on stderr; then the tables are not written.
     """
     datasets.disable_progress_bars()
     pool = process_pool(jobs)
-    measurements = _plan(work, seeds, units, cells, data, configs)
-    if page and not (out / TEMPLATE).is_file():  # before half an hour of work
+    files = sorted(PLANS.glob("*.yaml")) if plans is None else plans
+    studies = [read_study(file) for file in files]
+    data = {group.data for study in studies for group in study.groups}
+    if "corpus" in data and not os.environ.get("MEMGATE_DATA"):
+        raise InputError("data corpus: expected MEMGATE_DATA=/path/to/corpora, it is not set")
+    if page and not (out / TEMPLATE).is_file():  # before hours of work
         raise InputError(f"{out / TEMPLATE}: expected the page's template, found none")
-    with locked(work, "make answer"):
-        _run(measurements, pool)
+    with locked(work, "make answer"), _store(work):
+        measurements: list[Measurement] = []
+        for study in studies:
+            run_study(study.file, jobs)
+            measurements += trained(study, work / "tables")
+        kinds = {(g.data, g.cell) for study in studies for g in study.groups}
+        measurements += [
+            Measurement(HandSet(cell, name), "", work / "tables")
+            for name, cell in product(sorted(data), get_args(GatedCell))
+            if (name, cell) in kinds
+        ]
+        _measure(measurements, pool)
     _write(measurements, out)
     if page:
         _write_page(measurements, out)
+
+
+@contextmanager
+def _store(work: Path) -> Iterator[None]:
+    """Track in a store of the study's own, unless the user named one."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        yield
+        return
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{(work / 'mlruns/mlflow.db').absolute()}"
+    try:
+        yield
+    finally:
+        del os.environ["MLFLOW_TRACKING_URI"]
+
+
+def _measure(measurements: Sequence[Measurement], pool: ProcessPool) -> None:
+    """Make the measurements that are missing."""
+    clean(measurements[0].work)
+    waiting = {
+        measurement.network.name: measurement
+        for measurement in measurements
+        if not measurement.is_done()
+    }
+    done = len(measurements) - len(waiting)
+    echo(f"{len(measurements)} networks: {done} are measured, {len(waiting)} to do {pool}")
+    if not waiting:
+        return
+    try:
+        with pool:
+            failed = run_jobs(pool, make, waiting, done)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on with what is missing", file=sys.stderr)
+        raise
+    print_failures(failed)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(waiting)} networks failed, see above; "
+            "the same command goes on with them"
+        )
 
 
 def _write(measurements: Sequence[Measurement], out: Path) -> None:
@@ -108,64 +159,3 @@ def _is_whole(measurements: Sequence[Measurement]) -> bool:
         if isinstance(measurement.network, Network)
     }
     return kinds >= set(product(CELLS, DATA, UNITS))
-
-
-def _plan(
-    work: Path,
-    seeds: int,
-    units: Sequence[int],
-    cells: Sequence[CellName],
-    data: Sequence[str] | None,
-    configs: Path,
-) -> list[Measurement]:
-    """List the measurements of the study, long ones first, and make sure that the data exist."""
-    if not configs.is_dir():
-        raise InputError(f"{configs}: expected memgate's configurations, found no such folder")
-    for name, smallest in (("--seeds", seeds), ("--units", min(units, default=0))):
-        if smallest < 1:
-            raise InputError(f"{name}: expected at least 1, got {smallest}")
-    unknown = set(cells) - set(CELLS)
-    if unknown or not cells:
-        raise InputError(f"--cells: expected among {', '.join(CELLS)}, got {sorted(unknown)}")
-    names = [*dict.fromkeys(data or data_at_hand()[0])]
-    if "corpus" in names and not os.environ.get("MEMGATE_DATA"):
-        raise InputError("--data corpus: expected MEMGATE_DATA=/path/to/corpora, it is not set")
-    for name in names:  # now, as each process would make it
-        build_corpus(name)
-    sizes = sorted(set(units), reverse=True)
-    networks: list[Network | HandSet] = [
-        Network(cell, name, size, seed)
-        for size, name, cell, seed in product(sizes, names, dict.fromkeys(cells), range(seeds))
-    ]
-    gated = [cell for cell in get_args(GatedCell) if cell in cells]
-    networks += [HandSet(cell, name) for name, cell in product(names, gated)]
-    measurements = [Measurement(network, configs, work) for network in networks]
-    for measurement in measurements:
-        measurement.training()  # raises if a configuration can't be read
-    return measurements
-
-
-def _run(measurements: Sequence[Measurement], pool: ProcessPool) -> None:
-    """Make the measurements that are missing."""
-    clean(measurements[0].work)
-    waiting = {
-        measurement.network.name: measurement
-        for measurement in measurements
-        if not measurement.is_done()
-    }
-    done = len(measurements) - len(waiting)
-    echo(f"{len(measurements)} networks: {done} are done, {len(waiting)} to do {pool}")
-    if not waiting:
-        return
-    try:
-        with pool:
-            failed = run_jobs(pool, make, waiting, done)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on with what is missing", file=sys.stderr)
-        raise
-    print_failures(failed)
-    if failed:
-        raise InputError(
-            f"{len(failed)} of {len(waiting)} networks failed, see above; "
-            "the same command goes on with them"
-        )

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import memgate
 from experiments.gate_decides.figures import FIGURES
-from experiments.gate_decides.networks import (
-    MEASURED,
-    MODELS,
-    SETTINGS,
-    Measurement,
-    Network,
-    _loaded,
-)
+from experiments.gate_decides.networks import SETTINGS, HandSet, Measurement, _loaded
 from experiments.gate_decides.page import TEMPLATE
-from experiments.gate_decides.study import PAGE, answer
+from experiments.gate_decides.study import CELLS, DATA, PAGE, PLANS, UNITS, answer
 from experiments.gate_decides.tables import TABLES, read_tables
 from memgate.errors import InputError
+from memgate.fitting.configuration import EXPERIMENT
 from memgate.gates.interventions.dose_response import dose_response, sample_items, with_roles
-from memgate.predictor import Predictor
+from memgate.studies.plan import read_study
+from memgate.tracking.study_runs import study_runs
 
 TEMPLATE_TEXT = """\
 {{ networks() }} networks: {{ accuracy("gru", "synthetic", 4) }} and
@@ -33,13 +31,22 @@ KINDS = {"rnn-synthetic-2", "rnn-synthetic-4", "gru-synthetic-2", "gru-synthetic
 NAMES = {f"{kind}-seed0" for kind in KINDS} | {"gru-synthetic-hand-set"}
 
 
+PLAN = """
+cells: [rnn, gru]
+data: [synthetic]
+seeds: 1
+vary: {model.hidden_size: [2, 4]}
+"""
+
+
 def study() -> None:
-    answer(seeds=1, units=(2, 4), cells=("rnn", "gru"), data=("synthetic",), jobs=1)
+    Path("tiny.yaml").write_text(PLAN)
+    answer(plans=[Path("tiny.yaml")], jobs=1)
 
 
-def stamps(folder: str) -> dict[str, int]:
-    """When each part or model was written."""
-    paths = Path("out/answer", folder).glob(f"*/{SETTINGS}")
+def stamps() -> dict[str, int]:
+    """When the tables of each network were written."""
+    paths = Path("out/answer/tables").glob(f"*/{SETTINGS}")
     return {path.parent.name: path.stat().st_mtime_ns for path in paths}
 
 
@@ -51,57 +58,67 @@ def test_the_study_runs_once_and_goes_on_with_what_is_missing(
     out.mkdir(parents=True)
     (out / TEMPLATE).write_text(TEMPLATE_TEXT)
     study()
-    assert "5 networks: 0 are done, 5 to do in 1 processes" in capsys.readouterr().out
-    parts, models = stamps(MEASURED), stamps(MODELS)
-    assert set(parts) == NAMES
-    assert set(models) == NAMES - {"gru-synthetic-hand-set"}
+    printed = capsys.readouterr().out
+    assert "study tiny: 4 runs, 0 done, 4 to do" in printed
+    assert "5 networks: 0 are measured, 5 to do" in printed
+    assert Path("out/answer/mlruns/mlflow.db").is_file()
+    assert not Path("mlruns/mlflow.db").exists()
+    tables = stamps()
+    assert set(tables) == NAMES
     written = {path.name: path.read_bytes() for path in out.iterdir()}
     figures = {f"{name}.png" for name in FIGURES}
     assert set(written) == {TEMPLATE, *(f"{name}.csv" for name in TABLES), *figures}
-    page = Path("docs", PAGE).read_text()
-    check_tables(out, page)
+    check_tables(out, Path("docs", PAGE).read_text())
 
-    study()  # nothing is run anew, and the same comes out
-    assert "5 are done, 0 to do" in capsys.readouterr().out
-    assert (stamps(MEASURED), stamps(MODELS)) == (parts, models)
+    study()  # nothing is run again, and the same comes out
+    printed = capsys.readouterr().out
+    assert "study tiny: 4 runs, 4 done, 0 to do" in printed
+    assert "5 are measured, 0 to do" in printed
+    assert stamps() == tables
     assert {path.name: path.read_bytes() for path in out.iterdir()} == written
 
-    lost = "gru-synthetic-4-seed0"
-    shutil.rmtree(Path("out/answer", MEASURED, lost))
-    left = Path("out/answer", MEASURED, ".partial-of-a-run-that-was-killed")
-    left.mkdir()
+    removed = "gru-synthetic-4-seed0"
+    shutil.rmtree(Path("out/answer/tables", removed))
+    partial = Path("out/answer/tables/.partial-of-a-run-that-was-killed")
+    partial.mkdir()
     study()  # measured again, and not trained
-    assert not left.exists()
-    again = stamps(MEASURED)
-    assert {name for name in NAMES if again[name] != parts[name]} == {lost}
-    assert stamps(MODELS) == models
+    printed = capsys.readouterr().out
+    assert "study tiny: 4 runs, 4 done, 0 to do" in printed
+    assert "4 are measured, 1 to do" in printed
+    assert not partial.exists()
+    again = stamps()
+    assert {name for name in NAMES if again[name] != tables[name]} == {removed}
     assert {path.name: path.read_bytes() for path in out.iterdir()} == written
 
     check_a_failure(capsys, written)
 
 
 def check_a_failure(capsys: pytest.CaptureFixture[str], written: dict[str, bytes]) -> None:
-    """One cell can't be trained: the others are made, and the tables stay as they were."""
+    """One cell can't be trained: its runs fail, and the tables stay as they were."""
     Path("configs/cell/rnn.yaml").write_text("model: {cell: rnn, dropout: 7}")
-    shutil.rmtree(Path("out/answer", MEASURED, "gru-synthetic-2-seed0"))
-    with pytest.raises(InputError, match=r"2 of 3 networks failed, see above; the same command"):
+    with pytest.raises(InputError, match=r"2 of 4 runs failed, see above; the same command"):
         study()
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
     for size in (2, 4):
-        assert (
-            f"rnn-synthetic-{size}-seed0: dropout: expected a proportion from 0 to below 1" in told
-        )
-    assert "gru-synthetic-2-seed0" in stamps(MEASURED)
+        name = f"rnn-synthetic-hidden_size{size}-seed0"
+        assert f"{name}: dropout: expected a proportion from 0 to below 1" in errors
     assert {path.name: path.read_bytes() for path in Path("docs/answer").iterdir()} == written
 
 
 def check_tables(out: Path, page: str) -> None:
-    """Held against the kept network itself, asked anew."""
+    """The tables have the answers of the trained network itself."""
     tables = read_tables(out)
-    part = Measurement(Network("gru", "synthetic", 4, 0), Path("configs"), Path("out/answer"))
-    predictor = Predictor.load(part.work / MODELS / part.network.name)
+    with pytest.MonkeyPatch.context() as patch:
+        uri = f"sqlite:///{Path('out/answer/mlruns/mlflow.db').absolute()}"
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        (run,) = [
+            run
+            for run in study_runs(EXPERIMENT, "tiny")
+            if (run.cell, run.settings["model.hidden_size"]) == ("gru", "4")
+        ]
+        predictor = memgate.load(f"runs:/{run.run_id}/model")
     assert predictor.classifier.recurrence.hidden_size == 4
-    data = _loaded(Path("configs"), "synthetic")
+    data = _loaded("synthetic")
     test = data.prefixes["test"]
     right = (predictor.probability(test) > 0.5) == (test.targets.numpy() == 1)
     rows = tables["accuracy"]
@@ -143,35 +160,45 @@ def check_tables(out: Path, page: str) -> None:
     assert pd.isna(tables["summary"]["low"]).all()  # one seed has no interval
 
 
-def test_other_settings_are_other_parts(empty: Path) -> None:
-    part = Measurement(Network("gru", "synthetic", 4, 0), Path("configs"), Path("out"))
-    before = part.settings()
+def test_other_settings_are_other_measurements(empty: Path) -> None:
+    measurement = Measurement(HandSet("gru", "synthetic"), "", Path("out"))
+    before = measurement.settings()
     config = Path("configs/data/synthetic.yaml")
     config.write_text("# a comment\n" + config.read_text())
-    assert part.settings() == before
+    assert measurement.settings() == before
     config.write_text(config.read_text().replace("embedding_size: 6", "embedding_size: 5"))
-    assert part.settings() != before
-    other = Measurement(Network("gru", "synthetic", 4, 1), Path("configs"), Path("out"))
-    assert other.settings() != part.settings()
+    assert measurement.settings() != before
+    other = Measurement(HandSet("gru", "synthetic"), "runs:/1/model", Path("out"))
+    assert other.settings() != measurement.settings()
+
+
+def test_the_plans_are_the_networks_of_the_page() -> None:
+    sizes = [
+        (group.cell, group.data, units)
+        for study in map(read_study, PLANS.glob("*.yaml"))
+        for group in study.groups
+        for units in study.vary["model.hidden_size"]
+        if len(study.seeds) == 5
+    ]
+    assert sorted(sizes) == sorted(product(CELLS, DATA, UNITS))
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("plan", "options", "message"),
     [
-        ({"seeds": 0}, "--seeds: expected at least 1, got 0"),
-        ({"units": ()}, "--units: expected at least 1, got 0"),
-        ({"units": (4, -1)}, "--units: expected at least 1, got -1"),
-        ({"cells": ("gru", "cnn")}, r"--cells: expected among rnn, gru, lstm, got \['cnn'\]"),
-        ({"jobs": -1}, "--jobs: expected at least 1 process, got -1"),
-        ({"configs": Path("nowhere")}, "nowhere: expected memgate's configurations"),
-        ({"data": ("nothing",)}, "nothing.yaml: expected a configuration in YAML"),
-        ({"page": True}, "page.md.j2: expected the page's template, found none"),
+        ("data: [synthetic]\nseeds: 0", {}, "seeds: expected how many"),
+        ("cells: [cnn]\ndata: [synthetic]", {}, "cells: expected a list of names among rnn, gru"),
+        (PLAN, {"jobs": -1}, "--jobs: expected at least 1 process, got -1"),
+        ("data: [nothing]", {}, "data/nothing.yaml: expected a configuration"),
+        ("data: [corpus]", {}, "expected MEMGATE_DATA=/path/to/corpora, it is not set"),
+        (PLAN, {"page": True}, "page.md.j2: expected the page's template, found none"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_runs(
-    empty: Path, given: dict[str, object], told: str
+def test_what_is_wrong_is_reported_before_anything_runs(
+    empty: Path, plan: str, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
-        answer(**{"data": ("synthetic",), "page": False, **given})  # type: ignore[arg-type]
+    Path("plan.yaml").write_text(plan)
+    with pytest.raises(InputError, match=message):
+        answer(**{"plans": [Path("plan.yaml")], "page": False, **options})
     assert not Path("out").exists()
     assert not Path("docs").exists()
