@@ -168,7 +168,7 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
 
     Args:
         gates: As `memgate.gates.statistics.gate_tables` reads them, with these number units.
-        units: The number units; none if none were found.
+        units: The number units; none for a network without.
 
     Returns:
         of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``state_update``,
@@ -235,7 +235,7 @@ def _gradients(
 
 
 def _timescales(gates: GateTables, decay: pd.DataFrame) -> pd.DataFrame:
-    """Put the timescale of each unit's gate beside the half-life of its gradient."""
+    """Tabulate the timescale of each unit's gate and the half-life of its gradient."""
     both = with_half_lives(timescale_table(gates.overall), decay)
     return both[["unit", "keep", "timescale", "half_life"]]
 

@@ -49,8 +49,8 @@ def print_suites(table: pd.DataFrame) -> None:
         others.sort(key=lambda each: -each.accuracy)
         out.print(f"\n{suite}: accuracy in %, and its 95% interval", markup=False)
         if best:
-            share = f"{100 * best.accuracy:.1f}% of all items right"
-            out.print(f"[dim]* best baseline: {escape(best.name)}, {share}[/dim]")
+            accuracy = f"{100 * best.accuracy:.1f}% of all items right"
+            out.print(f"[dim]* best baseline: {escape(best.name)}, {accuracy}[/dim]")
         _print_parts(out, networks, best, others)
         if (networks["questions"] < networks["n"]).any():
             out.print("[dim](n): items that a model reads alike count once in its interval[/dim]")

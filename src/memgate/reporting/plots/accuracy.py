@@ -98,8 +98,8 @@ def _row(left: Axes, right: Axes, networks: pd.DataFrame, styles: Styles) -> Non
     title = plain(networks["data"].iloc[0], 60)
     left.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
     left.set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
-    beside = right.get_yaxis_transform()
-    right.text(1.01, 0.5, "chance", transform=beside, va="center", fontsize=SMALL, color=GREY)
+    outside = right.get_yaxis_transform()
+    right.text(1.01, 0.5, "chance", transform=outside, va="center", fontsize=SMALL, color=GREY)
 
 
 def _baseline(left: Axes, right: Axes, rows: pd.DataFrame, style: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ SHORTEST = 0.1
 
 
 def timescale_figure(table: pd.DataFrame) -> Figure:
-    """Draw which share of the units lasts at least so many words.
+    """Draw the proportion of the units that last at least so many words.
 
     Args:
         table: As from `memgate.gates.timescales.timescale_table`: columns layer, gate and timescale
@@ -84,9 +84,9 @@ def _survivals(axes: Axes, table: pd.DataFrame) -> float:
     for (gate, layer), part in table.groupby(["gate", "layer"]):
         cell, name = CELL_OF[str(gate)]
         words = np.sort(part["timescale"].to_numpy(dtype=np.float64).clip(SHORTEST, right))
-        share = 1 - np.arange(len(words) + 1) / len(words)
+        proportion = 1 - np.arange(len(words) + 1) / len(words)
         axes.stairs(
-            share,
+            proportion,
             np.concatenate([[SHORTEST], words, [right]]),
             baseline=None,
             color=CELLS[cell][0],

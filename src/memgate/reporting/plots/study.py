@@ -129,7 +129,7 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     """Draw differences between models, by intervening words and by attractors.
 
     Args:
-        table: Columns data, a, b, by, stratum, difference, low and high (shares).
+        table: Columns data, a, b, by, stratum, difference, low and high (proportions).
 
     Raises:
         InputError: A column is missing, or there is no row.
@@ -215,7 +215,7 @@ def _curves(axes: Axes, rows: pd.DataFrame, look: dict[str, Any]) -> None:
 
 
 def paper_figure(table: pd.DataFrame) -> Figure:
-    """Draw error by attractors beside the paper's, both with their 95% intervals.
+    """Draw error by attractors together with the paper's, both with their 95% intervals.
 
     Args:
         table: Columns data, model, whose (``ours`` or ``paper``), attractors, error, low, high.

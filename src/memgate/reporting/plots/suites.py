@@ -110,8 +110,8 @@ def _panel(
     first = networks.drop_duplicates("condition")
     axes.vlines(first["chance"], positions - 0.5, positions + 0.5, **DOTTED)
     for position, count in enumerate(_counts(networks, conditions)):
-        beside = axes.get_yaxis_transform()
-        axes.text(1.01, position, count, transform=beside, va="center", fontsize=SMALL, color=GREY)
+        outside = axes.get_yaxis_transform()
+        axes.text(1.01, position, count, transform=outside, va="center", fontsize=SMALL, color=GREY)
     shifts = (np.arange(len(dots)) - (len(dots) - 1) / 2) * lane
     for (rows, style), shift in zip(dots, shifts, strict=True):
         by_condition = rows.set_index("condition").reindex(conditions)
