@@ -43,7 +43,7 @@ def gate_figure(table: pd.DataFrame) -> Figure:
     Networks", section 4.2), one panel a gate and reading, one dot a unit.
 
     Args:
-        table: Columns layer, gate, reading, below_0.1 and above_0.9 (proportions of the words), a row a
+        table: Columns layer, gate, reading, below_0.1 and above_0.9 (proportions of words), a row a
             unit. The table of an RNN is empty.
 
     Returns:
