@@ -163,6 +163,16 @@ def test_half_precision_on_a_cpu_is_that_which_a_cpu_has(empty: Path, fit_args: 
     assert main([*fit_args, "--track=false", "--trainer.precision=16-mixed"]) == 0
 
 
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_gates_are_read_in_single_precision_whatever_trains(
+    precision: str, empty: Path, fit_args: list[str]
+) -> None:
+    assert main([*fit_args, f"--trainer.precision={precision}", "--trainer.max_epochs=1"]) == 0
+    (run,) = runs()
+    assert run.info.status == "FINISHED"
+    assert 0 < run.data.metrics["gates/write_subject"] < 1
+
+
 def test_callbacks_act_by_step_of_the_optimiser(empty: Path, fit_args: list[str]) -> None:
     by_step = [
         f"--trainer.callbacks+={CALLBACKS}.LearningRateMonitor",

@@ -1,4 +1,4 @@
-"""Checkpoints of a fit: the best epoch, the last state, and how a user names them."""
+"""Checkpoints of a fit: the best epoch, the last state, and the names that a user gives them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ FOLDER = Path("mlruns/checkpoints")
 """A run's checkpoints are in ``<run name>/<run id>/checkpoints`` below it."""
 
 NEEDED = {"state_dict", "rng", "vocabulary", "train_loss"}
+"""Keys of a checkpoint that memgate saved."""
 
 
 def best_checkpoint() -> ModelCheckpoint:
@@ -139,17 +140,18 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
 
 def early_stopping(trainer: pl.Trainer) -> list[EarlyStopping]:
     """Return the trainer's callbacks that may end a fit early."""
-    return [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
 
 
 def has_stopped(callback: EarlyStopping, state: Mapping[str, Any]) -> bool:
-    """Say whether early stopping ended a fit, and would so with the patience it has now.
+    """Return whether early stopping ended a fit, and would end it with its present patience too.
 
     A decision before ``min_epochs`` holds, as Lightning's does, though a later epoch was better.
 
     Args:
         callback: As configured.
-        state: What it said of itself when the checkpoint was saved.
+        state: Its state in the checkpoint.
     """
     reason = EarlyStoppingReason(state["stopping_reason"])
     if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
@@ -176,13 +178,13 @@ class Checkpoint:
         return name if re.fullmatch(r"[0-9a-f]{32}", name) else None
 
     def epochs_of_fit(self) -> int:
-        """Return the epochs of the whole fit, where its last checkpoint is still beside this one.
+        """Return the epochs of the whole fit, if its last checkpoint is still in the same folder.
 
         Raises:
             InputError: That checkpoint is damaged.
         """
-        beside = self.path.with_name("last.ckpt")
-        state = _read(beside) if beside.is_file() else self.state
+        last = self.path.with_name("last.ckpt")
+        state = _read(last) if last.is_file() else self.state
         return int(state["epoch"]) + 1
 
     def require_resumable(self) -> None:
@@ -214,33 +216,36 @@ class Checkpoint:
                 f"above {done}"
             )
         states = self.state["callbacks"]
-        for each in early_stopping(trainer):
-            if each.state_key in states and has_stopped(each, states[each.state_key]):
+        for callback in early_stopping(trainer):
+            key = callback.state_key
+            if key in states and has_stopped(callback, states[key]):
                 raise InputError(
                     f"{self.path}: early stopping ended it after {done} epochs; to go on, set a "
                     "patience above its"
                 )
 
 
-def find(given: str | None, run_name: str) -> Checkpoint | None:
+def find(ckpt_path: str | None, run_name: str) -> Checkpoint | None:
     """Find the checkpoint that a user names, and read it.
 
     Args:
-        given: A path; ``last`` or ``best`` of the newest run of this name; or None.
+        ckpt_path: A path; ``last`` or ``best`` of the newest run of this name; or None.
         run_name: Name of the run, ``<cell>-<data>-seed<seed>``, see `Fit.name`.
 
     Raises:
         InputError: There is no such checkpoint, or it is damaged or another program's.
     """
-    if given is None:
+    if ckpt_path is None:
         return None
-    path = Path(given)
-    if given in ("last", "best"):
+    path = Path(ckpt_path)
+    if ckpt_path in ("last", "best"):
         runs = FOLDER / run_name
-        found = sorted(runs.glob(f"*/checkpoints/{given}.ckpt"), key=lambda p: p.stat().st_mtime)
-        if not found:
-            raise InputError(f"--ckpt_path {given}: expected a run below {runs}, found none")
-        path = found[-1]
+        files = sorted(
+            runs.glob(f"*/checkpoints/{ckpt_path}.ckpt"), key=lambda p: p.stat().st_mtime
+        )
+        if not files:
+            raise InputError(f"--ckpt_path {ckpt_path}: expected a run below {runs}, found none")
+        path = files[-1]
     if not path.is_file():
         raise InputError(f"{path}: expected a checkpoint, found no file")
     return Checkpoint(path, _read(path))

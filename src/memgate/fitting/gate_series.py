@@ -1,4 +1,4 @@
-"""How the gates come to be what they are: their means while a network is trained, as series."""
+"""Means of the gates while a network is trained, as metrics of the run: `GateSeries`."""
 
 from __future__ import annotations
 
@@ -56,16 +56,15 @@ class GateSeries(pl.Callback):
     gate can stand open where nothing changes, and an RNN has none.
 
     They are measured before the first step (step 0); within the first epoch, where gates move most,
-    at steps 1, 2, 4, 8 and so on; and at the end of each epoch. The step is the number of steps
-    taken. Checkpoints hold the last step that was measured: a resumed fit measures each once.
+    at steps 1, 2, 4, 8 and so on; and at the end of each epoch. A checkpoint holds the last step
+    that was measured, so a resumed fit measures each step once.
 
-    What is read is the same sample of the validation split each time, drawn once. Words of unknown
-    role have no part, and a metric without any words isn't logged: none are without known
-    subjects, none for attractors where there are none. Without a logger, and in all processes
-    but the first, nothing is read.
+    Every measurement reads the same sample of the validation split. Words of unknown role are left
+    out, and a metric without words isn't logged. Nothing is read without a logger, and in any
+    process but the first.
 
-    Training goes on as it would without: weights are only read, dropout isn't applied, nothing is
-    drawn from torch's random numbers.
+    The callback changes nothing in training: it only reads weights, applies no dropout and takes
+    nothing from torch's random numbers.
     """
 
     def __init__(self) -> None:
@@ -82,7 +81,7 @@ class GateSeries(pl.Callback):
         self._measured = int(state_dict["measured"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the sample, plan the first epoch, and measure before the first step."""
+        """Sample prefixes, plan the first epoch, and measure before the first step."""
         self._sample = None
         if trainer.logger is None or not trainer.is_global_zero:
             return
@@ -121,8 +120,9 @@ class GateSeries(pl.Callback):
             return
         self._measured = step
         classifier: Classifier = pl_module.classifier  # type: ignore[assignment]  # see the start
-        if classifier.embedding.weight.device != self._sample.ids.device:
-            classifier = copy.deepcopy(classifier).to(self._sample.ids.device)
+        weight, device = classifier.embedding.weight, self._sample.ids.device
+        if weight.device != device or weight.dtype != torch.float32:  # as in bf16-true
+            classifier = copy.deepcopy(classifier).to(device, torch.float32)
         trainer.logger.log_metrics(gate_means(classifier, self._sample), step=step)
 
 
