@@ -23,7 +23,7 @@ import psutil
 
 from memgate.errors import InputError
 
-Job = TypeVar("Job")
+JobT = TypeVar("JobT")
 Result = TypeVar("Result")
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -273,10 +273,10 @@ def _require_listening(address: str) -> None:
 
 def completed(
     pool: Pool,
-    work: Callable[[Job], Result],
-    jobs: Iterable[tuple[str, Job]],
+    work: Callable[[JobT], Result],
+    jobs: Iterable[tuple[str, JobT]],
     on_start: Callable[[str], object] | None = None,
-) -> Iterator[tuple[str, Job, Future[Result]]]:
+) -> Iterator[tuple[str, JobT, Future[Result]]]:
     """Run jobs, as many at a time as the pool has workers, and yield each when it has ended.
 
     Jobs begin in their order, so put long ones first. One is only taken from `jobs` when a worker
@@ -291,7 +291,7 @@ def completed(
     Yields:
         The name, the argument, and the future, which has a result or an exception.
     """
-    running: dict[Future[Result], tuple[str, Job]] = {}
+    running: dict[Future[Result], tuple[str, JobT]] = {}
     for name, job in jobs:
         running[pool.submit(name, work, job)] = name, job
         if on_start is not None:
@@ -303,7 +303,7 @@ def completed(
 
 
 def _ended(
-    running: dict[Future[Result], tuple[str, Job]],
-) -> Iterator[tuple[str, Job, Future[Result]]]:
+    running: dict[Future[Result], tuple[str, JobT]],
+) -> Iterator[tuple[str, JobT, Future[Result]]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         yield *running.pop(future), future

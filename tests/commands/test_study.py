@@ -21,8 +21,7 @@ from memgate.fitting.configuration import EXPERIMENT
 from memgate.studies.jobs import locked
 from memgate.studies.plan import PlannedRun, read_study
 from memgate.studies.run import is_elsewhere, make_run
-from memgate.tracking.delivery.spool import FOLDER as SPOOLS
-from memgate.tracking.delivery.spool import Spool
+from memgate.tracking.delivery.spool import SPOOLS_FOLDER, Spool
 from memgate.tracking.store import connect, experiment, store_name
 from memgate.tracking.study_runs import RETIRED, attempts, search
 
@@ -101,7 +100,9 @@ def test_what_can_not_be_begun_takes_nothing_out(empty: Path) -> None:
 def test_a_run_whose_ending_waits_is_done(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run,) = plan(seeds=1)
     run_id = begun(run)
-    spool = Spool.create(SPOOLS.absolute() / run_id, {"run": run.name, "store": store_name()})
+    spool = Spool.create(
+        SPOOLS_FOLDER.absolute() / run_id, {"run": run.name, "store": store_name()}
+    )
     spool.mark_started()
     spool.add_item("end", {"status": "FINISHED", "time": 1})
     spool.close()
@@ -119,7 +120,7 @@ def test_a_run_that_the_store_lacks_at_the_end_is_reported(
     file, files = write(seeds=1), Path("mlruns/artifacts")
 
     def take_away() -> None:
-        while not list(SPOOLS.glob("*/begun")):
+        while not list(SPOOLS_FOLDER.glob("*/begun")):
             time.sleep(0.01)
         files.rename("away")
         files.touch()  # no folder: files are refused from now on, and all behind them waits

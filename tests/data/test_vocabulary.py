@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from memgate.data.vocabulary import SYMBOLS, UNKNOWN, Vocabulary, flat_words, prefix_words
+from memgate.data.vocabulary import SYMBOLS, UNKNOWN_WORD, Vocabulary, flat_words, prefix_words
 from memgate.errors import InputError
 
 # Small enough for words to meet again; lower-casing changes some, the last lies beyond 16 bits.
@@ -96,7 +96,7 @@ def test_words_are_kept_by_frequency_and_looked_up_word_first_tag_next(
     read = [word.lower() if lowercase else word for word, _ in training]
     kept = [w for w, _ in sorted(Counter(read).items(), key=lambda e: (-e[1], e[0]))][:size]
     rare = {tag for word, (_, tag) in zip(read, training, strict=True) if word not in kept}
-    entries = [UNKNOWN, *kept, *sorted(tag for tag in rare if tag)]
+    entries = [UNKNOWN_WORD, *kept, *sorted(tag for tag in rare if tag)]
     place = {entry: i for i, entry in enumerate(dict.fromkeys(entries))}
     assert vocabulary.tokenizer.get_vocab() == place
     for word, tag in training:
@@ -133,9 +133,9 @@ def test_rare_words_are_read_as_their_tag_where_known_else_as_unknown() -> None:
 def test_there_is_no_symbol_that_training_never_reads() -> None:
     text = ["the", "the", "<unk>", "cat", "cat", "dogs"]
     vocabulary = Vocabulary.build(strings(text), strings(["DT", "DT", "JJ", "NN", "NN", "NNS"]), 2)
-    assert set(vocabulary.tokenizer.get_vocab()) == {UNKNOWN, "the", "cat", "NNS"}
+    assert set(vocabulary.tokenizer.get_vocab()) == {UNKNOWN_WORD, "the", "cat", "NNS"}
     everything = Vocabulary.build(strings(text), strings(["DT"] * 6), 10)
-    assert set(everything.tokenizer.get_vocab()) == {UNKNOWN, "the", "cat", "dogs"}
+    assert set(everything.tokenizer.get_vocab()) == {UNKNOWN_WORD, "the", "cat", "dogs"}
 
 
 def test_unk_in_a_text_is_the_unknown_word() -> None:
@@ -151,7 +151,7 @@ def test_a_tag_in_a_text_is_read_as_the_symbol_unless_it_is_a_word() -> None:
 
 
 def entries(vocabulary: Vocabulary) -> set[str]:
-    return set(vocabulary.tokenizer.get_vocab()) - {UNKNOWN}
+    return set(vocabulary.tokenizer.get_vocab()) - {UNKNOWN_WORD}
 
 
 def test_masked_words_stay_symbols() -> None:
@@ -254,10 +254,16 @@ def test_refuses_a_damaged_file(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (models.WordLevel({"a": 0, UNKNOWN: 1}, UNKNOWN), r"expected <unk> to have id 0"),
+        (
+            models.WordLevel({"a": 0, UNKNOWN_WORD: 1}, UNKNOWN_WORD),
+            r"expected <unk> to have id 0",
+        ),
         (models.WordLevel({"a": 0, "b": 1}, "a"), r"expected <unk> to have id 0"),
-        (models.WordLevel({UNKNOWN: 0, "a": 7}, UNKNOWN), r"expected the ids 0 to 1, each once"),
-        (models.BPE({UNKNOWN: 0, "a": 1}, []), r"expected a WordLevel tokenizer, got BPE"),
+        (
+            models.WordLevel({UNKNOWN_WORD: 0, "a": 7}, UNKNOWN_WORD),
+            r"expected the ids 0 to 1, each once",
+        ),
+        (models.BPE({UNKNOWN_WORD: 0, "a": 1}, []), r"expected a WordLevel tokenizer, got BPE"),
     ],
 )
 def test_refuses_a_tokenizer_that_is_no_vocabulary(

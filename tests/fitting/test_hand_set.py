@@ -17,7 +17,7 @@ from memgate.baselines.rules import baseline_predictions
 from memgate.cli import main
 from memgate.data.sources.grammar import Grammar
 from memgate.data.tagger import Tagger
-from memgate.data.vocabulary import UNKNOWN, Vocabulary
+from memgate.data.vocabulary import UNKNOWN_WORD, Vocabulary
 from memgate.errors import InputError
 from memgate.fitting.hand_set import hand_set_classifier, noun_ids
 from memgate.tracking.registry.versions import champions
@@ -101,7 +101,7 @@ def test_an_rnn_has_no_gate_to_set(empty: Path, capsys: pytest.CaptureFixture[st
 
 def test_words_are_of_the_class_of_their_most_frequent_tag() -> None:
     vocabulary = Vocabulary.from_words(["the", "cat", "love", "dogs"], ["NN", "NNS", "VBZ"])
-    words = ["the", "cat", "love", "dogs", UNKNOWN, "unread"]
+    words = ["the", "cat", "love", "dogs", UNKNOWN_WORD, "unread"]
     tagger = Tagger(pa.array(words), pa.array(["DT", "NN", "VBP", "NNS", "NN", "NN"]))
     entries = vocabulary.tokenizer.get_vocab()
     # the symbols are of their own class; <unk> of none, even where texts have it as a noun

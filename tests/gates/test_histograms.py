@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memgate.gates.histograms import BINS, LEVELS, quantiles, saturated_counts
+from memgate.gates.histograms import BINS, QUANTILE_LEVELS, quantiles, saturated_counts
 from memgate.gates.sums import OneHot, Sorted
 
 Way = type[OneHot] | type[Sorted]
@@ -53,7 +53,7 @@ def test_counts_shares_and_quantiles_are_those_of_the_values(
             if len(own) == 0:
                 assert np.isnan(found[group, unit]).all()
                 continue
-            exact = np.quantile(own, LEVELS, method="inverted_cdf")
+            exact = np.quantile(own, QUANTILE_LEVELS, method="inverted_cdf")
             np.testing.assert_allclose(found[group, unit], exact, rtol=0, atol=1 / BINS)
             assert (np.diff(found[group, unit]) >= 0).all()
 

@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from memgate.metrics.accuracy import BREAKDOWNS, accuracy_table, answer_frame, left_out, wilson
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
+from memgate.metrics.accuracy import (
+    ACCURACY_BREAKDOWNS,
+    accuracy_table,
+    answer_frame,
+    left_out,
+    wilson,
+)
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
 
 COLUMNS = ["label", "intervening", "attractors", "condition", "n", "correct"]
 
@@ -52,7 +58,7 @@ def test_intervals_equal_those_of_statsmodels(counts: tuple[int, int]) -> None:
 def test_a_table_worked_out_by_hand() -> None:
     table = accuracy_table(FRAME)
     assert list(table) == ["by", "stratum", "n", "correct", "accuracy", "low", "high"]
-    assert list(table["by"].drop_duplicates()) == list(BREAKDOWNS)
+    assert list(table["by"].drop_duplicates()) == list(ACCURACY_BREAKDOWNS)
     # lists of pairs, so that the order of the strata counts too
     assert list(rows(table, "overall").items()) == [("all", (1112, 1032))]
     assert list(rows(table, "label").items()) == [("sg", (650, 591)), ("pl", (462, 441))]
@@ -131,7 +137,7 @@ def test_each_breakdown_and_what_it_leaves_out_add_up_to_all(
 
 def test_answers_become_rows_worked_out_by_hand() -> None:
     right = np.array([True, False, True])
-    labels, words, attractors = np.array([[0, 1, 1], [0, 12, UNKNOWN], [UNKNOWN, 1, 9]])
+    labels, words, attractors = np.array([[0, 1, 1], [0, 12, UNKNOWN_COUNT], [UNKNOWN_COUNT, 1, 9]])
     condition = np.array(["depth 2", None, "depth 1"], dtype=object)
     frame = answer_frame(right, labels, words, attractors, condition)
     expected = [

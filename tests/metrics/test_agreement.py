@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memgate.data.items.numbers import LABELS as DATA_LABELS
+from memgate.data.items.numbers import LABELS
 from memgate.metrics.agreement import AgreementCounts, counts_frame
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES
 
 ANSWERS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(-1, 15), st.integers(-1, 6)),
@@ -49,7 +49,7 @@ def one_by_one(answers: Answers) -> torch.Tensor:
 
 
 def test_labels_are_in_the_order_of_the_data() -> None:
-    assert LABELS == DATA_LABELS
+    assert LABEL_NAMES == LABELS
 
 
 @given(ANSWERS)

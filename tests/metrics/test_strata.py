@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN, Strata
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT, Strata
 
 
 def test_names_are_exactly_those_of_the_issue() -> None:
@@ -28,13 +28,13 @@ def test_every_edge_of_the_intervening_words() -> None:
         10: "6–10",
         11: "11+",
         80: "11+",
-        UNKNOWN: None,
+        UNKNOWN_COUNT: None,
     }
     assert INTERVENING.names_of(np.array(list(expected))).tolist() == list(expected.values())
 
 
 def test_every_edge_of_the_attractors() -> None:
-    numbers = np.array([0, 1, 2, 3, 4, 5, UNKNOWN])
+    numbers = np.array([0, 1, 2, 3, 4, 5, UNKNOWN_COUNT])
     assert ATTRACTORS.names_of(numbers).tolist() == ["0", "1", "2", "3", "4+", "4+", None]
 
 
@@ -43,7 +43,7 @@ def test_every_edge_of_the_attractors() -> None:
     numbers=hnp.arrays(
         st.sampled_from([np.int8, np.int32, np.int64]),
         hnp.array_shapes(min_dims=1, max_dims=2, min_side=0),
-        elements=st.integers(UNKNOWN, 100),
+        elements=st.integers(UNKNOWN_COUNT, 100),
     )
 )
 def test_tensors_and_arrays_fall_in_the_same_bins(

@@ -305,7 +305,7 @@ def test_a_store_that_dies_stops_no_run(project: Path, monkeypatch: pytest.Monke
 def test_a_run_is_resumed_in_one_process_only(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(runs, "SPOOL_LOCK_SECONDS", 0.1)
     with RunLogger("synthetic", "toy") as logger:
         with pytest.raises(InputError, match="still running in another process"):
             _ = RunLogger("synthetic", "toy", run_id=str(logger.version)).experiment

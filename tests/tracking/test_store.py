@@ -21,8 +21,8 @@ from memgate.errors import InputError
 from memgate.predictor import Predictor
 from memgate.tracking.registry.versions import load_predictor
 from memgate.tracking.store import (
+    CLIENT_ENVIRONMENT,
     DEFAULT_URI,
-    ENVIRONMENT,
     connect,
     experiment,
     store_name,
@@ -67,7 +67,7 @@ def test_connect_leaves_the_users_environment_alone(
     connect()
     assert os.environ["MLFLOW_TRACKING_URI"] == DEFAULT_URI
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == ENVIRONMENT["MLFLOW_DISABLE_TELEMETRY"]
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == CLIENT_ENVIRONMENT["MLFLOW_DISABLE_TELEMETRY"]
 
 
 def test_every_location_is_relative(project: Path) -> None:

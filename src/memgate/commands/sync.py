@@ -7,7 +7,7 @@ import math
 from memgate.errors import InputError
 from memgate.reporting.console import echo
 from memgate.tracking.delivery.deliver import deliver_backlog
-from memgate.tracking.delivery.spool import FOLDER, folders
+from memgate.tracking.delivery.spool import SPOOLS_FOLDER, folders
 from memgate.tracking.store import connect
 
 
@@ -21,7 +21,7 @@ def sync() -> None:
         InputError: The store doesn't answer, or refused something, which is kept.
     """
     if not folders():
-        echo(f"nothing waits in {FOLDER}")
+        echo(f"nothing waits in {SPOOLS_FOLDER}")
         return
     refused = []
     for delivery in deliver_backlog(connect(), math.inf):

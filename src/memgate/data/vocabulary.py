@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from memgate.errors import InputError
 
-UNKNOWN = "<unk>"
+UNKNOWN_WORD = "<unk>"
 
 SYMBOLS: tuple[str, ...] = (
     *("CC", "CD", "DT", "EX", "FW", "IN", "JJ", "JJR", "JJS", "LS", "MD", "NN", "NNP", "NNPS"),
@@ -121,8 +121,8 @@ class Vocabulary:
             kind = type(tokenizer.model).__name__
             raise InputError(f"vocabulary: expected a WordLevel tokenizer, got {kind}")
         vocab = tokenizer.get_vocab()
-        if vocab.get(UNKNOWN) != 0:
-            raise InputError(f"vocabulary: expected {UNKNOWN} to have id 0")
+        if vocab.get(UNKNOWN_WORD) != 0:
+            raise InputError(f"vocabulary: expected {UNKNOWN_WORD} to have id 0")
         if sorted(vocab.values()) != list(range(len(vocab))):
             raise InputError(f"vocabulary: expected the ids 0 to {len(vocab) - 1}, each once")
         self.tokenizer = tokenizer
@@ -137,8 +137,10 @@ class Vocabulary:
         >>> Vocabulary.from_words(["the", "cat"], ["NNS"]).encode(pa.array(["The", "dogs", "NNS"]))
         array([1, 0, 3], dtype=int32)
         """
-        entries = dict.fromkeys([UNKNOWN, *words, *(symbols or [])])
-        model = models.WordLevel({entry: i for i, entry in enumerate(entries)}, unk_token=UNKNOWN)
+        entries = dict.fromkeys([UNKNOWN_WORD, *words, *(symbols or [])])
+        model = models.WordLevel(
+            {entry: i for i, entry in enumerate(entries)}, unk_token=UNKNOWN_WORD
+        )
         tokenizer = Tokenizer(model)
         if lowercase:
             tokenizer.normalizer = normalizers.Lowercase()
@@ -177,10 +179,10 @@ class Vocabulary:
         distinct_counts = np.bincount(index[~is_symbol], minlength=len(distinct)).tolist()
         for word, count in zip(lower.to_pylist(), distinct_counts, strict=True):
             counts[word] += count  # "The" and "the" are two distinct words
-        del counts[UNKNOWN]
+        del counts[UNKNOWN_WORD]
         frequent = sorted(+counts, key=lambda word: (-counts[word], word))[:size]
         if tags is not None:  # only symbols that training reads: the others would stay random
-            is_rare = ~_is_among(lower, [UNKNOWN, *frequent])[index] & ~is_symbol
+            is_rare = ~_is_among(lower, [UNKNOWN_WORD, *frequent])[index] & ~is_symbol
             symbols += pc.unique(pc.drop_null(tags.filter(pa.array(is_rare)))).to_pylist()
         return cls.from_words(frequent, sorted(set(symbols)), lowercase)
 

@@ -16,7 +16,7 @@ from memgate.data.batches import Prefixes
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import item_keys
 from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
-from memgate.metrics.strata import UNKNOWN
+from memgate.metrics.strata import UNKNOWN_COUNT
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.predictor import BATCH_SIZE, Predictor
 
@@ -158,7 +158,8 @@ def _counted(rows: pd.DataFrame, correct: Bools) -> pd.DataFrame:
     """Return predictions in the form that the metrics count."""
     labels = pd.Index(LABELS).get_indexer(pd.Index(rows["label"]))
     intervening, attractors = (
-        rows[name].fillna(UNKNOWN).to_numpy(dtype=int) for name in ("intervening", "attractors")
+        rows[name].fillna(UNKNOWN_COUNT).to_numpy(dtype=int)
+        for name in ("intervening", "attractors")
     )
     condition = rows["condition"].to_numpy(dtype=object)
     return answer_frame(correct, labels, intervening, attractors, condition)

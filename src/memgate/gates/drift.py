@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
+from memgate.arrays import Floats
 from memgate.errors import InputError
 from memgate.gates.profile import OLD_READINGS, PROFILE_DTYPES, pooled, variance_of_mean
 from memgate.metrics.paired import holm
@@ -19,7 +19,7 @@ from memgate.metrics.paired import holm
 PROFILE = "profile.parquet"
 """File of a gate profile, alongside the model or in a folder that `memgate gates --out` wrote."""
 
-LEVEL = 0.05
+DRIFT_LEVEL = 0.05
 """Level of significance, over all cells of a table."""
 
 LEAST_ITEMS = 30
@@ -71,8 +71,6 @@ SEED_DRIFT_COLUMNS = {
     **dict.fromkeys(("low", "high", "p", "p_holm"), "float64"),
     "drifted": "bool",
 }
-
-Numbers = npt.NDArray[np.float64]
 
 
 def read_profile(path: Path) -> pd.DataFrame:
@@ -132,7 +130,7 @@ def profile_differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         A row for each cell with at least `LEAST_ITEMS` items in both, in the order of `a`: its
         names (`CELL`); ``mean_a`` and ``mean_b``; ``difference``, b less a, and its 95% interval
         ``low`` to ``high``; ``items_a`` and ``items_b``; ``p`` (two-sided), ``p_holm``, and
-        ``differs``: whether that is below `LEVEL`.
+        ``differs``: whether that is below `DRIFT_LEVEL`.
 
     Raises:
         InputError: They have no cell in common, or none has enough items.
@@ -160,7 +158,7 @@ def profile_differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         high=difference + half,
         p=p,
         p_holm=p_holm,
-        differs=p_holm < LEVEL,
+        differs=p_holm < DRIFT_LEVEL,
     )[list(DIFFERENCE_COLUMNS)].astype(DIFFERENCE_COLUMNS)
 
 
@@ -170,7 +168,7 @@ def _contents(profile: pd.DataFrame) -> str:
     return f"{readings} of layers {', '.join(map(str, profile['layer'].unique())) or '–'}"
 
 
-def _welch(cells: pd.DataFrame) -> tuple[Numbers, Numbers]:
+def _welch(cells: pd.DataFrame) -> tuple[Floats, Floats]:
     """Return the standard error of each difference and its degrees of freedom (Welch 1947)."""
     variances = np.zeros(len(cells))
     squares = np.zeros(len(cells))
@@ -209,8 +207,8 @@ def seed_drift(profile: pd.DataFrame, seeds: Sequence[pd.DataFrame]) -> pd.DataF
         (`ROLE_CELL`); ``items`` of the profile and ``items_seeds`` of the first seed; ``mean`` of
         the profile; ``mean_seeds`` and ``sd_seeds`` (the sample's); ``low`` to ``high``, where one
         further seed is expected in 95 of 100 cells; ``p``, ``p_holm``, and ``drifted``: whether
-        that is below `LEVEL`. Where nothing is tested, ``sd_seeds`` to ``p_holm`` are null. No row
-        where they have no cell in common.
+        that is below `DRIFT_LEVEL`. Where nothing is tested, ``sd_seeds`` to ``p_holm`` are null.
+        No row where they have no cell in common.
     """
     cells = _role_cells(profile)
     for seed, seed_profile in enumerate(seeds):
@@ -221,7 +219,7 @@ def seed_drift(profile: pd.DataFrame, seeds: Sequence[pd.DataFrame]) -> pd.DataF
     return table[list(SEED_DRIFT_COLUMNS)].astype(SEED_DRIFT_COLUMNS)
 
 
-def _one_more_seed(mean: Numbers, seeds: Numbers) -> dict[str, Numbers]:
+def _one_more_seed(mean: Floats, seeds: Floats) -> dict[str, Floats]:
     """Predict each cell (rows of `seeds`) from the seeds (its columns), and test its `mean`."""
     n = seeds.shape[1]
     center = seeds.mean(axis=1)
@@ -243,7 +241,7 @@ def _one_more_seed(mean: Numbers, seeds: Numbers) -> dict[str, Numbers]:
         "high": center + half,
         "p": p,
         "p_holm": p_holm,
-        "drifted": (p_holm < LEVEL).astype(float),
+        "drifted": (p_holm < DRIFT_LEVEL).astype(float),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from memgate.arrays import Floats
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.models.cells import Recurrence, cell_of
+from memgate.models.cells import Recurrence, StateName, cell_of
 from memgate.models.classifier import Classifier
 
 MAX_DISTANCE = 30
@@ -23,7 +23,6 @@ MAX_DISTANCE = 30
 MIN_ITEMS = 10
 """Items that a mean at a distance needs to count in a unit's rate of decay."""
 
-StateName = Literal["hidden", "cell"]
 DistanceSums: TypeAlias = dict[int, tuple[int, Floats]]
 """Items by distance, and the sum over them of each unit's absolute derivative."""
 

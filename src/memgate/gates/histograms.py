@@ -21,7 +21,7 @@ SATURATED = (0.1, 0.9)
 Both are edges of bins, so the counts are exact.
 """
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILE_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that tables show."""
 
 
@@ -41,7 +41,7 @@ def saturated_counts(
     return histogram[..., :low, :].sum(-2), histogram[..., high:, :].sum(-2)
 
 
-def quantiles(histogram: Ints, levels: Sequence[float] = LEVELS) -> Floats:
+def quantiles(histogram: Ints, levels: Sequence[float] = QUANTILE_LEVELS) -> Floats:
     """Read quantiles off histograms, linear within a bin.
 
     The quantile of level q of n values is the ⌈q·n⌉th smallest. What is returned lies in the same

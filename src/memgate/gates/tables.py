@@ -12,11 +12,11 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from memgate.arrays import Floats, Ints
-from memgate.gates.histograms import LEVELS, quantiles, saturated_counts
+from memgate.gates.histograms import QUANTILE_LEVELS, quantiles, saturated_counts
 from memgate.gates.words import DISTANCES, KINDS, ROLE_NAMES
 from memgate.models.cells import READINGS, Reading
 
-QUANTILES = tuple(f"q{round(100 * level):02}" for level in LEVELS)
+QUANTILES = tuple(f"q{round(100 * level):02}" for level in QUANTILE_LEVELS)
 
 GATE_DTYPES = {
     "layer": "int64",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memgate.data.batches import Batch, Prefixes
 from memgate.data.items.roles import ROLES
-from memgate.metrics.strata import INTERVENING, UNKNOWN
+from memgate.metrics.strata import INTERVENING, UNKNOWN_COUNT
 
 ROLE_NAMES: tuple[str, ...] = (*ROLES, "unknown")
 """The roles, and last the words of unknown role."""
@@ -127,7 +127,7 @@ def _kind_table(device: torch.device) -> Int[Tensor, " pairs"]:
     The numbers end where the last bin starts; after them comes that of words without a distance.
     The table is cached because blocks are small: making it takes as long as 10,000 look-ups.
     """
-    names = INTERVENING.names_of(np.array([*range(INTERVENING.starts[-1] + 1), UNKNOWN]))
+    names = INTERVENING.names_of(np.array([*range(INTERVENING.starts[-1] + 1), UNKNOWN_COUNT]))
     indices = {kind: index for index, kind in enumerate(KINDS)}
     return torch.tensor([indices.get(kind, -1) for kind in product(ROLE_NAMES, names)]).to(device)
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from memgate.arrays import Bools, Floats, Ints
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS, UNKNOWN, IntArray
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES, UNKNOWN_COUNT, IntArray
 
-BREAKDOWNS = (
+ACCURACY_BREAKDOWNS = (
     "overall",
     "label",
     "intervening",
@@ -23,11 +23,14 @@ BREAKDOWNS = (
 )
 """The values of the column `by`, in the order of the table."""
 
+CHANCE = 0.5
+"""Accuracy of guesses between two answers; also balanced accuracy."""
+
 NORMAL_97_5 = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
 
 STRATA: dict[str, Sequence[str]] = {
-    "label": LABELS,
+    "label": LABEL_NAMES,
     "intervening": INTERVENING.names,
     "attractors": ATTRACTORS.names,
     "intervening_x_attractors": [f"{i} × {a}" for i in INTERVENING.names for a in ATTRACTORS.names],
@@ -75,16 +78,16 @@ def answer_frame(
     Args:
         right: Whether each prediction is right.
         labels: The number of the subject, 0 for singular, 1 for plural.
-        intervening: Words between subject and verb, at least 0, or `UNKNOWN`.
+        intervening: Words between subject and verb, at least 0, or `UNKNOWN_COUNT`.
         attractors: Attractors between subject and verb, likewise.
         condition: Strings, null where unknown; None if there are none.
 
     Raises:
-        ValueError: A number of words or attractors is below `UNKNOWN`.
+        ValueError: A number of words or attractors is below `UNKNOWN_COUNT`.
     """
     return pd.DataFrame(
         {
-            "label": np.array([*LABELS, None], dtype=object)[labels],
+            "label": np.array([*LABEL_NAMES, None], dtype=object)[labels],
             "intervening": INTERVENING.names_of(intervening),
             "attractors": ATTRACTORS.names_of(attractors),
             "condition": condition,
@@ -103,15 +106,15 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
             stand for one item or for many; several rows may have the same strata.
 
     Returns:
-        One row a stratum that has items: by (in the order of `BREAKDOWNS`), stratum (in its natural
-        order), n, correct (int64), accuracy, low and high (proportions; Wilson's 95% interval).
+        One row a stratum that has items: by (in the order of `ACCURACY_BREAKDOWNS`), stratum (in
+        its natural order), n, correct (int64), accuracy, low and high (proportions; Wilson's 95% interval).
 
     Raises:
         ValueError: A column is missing, a stratum has an unknown name, or not 0 ≤ correct ≤ n.
     """
     _check(frame)
     rows = []
-    for by in BREAKDOWNS:
+    for by in ACCURACY_BREAKDOWNS:
         strata, indices = _strata(frame, by)
         totals = _totals(frame, indices, len(strata))
         for stratum, (n, correct) in zip(strata, totals, strict=True):
@@ -162,7 +165,7 @@ def _strata(frame: pd.DataFrame, by: str) -> tuple[Sequence[str], IntArray]:
     """Return the strata of a breakdown in their order, and the index of each row's stratum.
 
     Returns:
-        The names, and for each row the index of its stratum, or `UNKNOWN`.
+        The names, and for each row the index of its stratum, or `UNKNOWN_COUNT`.
     """
     if by == "overall":
         return ["all"], np.zeros(len(frame), dtype=np.int64)
@@ -170,14 +173,16 @@ def _strata(frame: pd.DataFrame, by: str) -> tuple[Sequence[str], IntArray]:
         _, intervening = _strata(frame, "intervening")
         _, attractors = _strata(frame, "attractors")
         both = (intervening >= 0) & (attractors >= 0)
-        return STRATA[by], np.where(both, intervening * len(ATTRACTORS.names) + attractors, UNKNOWN)
+        return STRATA[by], np.where(
+            both, intervening * len(ATTRACTORS.names) + attractors, UNKNOWN_COUNT
+        )
     if by == "condition":
         values = frame[by] if by in frame else pd.Series([None] * len(frame), dtype=object)
         names: Sequence[str] = sorted(values.dropna().unique(), key=_natural)
     else:
         values, names = frame[by], STRATA[by]
     indices = values.map({name: index for index, name in enumerate(names)})
-    return names, indices.fillna(UNKNOWN).to_numpy(dtype=np.int64)
+    return names, indices.fillna(UNKNOWN_COUNT).to_numpy(dtype=np.int64)
 
 
 def _totals(frame: pd.DataFrame, indices: IntArray, strata: int) -> list[tuple[int, int]]:

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABELS, UNKNOWN
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES, UNKNOWN_COUNT
 
-# A last bin holds the unknown: UNKNOWN modulo the number of bins is that bin.
-SHAPE = (len(LABELS), len(INTERVENING.names) + 1, len(ATTRACTORS.names) + 1, 2)
+# A last bin holds the unknown: UNKNOWN_COUNT modulo the number of bins is that bin.
+SHAPE = (len(LABEL_NAMES), len(INTERVENING.names) + 1, len(ATTRACTORS.names) + 1, 2)
 
 
 class AgreementCounts(Metric):
@@ -69,7 +69,7 @@ def contingency(
         ValueError: A label that is neither 0 nor 1, or a number below -1.
     """
     # One test for all three, because each makes a GPU wait. Without it they count in a wrong cell.
-    if ((labels & ~1 != 0) | (torch.minimum(intervening, attractors) < UNKNOWN)).any():
+    if ((labels & ~1 != 0) | (torch.minimum(intervening, attractors) < UNKNOWN_COUNT)).any():
         raise ValueError(
             "expected labels 0 or 1 and numbers of at least -1, got "
             f"labels {_range(labels)}, intervening {_range(intervening)}, "
@@ -97,7 +97,7 @@ def counts_frame(counts: Int[Tensor, "2 6 6 2"]) -> pd.DataFrame:
     label, intervening, attractors = np.indices(SHAPE[:-1]).reshape(3, -1)
     frame = pd.DataFrame(
         {
-            "label": np.array(LABELS, dtype=object)[label],
+            "label": np.array(LABEL_NAMES, dtype=object)[label],
             "intervening": np.array([*INTERVENING.names, None], dtype=object)[intervening],
             "attractors": np.array([*ATTRACTORS.names, None], dtype=object)[attractors],
             "n": wrong + right,

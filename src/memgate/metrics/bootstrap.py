@@ -52,13 +52,13 @@ RESAMPLES = 2000
 FEW_ITEMS = 10
 """Items right or wrong below which Wilson's interval counts too."""
 
-LEVELS = (0.025, 0.975)
+INTERVAL_LEVELS = (0.025, 0.975)
 """Quantiles between which an interval runs."""
 
 DRAWS_AT_ONCE = 4_000_000
 """Items sampled in one block: 32 MB."""
 
-Group = TypeVar("Group", bound=Hashable)
+GroupT = TypeVar("GroupT", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Resampled:
 
 
 def two_level(
-    correct: Mapping[Group, Bools],
+    correct: Mapping[GroupT, Bools],
     strata: Bools,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -246,9 +246,9 @@ def _limits(resamples: npt.NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
     """Return the 2.5% and 97.5% quantiles over the first axis; NaN where it is all NaN."""
     values = resamples.astype(np.float64)
     if not np.isnan(values).any():  # `nanquantile` takes three times as long
-        low, high = np.quantile(values, LEVELS, axis=0)
+        low, high = np.quantile(values, INTERVAL_LEVELS, axis=0)
         return low, high
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # no items, no interval
-        low, high = np.nanquantile(values, LEVELS, axis=0)
+        low, high = np.nanquantile(values, INTERVAL_LEVELS, axis=0)
     return low, high

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize, signal, stats
+
+from memgate.arrays import Bools, Floats
 
 Z = float(stats.norm.ppf(0.975))
 """Standard errors to either side in a 95% interval."""
@@ -28,9 +29,6 @@ what is within 2e-14 times the observed difference: it missed half of the ties, 
 small (0.008 for 0.024 with five networks each). Unequal differences of S and T networks on N items
 are at least 1 / (N lcm(S, T)) apart: 5e-8 for 20 and 20 on a million.
 """
-
-Numbers = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -152,7 +150,7 @@ def items_test(a: Bools, b: Bools) -> float:
     return float(np.clip(p, SMALLEST_P, 1))
 
 
-def seeds_test(a: Numbers, b: Numbers, seed: int = 0) -> Numbers:
+def seeds_test(a: Floats, b: Floats, seed: int = 0) -> Floats:
     """Test whether two groups of networks would also differ with other seeds.
 
     Under the null hypothesis whole networks may be exchanged between the groups. The statistic is
@@ -188,7 +186,7 @@ def seeds_test(a: Numbers, b: Numbers, seed: int = 0) -> Numbers:
     return np.asarray(np.minimum(1, p), np.float64)
 
 
-def holm(p: Numbers) -> Numbers:
+def holm(p: Floats) -> Floats:
     """Correct p-values by Holm's (1979) step-down procedure, for any dependence between them.
 
     Args:

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from memgate.arrays import Ints
 
-UNKNOWN = -1
+UNKNOWN_COUNT = -1
 """Stands for null, both as a number of words and as the index of a bin."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 
-LABELS = ("sg", "pl")
+LABEL_NAMES = ("sg", "pl")
 """Names of the labels 0 and 1, as in `memgate.data.items.numbers`, which metrics can't import."""
 
 
@@ -47,11 +47,11 @@ class Strata:
         """Return the bin of each number, on its device and without waiting for it.
 
         Args:
-            numbers: At least 0, or `UNKNOWN`. Lower numbers aren't checked here, because that makes
-                a GPU wait (`agreement.contingency` looks once a batch).
+            numbers: At least 0, or `UNKNOWN_COUNT`. Lower numbers aren't checked here, because that
+                makes a GPU wait (`agreement.contingency` looks once a batch).
 
         Returns:
-            The index of the bin in `names`, int64, or `UNKNOWN`.
+            The index of the bin in `names`, int64, or `UNKNOWN_COUNT`.
         """
         starts = torch.tensor(self.starts, dtype=numbers.dtype, device=numbers.device)
         # bucketize warns of a copy if the numbers are a column of a table
@@ -61,22 +61,22 @@ class Strata:
         """Return the bin of each number; `of_tensor` for NumPy.
 
         Raises:
-            ValueError: A number is below `UNKNOWN`, or not an integer (NaN would fall into the last
-                bin).
+            ValueError: A number is below `UNKNOWN_COUNT`, or not an integer (NaN would fall into
+                the last bin).
         """
         if not np.issubdtype(numbers.dtype, np.integer):
             raise ValueError(f"numbers: expected integers, got {numbers.dtype}")
-        if numbers.size and numbers.min() < UNKNOWN:
-            raise ValueError(f"numbers: expected at least {UNKNOWN}, got {numbers.min()}")
+        if numbers.size and numbers.min() < UNKNOWN_COUNT:
+            raise ValueError(f"numbers: expected at least {UNKNOWN_COUNT}, got {numbers.min()}")
         return np.searchsorted(self.starts, numbers, side="right").astype(np.int64) - 1
 
     def names_of(self, numbers: IntArray) -> npt.NDArray[np.object_]:
-        """Return the name of the bin of each number, None for `UNKNOWN`.
+        """Return the name of the bin of each number, None for `UNKNOWN_COUNT`.
 
         Raises:
             ValueError: As `of_array`.
 
-        >>> INTERVENING.names_of(np.array([0, 5, 80, UNKNOWN])).tolist()
+        >>> INTERVENING.names_of(np.array([0, 5, 80, UNKNOWN_COUNT])).tolist()
         ['0', '3–5', '11+', None]
         """
         # None comes last, at the index -1

@@ -26,6 +26,7 @@ Recurrence = nn.RNN | nn.GRU | nn.LSTM
 Quantity = Literal[
     "reset", "update", "input", "forget", "output", "recurrent_input", "candidate", "cell", "hidden"
 ]
+StateName = Literal["cell", "hidden"]
 Reading = Literal["keep", "write"]
 State = Float[Tensor, "*words units"]
 
@@ -70,7 +71,7 @@ class Cell(Protocol):
         ...
 
     @property
-    def memory(self) -> Literal["cell", "hidden"]:
+    def memory(self) -> StateName:
         """The quantity that goes from word to word, elementwise."""
         ...
 
@@ -105,7 +106,7 @@ class RNN:
     """Elman (1990) with tanh: h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh). It has no gates."""
 
     gates: tuple[Quantity, ...] = ()
-    memory: Literal["cell", "hidden"] = "hidden"
+    memory: StateName = "hidden"
     parts: tuple[int, ...] = (0,)
 
     def read(
@@ -134,7 +135,7 @@ class GRU:
     """
 
     gates: tuple[Quantity, ...] = ("reset", "update")
-    memory: Literal["cell", "hidden"] = "hidden"
+    memory: StateName = "hidden"
     parts: tuple[int, ...] = (0, 1, 2)
 
     def read(
@@ -166,7 +167,7 @@ class LSTM:
     """
 
     gates: tuple[Quantity, ...] = ("input", "forget", "output")
-    memory: Literal["cell", "hidden"] = "cell"
+    memory: StateName = "cell"
     parts: tuple[int, ...] = (0, 1, 3, 2)
 
     def read(

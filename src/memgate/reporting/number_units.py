@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from memgate.gates.units.ablation import CHANCE, smallest_set_row
+from memgate.gates.units.ablation import smallest_set_row
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.probe import LAST
 from memgate.gates.units.unit import Unit
+from memgate.metrics.accuracy import CHANCE
 from memgate.reporting.console import DASH, console, print_table
 
 PRINTED = 8

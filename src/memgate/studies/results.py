@@ -18,7 +18,7 @@ from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.bootstrap import RESAMPLES, Resampled, two_level
 from memgate.metrics.paired import holm, items_test, seeds_test
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.models.classifier import RECURRENCE
 from memgate.tracking.study_runs import FINISHED, StudyRun, histories, run_file
@@ -227,7 +227,7 @@ def _line_up(
 def _items(table: pd.DataFrame) -> pd.DataFrame:
     """Return the items with their strata."""
     intervening, attractors = (
-        table[name].fillna(UNKNOWN).to_numpy(dtype=np.int64)
+        table[name].fillna(UNKNOWN_COUNT).to_numpy(dtype=np.int64)
         for name in ("intervening", "attractors")
     )
     return pd.DataFrame(
@@ -317,8 +317,8 @@ def _strata_table(strata: Strata, **names: str) -> pd.DataFrame:
 def strata_of(items: pd.DataFrame) -> tuple[Strata, Bools]:
     """Name the strata that have items, and return which items are in each, (K, N).
 
-    They are those of `memgate.metrics.accuracy.BREAKDOWNS` in their order, then each number of
-    attractors from 0 to `MOST_ATTRACTORS`.
+    They are those of `memgate.metrics.accuracy.ACCURACY_BREAKDOWNS` in their order, then each
+    number of attractors from 0 to `MOST_ATTRACTORS`.
     """
     counted = accuracy_table(items.assign(n=1, correct=0))
     columns = {

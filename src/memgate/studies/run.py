@@ -167,7 +167,10 @@ def is_elsewhere(attempt: Attempt, owner: str) -> bool:
             attempts that left a checkpoint or a spool in this folder (the folder may have moved),
             and those that have no owner and are not running.
     """
-    traces = (checkpoints.FOLDER / attempt.name / attempt.run_id, spool.FOLDER / attempt.run_id)
+    traces = (
+        checkpoints.FOLDER / attempt.name / attempt.run_id,
+        spool.SPOOLS_FOLDER / attempt.run_id,
+    )
     if any(folder.exists() for folder in traces):
         return False
     return attempt.owner != owner if attempt.owner else attempt.running
@@ -208,7 +211,7 @@ def _require_all_finished(
     """
     if failed:
         raise InputError(f"{len(failed)} of {len(runs)} runs failed, see above; {RESUME}")
-    delivery = f"`memgate sync` delivers what waits in {spool.FOLDER}"
+    delivery = f"`memgate sync` delivers what waits in {spool.SPOOLS_FOLDER}"
     try:
         unfinished = _unfinished(runs, attempts(EXPERIMENT, study.name))
     except InputError as error:

@@ -25,7 +25,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from memgate.errors import InputError
 from memgate.tracking.delivery.deliver import FAILURES, deliver, deliver_backlog
 from memgate.tracking.delivery.outbox import Outbox
-from memgate.tracking.delivery.spool import FOLDER, NO_FILES, Spool
+from memgate.tracking.delivery.spool import NO_FILES, SPOOLS_FOLDER, Spool
 from memgate.tracking.provenance import code_tags, dataset_input, plain_params
 from memgate.tracking.store import connect, reason_of, store_name, storing
 from memgate.tracking.store import experiment as experiment_id
@@ -42,7 +42,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 BACKLOG_SECONDS = 5.0
 """How long a new run delivers what earlier runs left behind, before it starts."""
 
-LOCK_SECONDS = 10.0
+SPOOL_LOCK_SECONDS = 10.0
 """How long a run waits for its spool, which another process may deliver at that moment."""
 
 TAG_LENGTH = 8000
@@ -143,9 +143,9 @@ class RunLogger(Logger):
 
     def _open_spool(self, run_id: str) -> Spool:
         """Open the run's spool or create it; wait if another process has it open for a moment."""
-        folder = FOLDER.absolute() / run_id
+        folder = SPOOLS_FOLDER.absolute() / run_id
         with storing():
-            deadline = time.monotonic() + LOCK_SECONDS
+            deadline = time.monotonic() + SPOOL_LOCK_SECONDS
             while (spool := Spool.open(folder)) is None and folder.exists():
                 if time.monotonic() > deadline:
                     raise InputError(f"run {run_id}: still running in another process")

@@ -16,7 +16,7 @@ from memgate.errors import InputError
 
 SQLITE = "sqlite:///"
 
-LOCK_SECONDS = 30.0
+SQLITE_LOCK_SECONDS = 30.0
 """How long a query waits for another process that writes to the file."""
 
 
@@ -46,7 +46,7 @@ def check_file(path: Path, create: bool) -> None:
         return
     try:
         with closing(
-            sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
+            sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=SQLITE_LOCK_SECONDS)
         ) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     except sqlite3.Error as error:
@@ -86,7 +86,7 @@ def set_artifact_location(path: Path, experiment_id: str, location: str) -> None
     https://github.com/mlflow/mlflow/pull/7670, and no call or ``mlflow db`` command of MLflow 3.17
     sets it afterwards; https://github.com/mlflow/mlflow/issues/3144 asks for one.
     """
-    with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection, connection:
+    with closing(sqlite3.connect(path, timeout=SQLITE_LOCK_SECONDS)) as connection, connection:
         connection.execute(
             "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
             (location, int(experiment_id)),

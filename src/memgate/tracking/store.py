@@ -26,7 +26,7 @@ from memgate.tracking.sqlite_file import (
 
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 
-ENVIRONMENT = {
+CLIENT_ENVIRONMENT = {
     # memgate sends nothing anywhere; MLflow would fetch https://config.mlflow-telemetry.io/… .
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # A dead server is noticed after 2 × 10 s at most, not after MLflow's 8 × 120 s.
@@ -164,8 +164,8 @@ def reason_of(error: BaseException) -> str:
 
 
 def _configure_mlflow() -> None:
-    """Set `ENVIRONMENT`; turn off MLflow's telemetry, and its log unless the user set a level."""
-    for name, value in ENVIRONMENT.items():
+    """Set `CLIENT_ENVIRONMENT`; turn off telemetry, and MLflow's log unless its level is set."""
+    for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if get_telemetry_client() is not None:
         # MLflow made a client when it was imported; this reads MLFLOW_DISABLE_TELEMETRY again.

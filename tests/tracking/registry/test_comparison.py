@@ -8,7 +8,12 @@ import pytest
 from scipy import stats
 
 from memgate.metrics.paired import difference_interval, mcnemar
-from memgate.tracking.registry.comparison import LEVEL, PAIRED_COLUMNS, judge, paired_table
+from memgate.tracking.registry.comparison import (
+    PAIRED_COLUMNS,
+    PROMOTION_LEVEL,
+    judge,
+    paired_table,
+)
 
 
 def frame(
@@ -180,7 +185,9 @@ def refusals(
 
 def test_equally_good_models_are_seldom_refused() -> None:
     refused, naive = refusals({})
-    assert refused <= 2 * LEVEL - LEVEL**2 + 0.02, "two families of tests, each at the level"
+    assert refused <= 2 * PROMOTION_LEVEL - PROMOTION_LEVEL**2 + 0.02, (
+        "two families of tests, each at the level"
+    )
     assert naive > 0.5, "what the margin alone would do"
 
 

@@ -28,7 +28,7 @@ VERB_BEFORE = " [verb before]"
 NOUN_BEFORE = " [noun before]"
 """Marks those whose distractor stands before the subject, which itself is next to the verb."""
 
-Row = Mapping[str, Any]
+SuiteRow = Mapping[str, Any]
 
 
 def load(name: str, folder: str = "$MEMGATE_DATA") -> datasets.Dataset:
@@ -67,7 +67,7 @@ def _blimp(folder: str) -> Iterable[datasets.Dataset]:
 
 
 def _marvin_linzen(folder: str) -> Iterable[datasets.Dataset]:
-    def condition(row: Row) -> str:
+    def condition(row: SuiteRow) -> str:
         construction = _field(row, "condition")
         if construction in ("vp_coord", "long_vp_coord"):
             return construction + VERB_BEFORE
@@ -80,7 +80,7 @@ def _marvin_linzen(folder: str) -> Iterable[datasets.Dataset]:
 def _colorless_green(folder: str) -> Iterable[datasets.Dataset]:
     kinds = {"original": "original", "generated": "nonce"}
 
-    def condition(row: Row) -> str:
+    def condition(row: SuiteRow) -> str:
         pattern, kind = _field(row, "condition"), _field(row, "type")
         if kind not in kinds:
             raise InputError(f"type: expected original or generated, got {kind!r}")
@@ -93,7 +93,7 @@ def _colorless_green(folder: str) -> Iterable[datasets.Dataset]:
 def _lakretz(folder: str) -> Iterable[datasets.Dataset]:
     numbers = {"singular": "S", "plural": "P"}
 
-    def condition(row: Row) -> str:
+    def condition(row: SuiteRow) -> str:
         key = _field(row, "key")
         if not set(key.split("_")) <= set(numbers):
             raise InputError(f"key: expected singular and plural joined by _, got {key!r}")
@@ -115,7 +115,7 @@ def _linzen(folder: str) -> Iterable[datasets.Dataset]:
         yield items.select_columns(list(SUITE_FEATURES)).cast(SUITE_FEATURES)
 
 
-def _always(name: str) -> Callable[[Row], str]:
+def _always(name: str) -> Callable[[SuiteRow], str]:
     return lambda _: name
 
 
@@ -132,7 +132,7 @@ SUITES: Mapping[str, Callable[[str], Iterable[datasets.Dataset]]] = MappingProxy
 
 
 def _jsonl(
-    folder: str, pattern: str, condition: Callable[[Row], str]
+    folder: str, pattern: str, condition: Callable[[SuiteRow], str]
 ) -> Iterable[datasets.Dataset]:
     """Read JSON Lines, a table a file, and name each row's condition."""
     for path in files.paths([f"{folder}/{pattern}"], "a suite's items"):
@@ -155,7 +155,7 @@ def _jsonl(
         yield _table(rows)
 
 
-def _suite_item(row: Row) -> dict[str, Any]:
+def _suite_item(row: SuiteRow) -> dict[str, Any]:
     """Check a row as an agreement item, and what it may have beside that."""
     made: Item = parse_item(row)
     bad = row.get("prefix_bad")
@@ -179,7 +179,7 @@ def _verbs(pairs: Any) -> tuple[str, str]:
     return good, bad
 
 
-def _field(row: Row, name: str) -> str:
+def _field(row: SuiteRow, name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str) or not value:
         raise InputError(f"{name}: expected a string, got {value!r}")

@@ -16,11 +16,8 @@ from memgate.data.batches import Prefixes
 from memgate.data.items.tasks import GRAMMATICALITY, Task, TaskInputs
 from memgate.data.vocabulary import Index, flat_words
 from memgate.evaluation.items import prediction_frame, systems
-from memgate.metrics.accuracy import wilson
+from memgate.metrics.accuracy import CHANCE, wilson
 from memgate.predictor import BATCH_SIZE, Predictor
-
-CHANCE = 0.5
-"""Accuracy of a coin, under each comparison of `is_right`."""
 
 
 class Comparison(NamedTuple):

@@ -16,7 +16,7 @@ from torch import Tensor
 from memgate.data.items.numbers import NOUN_NUMBER, SUBJECT_NUMBER
 from memgate.data.items.roles import Role, roles
 from memgate.data.tagger import UNKNOWN_TAG, Tagger
-from memgate.data.vocabulary import UNKNOWN
+from memgate.data.vocabulary import UNKNOWN_WORD
 from memgate.errors import InputError
 from memgate.gates.units.unit import Unit, check_model_units
 from memgate.models.trajectory import Trajectory, trajectories
@@ -332,7 +332,7 @@ def _words(
             f"sentence: expected at least one word of the vocabulary ({len(vocabulary)} entries), "
             f"got {' '.join(texts)!r}"
         )
-    entries = [vocabulary.tokenizer.id_to_token(i) or UNKNOWN for i in ids.tolist()]
+    entries = [vocabulary.tokenizer.id_to_token(i) or UNKNOWN_WORD for i in ids.tolist()]
     words = tuple(map(Word, texts, entries, roles or [None] * len(texts)))
     device = predictor.classifier.embedding.weight.device
     return words, torch.from_numpy(ids).to(device).long().unsqueeze(0)

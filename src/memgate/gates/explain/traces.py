@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.vocabulary import UNKNOWN
+from memgate.data.vocabulary import UNKNOWN_WORD
 from memgate.errors import InputError
 from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, saved_units
 from memgate.models.cells import Reading, cell_of
@@ -89,7 +89,7 @@ def traces(
             entries = map(predictor.vocabulary.tokenizer.id_to_token, ids)
             by_row[row] = {
                 "words": texts[row].split(" "),
-                "read": [entry or UNKNOWN for entry in entries],
+                "read": [entry or UNKNOWN_WORD for entry in entries],
                 "units": {
                     unit: {name: values[index] for name, values in readings.items()}
                     for unit, readings in gates.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,10 @@ from memgate.arrays import Floats, Ints
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.errors import InputError
 from memgate.gates.units.unit import Unit, unit_mask
-from memgate.metrics.accuracy import wilson
-from memgate.models.cells import Quantity, cell_of
+from memgate.metrics.accuracy import CHANCE, wilson
+from memgate.models.cells import Quantity, StateName, cell_of
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import trajectories, unroll
-
-StateName = Literal["hidden", "cell"]
 
 ABLATION_ROWS = 1024
 """Rows (sentences × sets) of a batch.
@@ -232,9 +230,6 @@ def single_units(ablation: Ablation) -> pd.DataFrame:
         rows.append(row)
     return pd.DataFrame(rows)
 
-
-CHANCE = 0.5
-"""Balanced accuracy of predictions that know nothing of the number."""
 
 NEAR = 0.6
 """The 95% interval of an accuracy at chance has to end below this.

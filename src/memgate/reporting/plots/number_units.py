@@ -15,9 +15,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from memgate.errors import InputError
-from memgate.gates.units.ablation import CHANCE, SET_DTYPES
+from memgate.gates.units.ablation import SET_DTYPES
 from memgate.gates.units.number_units import UNIT_DTYPES
 from memgate.gates.units.probe import LAST, PROBE_DTYPES, PROBED_WORDS
+from memgate.metrics.accuracy import CHANCE
 from memgate.reporting.plots.canvas import (
     DOTTED,
     GREY,

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
 from memgate.predictor import Predictor
-from memgate.tracking.delivery.spool import Item, Spool, folders
+from memgate.tracking.delivery.spool import Spool, SpoolItem, folders
 from memgate.tracking.registry.versions import register
 from memgate.tracking.store import reason_of, store_name
 
@@ -58,7 +58,7 @@ def deliver(client: mlflow.MlflowClient, spool: Spool) -> dict[int, str]:
     return delivered
 
 
-def _params(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
+def _params(client: mlflow.MlflowClient, run_id: str, item: SpoolItem) -> str:
     """Log params. If a param has another value, the tag ``changed/<param>`` gets the new one."""
     logged = client.get_run(run_id).data.params
     new = [Param(key, value) for key, value in item.values.items() if key not in logged]
@@ -73,17 +73,17 @@ def _params(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
     return ""
 
 
-def _tags(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
+def _tags(client: mlflow.MlflowClient, run_id: str, item: SpoolItem) -> str:
     client.log_batch(run_id, tags=[RunTag(*tag) for tag in item.values.items()])
     return ""
 
 
-def _files(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
+def _files(client: mlflow.MlflowClient, run_id: str, item: SpoolItem) -> str:
     client.log_artifacts(run_id, str(item.files))
     return ""
 
 
-def _inputs(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
+def _inputs(client: mlflow.MlflowClient, run_id: str, item: SpoolItem) -> str:
     tags = [InputTag(*tag) for tag in item.values["tags"].items()]
     inputs = [DatasetInput(Dataset(**item.values["dataset"]), tags=tags)]
     try:
@@ -97,7 +97,7 @@ def _inputs(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
     return ""
 
 
-def _model(_client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
+def _model(_client: mlflow.MlflowClient, run_id: str, item: SpoolItem) -> str:
     folder = item.files / "model"
     sidecars = {path.name: partial(_copy, path) for path in folder.iterdir()}
     return register(run_id, Predictor.load(folder), **item.values, sidecars=sidecars)
@@ -110,12 +110,12 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _end(client: mlflow.MlflowClient, run_id: str, item: Item) -> str:
+def _end(client: mlflow.MlflowClient, run_id: str, item: SpoolItem) -> str:
     client.set_terminated(run_id, item.values["status"], item.values["time"])
     return ""
 
 
-DELIVERIES: Mapping[str, Callable[[mlflow.MlflowClient, str, Item], str]] = MappingProxyType(
+DELIVERIES: Mapping[str, Callable[[mlflow.MlflowClient, str, SpoolItem], str]] = MappingProxyType(
     {
         "params": _params,
         "tags": _tags,

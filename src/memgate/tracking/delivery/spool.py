@@ -19,21 +19,21 @@ from typing import Any, Self
 
 from memgate.errors import InputError
 
-FOLDER = Path("mlruns/spool")
+SPOOLS_FOLDER = Path("mlruns/spool")
 """Folder of all spools. Each is named by the id of its run."""
 
 ABOUT, LOCK, STARTED = "run.json", "lock", "begun"
 METRICS, DELIVERED, ITEM = "metrics.jsonl", "sent", "item.json"
 """Names of files in a spool, as spools of earlier versions have them."""
 
-METRIC = MappingProxyType({"key": str, "value": (float, int), "timestamp": int, "step": int})
+METRIC_FIELDS = MappingProxyType({"key": str, "value": (float, int), "timestamp": int, "step": int})
 """Fields of a line of the metrics."""
 
 NO_FILES: Mapping[str, Callable[[Path], object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Item:
+class SpoolItem:
     """Something to deliver that isn't a metric.
 
     Attributes:
@@ -165,7 +165,9 @@ class Spool:
             file.seek(self._delivered())
             while len(lines) < limit and (line := file.readline()):
                 lines.append(line)
-            return [_parse(self.folder / METRICS, line, METRIC) for line in lines], file.tell()
+            return [
+                _parse(self.folder / METRICS, line, METRIC_FIELDS) for line in lines
+            ], file.tell()
 
     def mark_delivered(self, offset: int) -> None:
         """Record that all metrics before an offset are delivered; when all are, empty the file.
@@ -218,7 +220,7 @@ class Spool:
         temporary.rename(folder)
         return number
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[SpoolItem]:
         """Yield the items in order.
 
         Raises:
@@ -229,9 +231,9 @@ class Spool:
             path = folder / ITEM
             text = path.read_bytes() if path.exists() else b""
             content = _parse(path, text, {"what": str, "values": dict})
-            yield Item(folder, content["what"], content["values"])
+            yield SpoolItem(folder, content["what"], content["values"])
 
-    def remove(self, item: Item) -> None:
+    def remove(self, item: SpoolItem) -> None:
         """Remove an item that is delivered."""
         temporary = _temporary(item.folder)
         item.folder.rename(temporary)
@@ -271,9 +273,9 @@ class Spool:
 
 def folders() -> list[Path]:
     """Return the folders of all spools of this working directory, the oldest first."""
-    if not FOLDER.is_dir():
+    if not SPOOLS_FOLDER.is_dir():
         return []
-    paths = [path for path in FOLDER.absolute().iterdir() if not path.name.startswith(".")]
+    paths = [path for path in SPOOLS_FOLDER.absolute().iterdir() if not path.name.startswith(".")]
     return sorted(paths, key=lambda path: (_created(path), path.name))
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from memgate.arrays import Bools, Floats, Ints
 from memgate.data import files
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation import predictions
 from memgate.metrics.paired import difference_interval, holm, mcnemar, mcnemar_worse
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
 from memgate.predictor import Predictor
 from memgate.tracking.registry.versions import model_folder
 
@@ -27,7 +27,7 @@ LEAST_COMMON = 100
 """Items in common that a comparison needs: of 100, the exact test can show a loss of 5 points (5
 lost, none won: one-sided p = 1/32)."""
 
-LEVEL = 0.05
+PROMOTION_LEVEL = 0.05
 """How often an equally good model may be called worse: overall, and by attractors in any row."""
 
 MARGIN = 0.01
@@ -43,11 +43,8 @@ PAIRED_COLUMNS = {
     **dict.fromkeys(("p", "p_holm"), "float64"),
 }
 
-COMPARED = ("item", "label", "answer", "correct", "intervening", "attractors")
+COMPARED_COLUMNS = ("item", "label", "answer", "correct", "intervening", "attractors")
 """Columns of predictions that a comparison needs; ``answer`` is the right one."""
-
-Bools = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.float64]
 
 
 class PairedItems(NamedTuple):
@@ -94,7 +91,7 @@ def paired_items(a: str, b: str, data: Sequence[str] = ()) -> PairedItems:
         source = "test items"
         advice = "with --data FILE both are evaluated on a file's items now"
     totals = (len(tables[0]), len(tables[1]))
-    common = tables[0][list(COMPARED)].merge(
+    common = tables[0][list(COMPARED_COLUMNS)].merge(
         tables[1][["item", "answer", "correct"]], on="item", suffixes=("_a", "_b")
     )
     if len(common) < LEAST_COMMON:
@@ -128,7 +125,7 @@ def _stored(model: str, folder: Path) -> pd.DataFrame:
     except (OSError, pa.ArrowException, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: expected predictions as Parquet, got: {reason}") from error
-    missing = [name for name in COMPARED if name not in table]
+    missing = [name for name in COMPARED_COLUMNS if name not in table]
     if missing:
         raise InputError(
             f"{path}: expected a column {missing[0]!r}, got {', '.join(map(str, table))}"
@@ -170,7 +167,7 @@ def _strata(rows: pd.DataFrame) -> Iterator[tuple[str, str, Bools]]:
     for label in ("sg", "pl"):
         yield "label", label, rows["label"].to_numpy(dtype=object) == label
     bins = {
-        by: strata.of_array(rows[by].fillna(UNKNOWN).to_numpy(dtype=np.int64))
+        by: strata.of_array(rows[by].fillna(UNKNOWN_COUNT).to_numpy(dtype=np.int64))
         for by, strata in (("intervening", INTERVENING), ("attractors", ATTRACTORS))
     }
     for by, strata in (("intervening", INTERVENING), ("attractors", ATTRACTORS)):
@@ -185,10 +182,12 @@ def _strata(rows: pd.DataFrame) -> Iterator[tuple[str, str, Bools]]:
 def judge(table: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     """Say where model B is worse than model A.
 
-    - ``worse`` overall: fewer items are right, and McNemar's one-sided exact test has p < `LEVEL`.
+    - ``worse`` overall: fewer items are right, and McNemar's one-sided exact test has a p below
+      `PROMOTION_LEVEL`.
     - ``worse`` by attractors: the accuracy is lower by more than `margin`, and that test, corrected
-      over all rows by attractors (`_corrected`), has p < `LEVEL`. Few items have several
-      attractors, so a number of attractors alone shows little; "so many or more" shows more.
+      over all rows by attractors (`_corrected`), has a p below `PROMOTION_LEVEL`. Few items have
+      several attractors, so a number of attractors alone shows little; "so many or more" shows
+      more.
     - ``not worse``: the interval excludes a loss beyond the margin (non-inferiority, Tango 1998).
     - ``inconclusive``: neither is shown.
 
@@ -212,20 +211,20 @@ def judge(table: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     p = np.array([mcnemar_worse(int(a), int(b)) for a, b in counts], dtype=np.float64)
     by_attractors = rows["by"].isin(BY_ATTRACTORS).to_numpy()
     p[by_attractors] = _corrected(p[by_attractors], counts[by_attractors].sum(axis=1))
-    worse = (-rows["difference"] > np.where(by_attractors, margin, 0.0)) & (p < LEVEL)
+    worse = (-rows["difference"] > np.where(by_attractors, margin, 0.0)) & (p < PROMOTION_LEVEL)
     verdict = np.where(
         worse, "worse", np.where(rows["low"] >= -margin, "not worse", "inconclusive")
     )
     return rows.assign(p_worse=p, verdict=pd.array(verdict.tolist(), dtype="string"))
 
 
-def _corrected(p: Numbers, discordant: npt.NDArray[np.int64]) -> Numbers:
+def _corrected(p: Floats, discordant: Ints) -> Floats:
     """Correct one-sided p-values of McNemar's tests by Holm's procedure over those that can reject.
 
     Of d items that only one model gets right, the smallest possible p is 2^-d. Tarone (1990): with
-    the least K for which at most K tests have 2^-d <= `LEVEL` / K, the others can't reject and
-    don't count. Which tests these are depends only on d, which the exact test holds fixed, so
-    Holm's procedure over the rest keeps its level.
+    the least K for which at most K tests have 2^-d <= `PROMOTION_LEVEL` / K, the others can't
+    reject and don't count. Which tests these are depends only on d, which the exact test holds
+    fixed, so Holm's procedure over the rest keeps its level.
 
     Args:
         p: M p-values.
@@ -239,6 +238,6 @@ def _corrected(p: Numbers, discordant: npt.NDArray[np.int64]) -> Numbers:
     """
     smallest = 0.5**discordant
     k = 1
-    while (smallest <= LEVEL / k).sum() > k:
+    while (smallest <= PROMOTION_LEVEL / k).sum() > k:
         k += 1
-    return holm(np.where(smallest <= LEVEL / k, p, np.nan))
+    return holm(np.where(smallest <= PROMOTION_LEVEL / k, p, np.nan))

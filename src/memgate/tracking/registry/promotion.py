@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from memgate.errors import InputError
 from memgate.gates.drift import LEAST_SEEDS, PROFILE, SEED_DRIFT_COLUMNS, read_profile, seed_drift
 from memgate.tracking.registry.champion import registered_model
-from memgate.tracking.registry.comparison import LEVEL, judge, paired_items, paired_table
+from memgate.tracking.registry.comparison import PROMOTION_LEVEL, judge, paired_items, paired_table
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
 
@@ -117,7 +117,7 @@ def losses_in_words(pairs: pd.DataFrame, margin: float) -> list[str]:
             f"{where} {100 * row['accuracy_b']:.1f}% right, "
             f"the champion {100 * row['accuracy_a']:.1f}%{beyond}: "
             f"of {row['n']} items it loses {row['only_a']} and wins {row['only_b']} "
-            f"(one-sided p = {row['p_worse']:.2g}, below {LEVEL:g})"
+            f"(one-sided p = {row['p_worse']:.2g}, below {PROMOTION_LEVEL:g})"
         )
     return reasons
 
@@ -159,7 +159,7 @@ def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list
     reasons = [
         f"gates drifted: {name} is {cell['mean']:.3f} on average; other seeds give "
         f"{cell['mean_seeds']:.3f}, and one more is expected from {cell['low']:.3f} to "
-        f"{cell['high']:.3f} (p = {cell['p_holm']:.2g}, Holm, below {LEVEL:g})"
+        f"{cell['high']:.3f} (p = {cell['p_holm']:.2g}, Holm, below {PROMOTION_LEVEL:g})"
         for name, cell in list(zip(names, cells, strict=True))[:MOST_CELLS]
         if cell["drifted"]
     ]
