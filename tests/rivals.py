@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 
 from memgate.data.vocabulary import Vocabulary
+from memgate.evaluation.items import PREDICTIONS
 from memgate.gates.drift import PROFILE
 from memgate.gates.profile import PROFILE_DTYPES
 from memgate.models.classifier import Classifier
 from memgate.predictor import Predictor
-from memgate.tracking.registry.comparison import PREDICTIONS
 from memgate.tracking.registry.versions import register
 from memgate.tracking.store import connect, experiment
 

@@ -12,11 +12,11 @@ from memgate import evaluation
 from memgate.cli import main
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
+from memgate.evaluation.items import PREDICTIONS
 from memgate.predictor import Predictor
 from memgate.tracking.registry.comparison import (
     LEAST_COMMON,
     PAIRED_COLUMNS,
-    PREDICTIONS,
     paired_items,
 )
 from tests.rivals import predictions, predictor

@@ -193,7 +193,9 @@ def test_nothing_is_half_written(trained: Path, capsys: pytest.CaptureFixture[st
     (folder / "predictions.parquet").write_text("torn")
     assert "expected predictions as Parquet, got: " in refused(capsys, GRU, "export")
     pd.DataFrame({"item": [1]}).to_parquet(folder / "predictions.parquet")
-    assert "expected predictions as Parquet, got: " in refused(capsys, GRU, "export")
+    assert "predictions.parquet: expected a column 'label', got item" in refused(
+        capsys, GRU, "export"
+    )
     assert contents(Path("export")) == before
     assert not [path for path in trained.iterdir() if path.name in ("new", ".new", ".export")]
     assert not [path for path in trained.iterdir() if path.name.startswith(".")]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from memgate.errors import InputError
-from memgate.gates.statistics import gate_statistics
 from memgate.gates.timescales import (
     half_life_correlation,
     rank_correlation,
@@ -21,6 +20,7 @@ from memgate.gates.timescales import (
     with_half_lives,
 )
 from memgate.models.classifier import CellName, Classifier
+from tests.unlabelled import gate_statistics
 
 
 def test_a_timescale_is_the_time_in_which_memory_falls_to_1_in_e() -> None:

@@ -15,7 +15,6 @@ from memgate.gates.words import (
     PROFILE_CELLS,
     PROFILE_STRATA,
     WordGroups,
-    unknown_words,
     words_of,
 )
 
@@ -120,13 +119,3 @@ def test_words_lie_first_words_first() -> None:
     assert roles_of(words)[-4:] == ["other", "other", "noun", "noun"]
     assert after(words)[-4:] == ["3–5"] * 4
     assert after(words)[4:8] == ["0", "0", "1–2", "1–2"]
-
-
-def test_words_of_which_nothing_is_known() -> None:
-    words = unknown_words(torch.zeros(2, 3, dtype=torch.int64))
-    assert set(roles_of(words)) == {"unknown"}
-    assert after(words) == [None] * 6
-    assert words.cells.shape == (3, 6)
-    assert set(words.cells.flatten().tolist()) == {PROFILE_CELLS - 1}
-    assert not words.signs.any()
-    assert not words.numbers.any()

@@ -15,7 +15,7 @@ from memgate.studies.results import (
     BY_NUMBER,
     gather_predictions,
     model_of,
-    read_predictions,
+    read_run_predictions,
     strata_of,
 )
 from memgate.tracking.store import connect, experiment
@@ -182,13 +182,13 @@ def test_a_table_that_is_no_predictions_is_refused(
 ) -> None:
     rows.to_parquet(tmp_path / "predictions.parquet")
     with pytest.raises(InputError, match=f"predictions.parquet: {message}"):
-        read_predictions(tmp_path / "predictions.parquet")
+        read_run_predictions(tmp_path / "predictions.parquet")
 
 
 def test_a_damaged_file_is_reported_and_the_others_are_read(made: Made, tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="expected predictions as Parquet, got: "):
-        read_predictions(tmp_path / "predictions.parquet")
+        read_run_predictions(tmp_path / "predictions.parquet")
     broken = made.run(table("a").drop(columns="label"))
     found, missing = gather_predictions([made.run(table(*"ab")), broken])
     assert len(found) == 1

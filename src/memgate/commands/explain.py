@@ -131,7 +131,7 @@ def _explain(
     words = sentence.split()
     roles: list[Role | None] = []
     if with_roles and words:
-        verb = len(words) - 1 if model.predictor.task.name == "inflection" else None
+        verb = len(words) - 1 if model.predictor.task.ends_with_verb else None
         roles = find_roles(words, subject, model.tagger, verb)
     try:
         return explanation.explain(

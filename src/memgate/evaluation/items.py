@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
+from pyarrow import parquet
 
 from memgate.arrays import Bools, Floats
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import item_keys
+from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
 from memgate.metrics.strata import UNKNOWN_COUNT
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.predictor import BATCH_SIZE, Predictor
+
+PREDICTIONS = "predictions.parquet"
+"""File of the predictions for a model's test items, alongside the model and in its run."""
 
 
 def predictions(
@@ -81,6 +87,28 @@ def prediction_frame(
             "condition": table["condition"].to_pandas(),
         }
     )
+
+
+def read_predictions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table of `predictions`.
+
+    Args:
+        path: A Parquet file.
+        columns: The columns that are needed; those of the baselines are read too, if they exist.
+
+    Raises:
+        InputError: The file is missing or damaged, or lacks a column.
+    """
+    try:
+        stored = parquet.read_schema(path).names
+        missing = [name for name in columns if name not in stored]
+        if missing:
+            raise InputError(f"{path}: expected a column {missing[0]!r}, got {', '.join(stored)}")
+        baselines = [name for name in SYSTEM_NAMES if name in stored]
+        return pd.read_parquet(path, columns=[*columns, *baselines])
+    except (OSError, pa.ArrowException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: expected predictions as Parquet, got: {reason}") from error
 
 
 def _nullable(counts: object) -> pd.Series[int]:

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 from huggingface_hub import ModelCard
 
 from memgate.errors import InputError
 from memgate.evaluation import accuracy, count_left_out
+from memgate.evaluation.items import PREDICTIONS, read_predictions
 from memgate.export.card import LIBRARY, UNKNOWN, Facts, card, is_grammar
 from memgate.export.onnx import save_onnx
 from memgate.gates.drift import PROFILE, read_profile
@@ -23,7 +23,6 @@ from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import BASELINES_FOLDER, CONFIG, TOKENIZER, WEIGHTS, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes
-from memgate.tracking.registry.comparison import PREDICTIONS
 from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin_of
 
 CARD, ONNX, ACCURACY = "README.md", "model.onnx", "accuracy.csv"
@@ -36,6 +35,9 @@ FILES = frozenset(
     | {"accuracy.png", "profile.png", "number_units.png"}
 )
 """Names of everything that an export may hold."""
+
+SCORED_COLUMNS = ("label", "correct", "intervening", "attractors", "condition")
+"""Columns of predictions that an accuracy table needs."""
 
 Writers = dict[str, Callable[[Path], object]]
 """For each file name the function that writes the file to a path."""
@@ -118,13 +120,8 @@ def _accuracy(folder: Path, run: Origin | None, name: str) -> tuple[pd.DataFrame
     data = f"{run.splits[0].data} (test)" if run is not None and run.splits else "its test split"
     path = folder / PREDICTIONS
     if path.is_file():
-        try:
-            predicted = pd.read_parquet(path).assign(model=name, data=data)
-            left_out = left_out_notes(data, count_left_out(predicted), len(predicted))
-            return accuracy(predicted), left_out
-        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: expected predictions as Parquet, got: {reason}") from error
+        predicted = read_predictions(path, SCORED_COLUMNS).assign(model=name, data=data)
+        return accuracy(predicted), left_out_notes(data, count_left_out(predicted), len(predicted))
     table = None if run is None else fetch_artifact(run, f"tables/{ACCURACY}")
     # Models of earlier versions have no file of predictions.
     return (None, []) if table is None else (pd.read_csv(table).assign(model=name), [])

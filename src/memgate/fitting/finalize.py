@@ -13,6 +13,7 @@ from memgate.baselines.fitted import Baselines
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.evaluation import baseline_accuracy, predictions
+from memgate.evaluation.items import PREDICTIONS
 from memgate.fitting.analysis import OF_MODEL, Artifact, GateAnalysis, analyse
 from memgate.fitting.configuration import Fit
 from memgate.gates.drift import profile_hash
@@ -23,7 +24,6 @@ from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
 from memgate.tracking.registry.champion import champion_status
-from memgate.tracking.registry.comparison import PREDICTIONS
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from memgate.arrays import Floats
 from memgate.errors import InputError
+from memgate.gates.units.unit import unit_mask
 from memgate.gates.words import PROFILE_CELLS, PROFILE_STRATA
 from memgate.models.cells import READINGS
 from memgate.models.classifier import Classifier
@@ -69,13 +70,7 @@ class UnitSets(nn.Module):
         net = classifier.recurrence
         members = torch.zeros(net.num_layers, net.hidden_size, len(UNIT_SETS), dtype=torch.float64)
         members[..., 0] = 1
-        for layer, unit in units:
-            if not (0 <= layer < net.num_layers and 0 <= unit < net.hidden_size):
-                raise InputError(
-                    f"units: expected (layer, unit) below ({net.num_layers}, {net.hidden_size}), "
-                    f"got ({layer}, {unit})"
-                )
-            members[layer, unit, 1] = 1
+        members[..., 1] = unit_mask(net, tuple(units))
         self.shown: list[list[bool]] = (members.sum(1) > 0).tolist()
         means = members / members.sum(1, keepdim=True).clamp(min=1)
         self.register_buffer("means", means.transpose(1, 2).contiguous())
@@ -156,7 +151,7 @@ def profile_table(
         absolute change of the memory: `memgate.gates.state_updates`), all averaged over the units,
         and in the last layer ``contribution_change``, with a probe in each ``probe``, both added up
         over them; ``units``: ``all`` or ``number units``; ``by``: ``role``, ``from_subject`` or
-        ``to_verb``; ``stratum``: a role, or a place such as "-3", where the subject is 0 and the
+        ``to_verb``; ``stratum``: a role, or a position such as "-3", where the subject is 0 and the
         last word before the verb -1; ``number`` of the subject, ``sg`` or ``pl``; ``answer`` of the
         model, ``right`` or ``wrong``; ``n`` words, in how many ``items`` (prefixes); over the words
         ``mean`` and ``sd`` (of the population). Only rows with words. Standard errors:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import torch
 from jaxtyping import Float64, Int, Int64
@@ -33,10 +32,10 @@ from memgate.gates.tables import (
     gate_table,
     state_update_table,
 )
-from memgate.gates.words import KINDS, PROFILE_CELLS, WordGroups, unknown_words, words_of
+from memgate.gates.words import KINDS, PROFILE_CELLS, WordGroups, words_of
 from memgate.models.cells import READINGS, cell_of
 from memgate.models.classifier import Classifier
-from memgate.models.trajectory import Lookup, Trajectory, trajectories
+from memgate.models.trajectory import Lookup, Trajectory
 from memgate.predictor import BATCH_SIZE, Predictor
 
 BLOCK = 2**20
@@ -197,35 +196,6 @@ def blocks(rows: Int[Tensor, "batch ..."], size: int) -> Sequence[Int[Tensor, "_
         size: Values of one gate in each prefix.
     """
     return [rows] if rows.is_cuda else torch.split(rows, max(1, BLOCK // max(1, size)))
-
-
-@torch.inference_mode()
-def gate_statistics(
-    classifier: Classifier, batches: Iterable[Int[Tensor, "_batch _time"]]
-) -> pd.DataFrame:
-    """Read every gate of a classifier over prefixes without roles.
-
-    Args:
-        classifier: Its dropout is not applied.
-        batches: Token ids, each batch of prefixes of one length.
-
-    Returns:
-        The table of `memgate.gates.tables.gate_table` over all words. It doesn't depend on how the
-        prefixes are batched.
-
-    Raises:
-        InputError: There is no batch.
-    """
-    statistics = GateStatistics(classifier).to(classifier.embedding.weight.device)
-    for batch in batches:
-        ids = batch.to(classifier.embedding.weight.device)
-        for block in blocks(ids, ids.shape[1] * classifier.recurrence.hidden_size):
-            layers = trajectories(classifier.recurrence, classifier.embedding(block))
-            statistics.update(layers, unknown_words(block))
-    if not statistics.n.any():
-        raise InputError("gate statistics: expected at least one batch of prefixes, got none")
-    tables: GateTables = statistics.compute()
-    return tables.overall
 
 
 def read_gates(

@@ -65,17 +65,6 @@ class WordGroups(NamedTuple):
     """Cells of the profile: by role, by position from the subject, by position to the verb."""
 
 
-def unknown_words(inputs: Int[Tensor, "batch time"]) -> WordGroups:
-    """Return the groups of words without roles and labels."""
-    nothing = torch.full((inputs.numel(),), -1, device=inputs.device)
-    return WordGroups(
-        nothing + len(KINDS),
-        torch.zeros_like(nothing),
-        torch.zeros_like(nothing),
-        (nothing + PROFILE_CELLS).expand(3, -1),
-    )
-
-
 def words_of(prefixes: Prefixes, batch: Batch, right: Bool[Tensor, " batch"]) -> WordGroups:
     """Return the groups of the words of a block.
 

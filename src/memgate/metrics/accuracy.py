@@ -107,7 +107,8 @@ def accuracy_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row a stratum that has items: by (in the order of `ACCURACY_BREAKDOWNS`), stratum (in
-        its natural order), n, correct (int64), accuracy, low and high (proportions; Wilson's 95% interval).
+        its natural order), n, correct (int64), accuracy, low and high (proportions; Wilson's 95%
+        interval).
 
     Raises:
         ValueError: A column is missing, a stratum has an unknown name, or not 0 ≤ correct ≤ n.

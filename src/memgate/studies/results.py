@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
 
+from memgate.arrays import Bools, Floats
 from memgate.errors import InputError
+from memgate.evaluation.items import PREDICTIONS, read_predictions
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.bootstrap import RESAMPLES, Resampled, two_level
 from memgate.metrics.paired import holm, items_test, seeds_test
@@ -23,8 +22,8 @@ from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.models.classifier import RECURRENCE
 from memgate.tracking.study_runs import FINISHED, StudyRun, histories, run_file
 
-PREDICTIONS_FILE = "tables/predictions.parquet"
-"""Where a run keeps its predictions of the test items."""
+PREDICTIONS_COLUMNS = ("item", "label", "correct", "intervening", "attractors", "condition")
+"""Columns of predictions that a report needs."""
 
 BY_NUMBER = "number_of_attractors"
 """The breakdown by the exact number of attractors, as in the paper's figures."""
@@ -43,8 +42,6 @@ DIFFERENCES = [
 ]
 """Columns of the table of differences."""
 
-Bools = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.float64]
 Strata = list[tuple[str, str]]
 
 
@@ -138,7 +135,7 @@ def gather_predictions(runs: Sequence[StudyRun]) -> tuple[list[StudyPredictions]
         usable = []
         for run in group:
             try:
-                tables[run.name] = read_predictions(run_file(run, PREDICTIONS_FILE))
+                tables[run.name] = read_run_predictions(run_file(run, f"tables/{PREDICTIONS}"))
                 usable.append(run)
             except InputError as error:
                 missing.append(str(error))
@@ -174,23 +171,13 @@ def _require_one_setting(runs: Sequence[StudyRun]) -> None:
             )
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Read a run's table of predictions, as far as a report needs it.
+def read_run_predictions(path: Path) -> pd.DataFrame:
+    """Read a run's table of predictions.
 
     Raises:
         InputError: The file is damaged, lacks a column, has no row, or an item twice.
     """
-    needed = ["item", "label", "correct", "intervening", "attractors", "condition"]
-    try:
-        columns = parquet.read_schema(path).names
-        absent = [name for name in needed if name not in columns]
-        if absent:
-            raise InputError(f"{path}: expected a column {absent[0]!r}, got {columns}")
-        systems = [name for name in SYSTEM_NAMES if name in columns]
-        table = pd.read_parquet(path, columns=[*needed, *systems])
-    except (OSError, pa.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: expected predictions as Parquet, got: {reason}") from error
+    table = read_predictions(path, PREDICTIONS_COLUMNS)
     if table.empty or table["item"].duplicated().any():
         raise InputError(f"{path}: expected rows of different items, got {len(table)} rows")
     return table
@@ -388,7 +375,7 @@ def _tests(a: Bools, b: Bools, masks: Bools) -> dict[str, Any]:
     return {"seeds_a": len(a), "seeds_b": len(b), "p_items": p_items, "p_seeds": p_seeds}
 
 
-def _by_network(correct: Bools, masks: Bools) -> Numbers:
+def _by_network(correct: Bools, masks: Bools) -> Floats:
     """Return the accuracy of each of S networks in each of K strata, (S, K)."""
     return np.stack([correct[:, mask].mean(axis=1) for mask in masks], axis=1)
 

@@ -58,6 +58,7 @@ class Task:
         needs: What an item must have for it, in words.
         make_inputs: Makes the inputs of a table with the columns of
             `memgate.data.items.schema.FEATURES`, from it and the seed of what is random.
+        ends_with_verb: Whether the last word that is read is the verb.
     """
 
     name: TaskName
@@ -67,6 +68,7 @@ class Task:
     words: tuple[str, str]
     needs: str
     make_inputs: Callable[[pa.Table, int], TaskInputs]
+    ends_with_verb: bool = False
 
     @property
     def asks(self) -> str:
@@ -238,6 +240,7 @@ INFLECTION = Task(
     words=NUMBER_WORDS,
     needs="both forms of their verb",
     make_inputs=_inflection,
+    ends_with_verb=True,
 )
 """Verb inflection (Linzen et al. 2016, section 5): the verb is known, its number is predicted."""
 

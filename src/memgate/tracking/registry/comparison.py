@@ -8,20 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from memgate.arrays import Bools, Floats, Ints
 from memgate.data import files
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation import predictions
+from memgate.evaluation.items import PREDICTIONS, read_predictions
 from memgate.metrics.paired import difference_interval, holm, mcnemar, mcnemar_worse
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
 from memgate.predictor import Predictor
 from memgate.tracking.registry.versions import model_folder
-
-PREDICTIONS = "predictions.parquet"
-"""Predictions of a model and its baselines for each test item, in its run and alongside it."""
 
 LEAST_COMMON = 100
 """Items in common that a comparison needs: of 100, the exact test can show a loss of 5 points (5
@@ -120,17 +117,7 @@ def _stored(model: str, folder: Path) -> pd.DataFrame:
             f"{model}: expected {PREDICTIONS} alongside the model, found none; "
             "with --data FILE both models are evaluated on a file's items now"
         )
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: expected predictions as Parquet, got: {reason}") from error
-    missing = [name for name in COMPARED_COLUMNS if name not in table]
-    if missing:
-        raise InputError(
-            f"{path}: expected a column {missing[0]!r}, got {', '.join(map(str, table))}"
-        )
-    return table
+    return read_predictions(path, COMPARED_COLUMNS)
 
 
 def paired_table(rows: pd.DataFrame) -> pd.DataFrame:
