@@ -1,4 +1,4 @@
-"""Names of NumPy's array types."""
+"""Names of NumPy's array types, and the number that stands for null in arrays of counts."""
 
 from __future__ import annotations
 
@@ -8,3 +8,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+UNKNOWN_COUNT = -1
+"""Stands for null in arrays of counts, indices and answers."""

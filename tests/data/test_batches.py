@@ -13,7 +13,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from memgate.data.batches import NO_PLACE, Batch, ExactLengthBatches, Prefixes
+from memgate.data.batches import NO_POSITION, Batch, ExactLengthBatches, Prefixes
 from memgate.data.items.roles import ROLES
 from memgate.data.items.schema import FEATURES
 from memgate.data.items.tasks import NUMBER
@@ -270,7 +270,7 @@ def test_a_table_of_items_becomes_their_prefixes() -> None:
     assert encoded.attractors.tolist() == [1, -1, -1, -1]
 
 
-def test_roles_and_places_of_a_batch_are_those_of_its_words() -> None:
+def test_roles_and_positions_of_a_batch_are_those_of_its_words() -> None:
     table = datasets.Dataset.from_list(rows(), features=FEATURES).with_format("arrow")[:]
     encoded = Prefixes.from_table(VOCABULARY, table, NUMBER.make_inputs(table, 0))
     for batch in ExactLengthBatches(encoded, 1):
@@ -278,8 +278,8 @@ def test_roles_and_places_of_a_batch_are_those_of_its_words() -> None:
         start, length = int(encoded.starts[row]), int(encoded.lengths[row])
         assert encoded.roles_of(batch).tolist() == [encoded.roles[start : start + length].tolist()]
         subject = int(encoded.subjects[row])
-        places = [t - subject if subject >= 0 else NO_PLACE for t in range(length)]
-        assert encoded.after_subject(batch).tolist() == [places]
+        positions = [t - subject if subject >= 0 else NO_POSITION for t in range(length)]
+        assert encoded.after_subject(batch).tolist() == [positions]
     known = [ROLES[code] if code >= 0 else None for code in encoded.roles.tolist()]
     assert known[:5] == ["before", "subject", "other", "other", "attractor"]
     assert known[5:] == [None, None, "subject", "subject", None]  # no subject; no tags between

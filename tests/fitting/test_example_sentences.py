@@ -45,7 +45,7 @@ def test_the_grammar_knows_every_word() -> None:
 @pytest.mark.parametrize("task", ["number", "inflection", "grammaticality"])
 def test_each_is_read_as_the_task_poses_it(predictor: Predictor, task: TaskName) -> None:
     task_inputs = replace(predictor, task=TASKS[task])
-    found = explain_sentences(task_inputs, [Unit(0, 3), Unit(0, 1)], "mine", "as asked")
+    found = explain_sentences(task_inputs, [Unit(0, 3), Unit(0, 1)], "mine", "as requested")
     assert len(found) == 6
     for each, (text, tags) in zip(found, SENTENCES, strict=True):
         *before, _ = text.split()
@@ -64,5 +64,5 @@ def test_a_sentence_without_a_known_word_is_left_out(predictor: Predictor) -> No
     few = Vocabulary.from_words(["cats", "boy"], [])
     torch.manual_seed(0)
     foreign = Predictor(Classifier(len(few), "lstm", 4, 5).eval(), few)
-    found = explain_sentences(foreign, [], "foreign", "as asked")
+    found = explain_sentences(foreign, [], "foreign", "as requested")
     assert [each.sentence.split()[1] for each in found] == ["cats", "boy"]

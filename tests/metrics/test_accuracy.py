@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from memgate.arrays import UNKNOWN_COUNT
 from memgate.metrics.accuracy import (
     ACCURACY_BREAKDOWNS,
     accuracy_table,
@@ -16,7 +17,7 @@ from memgate.metrics.accuracy import (
     left_out,
     wilson,
 )
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
 
 COLUMNS = ["label", "intervening", "attractors", "condition", "n", "correct"]
 

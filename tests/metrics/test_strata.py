@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT, Strata
+from memgate.arrays import UNKNOWN_COUNT
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, Strata
 
 
 def test_names_are_exactly_those_of_the_issue() -> None:

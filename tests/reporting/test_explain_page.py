@@ -47,7 +47,7 @@ def explanation(
         words=tuple(Word(word, word, None) for word in words),
         log_odds=rng.normal(size=n),
         units=tuple(trace(unit) for unit in range(units)),
-        chosen="as asked",
+        chosen="as requested",
     )
 
 

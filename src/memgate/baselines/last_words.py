@@ -159,7 +159,7 @@ def _indices(indicators: Sequence[pa.Array], features: pa.Array) -> Index:
 
 def _matrix(indices: Index, width: int) -> sparse.csr_array:
     """Return an (N, width) matrix with a 1 at each index that isn't -1."""
-    known = indices >= 0
-    starts = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-    columns = indices[known]
+    occurs = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(occurs.sum(axis=1))])
+    columns = indices[occurs]
     return sparse.csr_array((np.ones(len(columns)), columns, starts), (len(indices), width))

@@ -13,16 +13,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from memgate.arrays import UNKNOWN_COUNT
 from memgate.data.items.roles import NO_ROLE, role_codes
 from memgate.data.items.tasks import TaskInputs
 from memgate.data.vocabulary import Index, Vocabulary, Words, prefix_words
 from memgate.errors import InputError
 
-UNKNOWN_COUNT = -1
-"""Stands for null in the integer columns of `Prefixes`."""
-
-NO_PLACE = -(2**15)
-"""Stands for null where places count from the subject."""
+NO_POSITION = -(2**15)
+"""Stands for null where positions count from the subject."""
 
 
 class Batch(NamedTuple):
@@ -39,17 +37,15 @@ class Batch(NamedTuple):
     attractors: Int[Tensor, " batch"]
     """Attractors, -1 where unknown."""
     rows: Int[Tensor, " batch"]
-    """Places of the rows in the `Prefixes`."""
+    """Indices of the rows in the `Prefixes`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prefixes:
-    """Prefixes as one flat array of token ids, and what is known of each; all on one device.
+    """Prefixes as one flat array of token ids, with a column for each annotation, on one device.
 
-    What the tasks but number prediction read, such as a whole sentence, stands here like a prefix.
-
-    The N prefixes lie one behind another in `ids`: prefix i has `lengths[i]` words from
-    `starts[i]` on.
+    What another task reads, such as a whole sentence, is stored like a prefix. Prefix i of N has
+    `lengths[i]` words, from `ids[starts[i]]` on.
     """
 
     ids: Int[Tensor, " tokens"]
@@ -65,9 +61,9 @@ class Prefixes:
     attractors: Int[Tensor, " items"]
     """Attractors, -1 where unknown."""
     roles: Int[Tensor, " tokens"]
-    """Role of each word, its place in `memgate.data.items.roles.ROLES`, -1 where unknown; int8."""
+    """Role of each word, its index in `memgate.data.items.roles.ROLES`, -1 where unknown; int8."""
     subjects: Int[Tensor, " items"]
-    """Place of the head of the subject, -1 where unknown."""
+    """Index of the head of the subject in its prefix, -1 where unknown."""
 
     @classmethod
     def encode(
@@ -97,7 +93,7 @@ class Prefixes:
 
     @classmethod
     def _of(cls, vocabulary: Vocabulary, words: pa.Array, tags: pa.Array, lengths: Index) -> Self:
-        """Look up flat words; of the items nothing is known."""
+        """Look up flat words; all annotations are unknown."""
         ids = torch.from_numpy(vocabulary.encode(words, tags))
         unknown = torch.full((len(lengths),), UNKNOWN_COUNT)
         return cls(
@@ -125,7 +121,7 @@ class Prefixes:
         Args:
             vocabulary: Gives the ids.
             table: N items with the columns of `memgate.data.items.schema.FEATURES`.
-            task_inputs: A task posed on just these.
+            task_inputs: The task's inputs of just these items.
             read: Its words, where they are split already.
 
         Raises:
@@ -153,8 +149,11 @@ class Prefixes:
 
     def to(self, device: torch.device) -> Self:
         """Return the same prefixes on a device."""
-        tensors = {name: held for name, held in vars(self).items() if isinstance(held, Tensor)}
-        moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in tensors.items()}
+        moved: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
         return replace(self, **moved)
 
     def batch(self, rows: Int[Tensor, " batch"], length: int) -> Batch:
@@ -176,10 +175,10 @@ class Prefixes:
         return self.roles[self.starts[batch.rows].unsqueeze(1) + time]
 
     def after_subject(self, batch: Batch) -> Int[Tensor, "batch time"]:
-        """Return how far each word stands behind the subject, or `NO_PLACE`; negative before it."""
+        """Return each word's position from the subject, or `NO_POSITION`; negative before it."""
         time = torch.arange(batch.inputs.shape[1], device=self.roles.device)
         subjects = self.subjects[batch.rows].unsqueeze(1)
-        return torch.where(subjects < 0, NO_PLACE, time - subjects)
+        return torch.where(subjects < 0, NO_POSITION, time - subjects)
 
 
 def _integers(column: pa.ChunkedArray) -> Index:
@@ -197,8 +196,8 @@ class ExactLengthBatches:
     divide evenly the largest batches are halved, so that all ranks take the same number of steps
     (with unequal ones DDP would wait for ever).
 
-    It is its own ``sampler``, so that Lightning tells it the epoch, and has a ``state_dict``, so
-    that a fit stopped within an epoch goes on at the next batch.
+    It is its own ``sampler``, so that Lightning sets its epoch, and has a ``state_dict``, so that a
+    fit that was stopped within an epoch goes on at the next batch.
 
     Args:
         prefixes: The items.

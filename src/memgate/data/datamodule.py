@@ -23,23 +23,23 @@ class AgreementData(pl.LightningDataModule):
     Args:
         source: Where the items come from.
         name: Name of the data in runs and models (``memgate-<cell>-<name>``).
-        task: What is read of an item, and what is asked; see `memgate.data.items.tasks`.
+        task: What is read of an item, and what is predicted; see `memgate.data.items.tasks`.
         batch_size: Rows of a training batch, at most.
         eval_batch_size: Rows of a batch in validation and test, at most.
         vocab_size: Words of the vocabulary, the most frequent ones of the training prefixes.
         lowercase: Whether case is ignored.
         seed: Seed of the order of the training items.
         flip_seed: Seed of the verbs that grammaticality puts into the other number; not `seed`, so
-            that runs of other seeds answer the same questions.
+            that runs of other seeds are evaluated on the same sentences.
 
     Raises:
-        InputError: A batch size is below 1, or the name has other signs than letters, digits,
+        InputError: A batch size is below 1, or the name has other characters than letters, digits,
             ``_``, ``.`` and ``-``.
 
     Attributes:
         task: The task.
-        splits: The items that the task could be posed on, after `setup`.
-        left_out: How many others there were, by split, after `setup`.
+        splits: The items that have what the task needs, after `setup`.
+        left_out: How many items of each split lack it, after `setup`.
         vocabulary: Built from the training split, after `setup`.
         prefixes: The encoded items by split, on the CPU, after `setup`.
     """
@@ -81,11 +81,10 @@ class AgreementData(pl.LightningDataModule):
         self.prefixes = {}
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002  all stages need all splits
-        """Load the items, pose the task, build the vocabulary and encode every split; done once.
+        """Load the items, build the vocabulary and encode every split; once.
 
         Raises:
-            InputError: The items can't be loaded, or a split has none that the task can be posed
-                on.
+            InputError: The items can't be loaded, or a split has none with what the task needs.
         """
         if self.prefixes:
             return

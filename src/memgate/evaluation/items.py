@@ -12,14 +12,13 @@ import pyarrow as pa
 import torch
 from pyarrow import parquet
 
-from memgate.arrays import Bools, Floats
+from memgate.arrays import UNKNOWN_COUNT, Bools, Floats
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
 from memgate.data.items.numbers import LABELS
 from memgate.data.items.schema import item_keys
 from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table, answer_frame, left_out
-from memgate.metrics.strata import UNKNOWN_COUNT
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.predictor import BATCH_SIZE, Predictor
 

@@ -202,10 +202,10 @@ def _fit_decay(by_distance: DistanceSums) -> list[tuple[int, float, float]]:
     )
     fits = []
     for values in means.T:
-        known = values > 0  # a unit that nothing reads has no derivative
-        if known.sum() < 3:
-            fits.append((int(known.sum()), np.nan, np.nan))
+        positive = values > 0  # a unit that nothing reads has no derivative
+        if positive.sum() < 3:
+            fits.append((int(positive.sum()), np.nan, np.nan))
             continue
-        slope = float(np.polyfit(np.array(distances)[known], np.log(values[known]), 1)[0])
-        fits.append((int(known.sum()), slope, -np.log(2) / slope if slope < 0 else np.inf))
+        slope = float(np.polyfit(np.array(distances)[positive], np.log(values[positive]), 1)[0])
+        fits.append((int(positive.sum()), slope, -np.log(2) / slope if slope < 0 else np.inf))
     return fits

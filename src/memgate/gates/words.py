@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from memgate.arrays import UNKNOWN_COUNT
 from memgate.data.batches import Batch, Prefixes
 from memgate.data.items.roles import ROLES
-from memgate.metrics.strata import INTERVENING, UNKNOWN_COUNT
+from memgate.metrics.strata import INTERVENING
 
 ROLE_NAMES: tuple[str, ...] = (*ROLES, "unknown")
 """The roles, and last the words of unknown role."""

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from memgate.arrays import Bools, Floats, Ints
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES, UNKNOWN_COUNT, IntArray
+from memgate.arrays import UNKNOWN_COUNT, Bools, Floats, Ints
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES, IntArray
 
 ACCURACY_BREAKDOWNS = (
     "overall",
@@ -150,11 +150,11 @@ def _check(frame: pd.DataFrame) -> None:
     if missing:
         raise ValueError(f"frame: expected also {sorted(missing)}, got {list(frame.columns)}")
     for column in ("label", "intervening", "attractors"):
-        known = frame[column].isin(STRATA[column])
+        valid = frame[column].isin(STRATA[column])
         if column != "label":
-            known |= frame[column].isna()
-        if not known.all():
-            unknown = frame.loc[~known, column].iloc[0]
+            valid |= frame[column].isna()
+        if not valid.all():
+            unknown = frame.loc[~valid, column].iloc[0]
             raise ValueError(f"{column}: expected one of {STRATA[column]}, got {unknown!r}")
     impossible = frame[(frame["correct"] < 0) | (frame["correct"] > frame["n"])]
     if len(impossible):
@@ -188,9 +188,13 @@ def _strata(frame: pd.DataFrame, by: str) -> tuple[Sequence[str], IntArray]:
 
 def _totals(frame: pd.DataFrame, indices: IntArray, strata: int) -> list[tuple[int, int]]:
     """Add up n and correct of the rows of each stratum."""
-    known = indices >= 0
+    has_stratum = indices >= 0
     totals = np.zeros((strata, 2), dtype=np.int64)
-    np.add.at(totals, indices[known], frame.loc[known, ["n", "correct"]].to_numpy(dtype=np.int64))
+    np.add.at(
+        totals,
+        indices[has_stratum],
+        frame.loc[has_stratum, ["n", "correct"]].to_numpy(dtype=np.int64),
+    )
     return [(int(n), int(correct)) for n, correct in totals]
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES, UNKNOWN_COUNT
+from memgate.arrays import UNKNOWN_COUNT
+from memgate.metrics.strata import ATTRACTORS, INTERVENING, LABEL_NAMES
 
 # A last bin holds the unknown: UNKNOWN_COUNT modulo the number of bins is that bin.
 SHAPE = (len(LABEL_NAMES), len(INTERVENING.names) + 1, len(ATTRACTORS.names) + 1, 2)

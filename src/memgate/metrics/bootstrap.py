@@ -55,7 +55,7 @@ FEW_ITEMS = 10
 INTERVAL_LEVELS = (0.025, 0.975)
 """Quantiles between which an interval runs."""
 
-DRAWS_AT_ONCE = 4_000_000
+SAMPLED_AT_ONCE = 4_000_000
 """Items sampled in one block: 32 MB."""
 
 GroupT = TypeVar("GroupT", bound=Hashable)
@@ -145,11 +145,11 @@ def two_level(
     groups = [networks for networks, _ in shapes.values()]
     measured = _averages(groups) @ answers.accuracies(answers.counts[None])[0]
     result = np.empty((resamples, len(groups), len(strata)), dtype=np.float32)
-    block = max(1, DRAWS_AT_ONCE // n)
+    block = max(1, SAMPLED_AT_ONCE // n)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
-        by_network = answers.accuracies(answers.draw(rng, size))
-        result[start : start + size] = _draw_seeds(rng, groups, size) @ by_network
+        by_network = answers.accuracies(answers.sample(rng, size))
+        result[start : start + size] = _sample_seeds(rng, groups, size) @ by_network
     return Resampled(tuple(correct), strata.sum(axis=1), measured, result)
 
 
@@ -196,12 +196,12 @@ class _AnswerPatterns:
             network_of.reshape(-1),
         )
 
-    def draw(self, rng: np.random.Generator, size: int) -> Ints:
+    def sample(self, rng: np.random.Generator, size: int) -> Ints:
         """Sample N of N items `size` times, and count their patterns, (size, P)."""
         n, patterns = len(self.of_item), len(self.counts)
-        drawn = self.of_item[rng.integers(n, size=(size, n))]
-        drawn += patterns * np.arange(size)[:, None]
-        return np.bincount(drawn.ravel(), minlength=size * patterns).reshape(size, patterns)
+        sampled = self.of_item[rng.integers(n, size=(size, n))]
+        sampled += patterns * np.arange(size)[:, None]
+        return np.bincount(sampled.ravel(), minlength=size * patterns).reshape(size, patterns)
 
     def accuracies(self, counts: Ints) -> Floats:
         """Return the accuracy of each network by stratum, (B, R', K), from counts, (B, P).
@@ -229,15 +229,15 @@ def _averages(groups: list[int]) -> Floats:
     return np.asarray((group_of == np.arange(len(groups))[:, None]) / np.array(groups)[:, None])
 
 
-def _draw_seeds(rng: np.random.Generator, groups: list[int], size: int) -> Floats:
+def _sample_seeds(rng: np.random.Generator, groups: list[int], size: int) -> Floats:
     """Sample S − 1 of the S networks of each group; return their weights, (size, G, R')."""
     weights = np.zeros((size, len(groups), sum(groups)))
     start = 0
     for group, networks in enumerate(groups):
-        draws = max(1, networks - 1)
+        size_of_sample = max(1, networks - 1)
         chances = np.full(networks, 1 / networks)
-        counts = rng.multinomial(draws, chances, size=size)
-        weights[:, group, start : start + networks] = counts / draws
+        counts = rng.multinomial(size_of_sample, chances, size=size)
+        weights[:, group, start : start + networks] = counts / size_of_sample
         start += networks
     return weights
 

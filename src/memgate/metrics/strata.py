@@ -13,10 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from memgate.arrays import Ints
-
-UNKNOWN_COUNT = -1
-"""Stands for null, both as a number of words and as the index of a bin."""
+from memgate.arrays import UNKNOWN_COUNT, Ints
 
 IntArray = npt.NDArray[np.integer[Any]]
 

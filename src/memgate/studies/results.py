@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memgate.arrays import Bools, Floats
+from memgate.arrays import UNKNOWN_COUNT, Bools, Floats
 from memgate.errors import InputError
 from memgate.evaluation.items import PREDICTIONS, read_predictions
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.bootstrap import RESAMPLES, Resampled, two_level
 from memgate.metrics.paired import holm, items_test, seeds_test
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 from memgate.models.classifier import RECURRENCE
 from memgate.tracking.study_runs import FINISHED, StudyRun, histories, run_file

@@ -21,7 +21,7 @@ SETTING = "setting/"
 """Prefix of the tags that hold the settings which vary in a study."""
 
 RETIRED = "retired from study"
-"""Tag that replaces ``study`` when another run takes a run's place."""
+"""Tag that replaces ``study`` when another run replaces a run."""
 
 FINISHED = "FINISHED"
 

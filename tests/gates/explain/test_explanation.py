@@ -139,8 +139,8 @@ def test_unnamed_units_are_those_that_pull_most(cell: CellName) -> None:
     largest = sorted(ends, key=ends.__getitem__, reverse=True)[:3]
     assert [trace.unit for trace in found.units] == largest
     assert found.chosen.startswith("3 with the largest |readout weight × change")
-    named = explain(predictor, SENTENCE, [Unit(1, 2)], chosen="as asked")
-    assert (named.chosen, [trace.unit for trace in named.units]) == ("as asked", [Unit(1, 2)])
+    named = explain(predictor, SENTENCE, [Unit(1, 2)], chosen="as requested")
+    assert (named.chosen, [trace.unit for trace in named.units]) == ("as requested", [Unit(1, 2)])
 
 
 def test_a_network_of_two_units_shows_both() -> None:

@@ -156,16 +156,16 @@ def _jsonl(
 
 
 def _suite_item(row: SuiteRow) -> dict[str, Any]:
-    """Check a row as an agreement item, and what it may have beside that."""
-    made: Item = parse_item(row)
+    """Check a row as an agreement item, and the fields that only suites have."""
+    item: Item = parse_item(row)
     bad = row.get("prefix_bad")
     if bad is None and row.get("method") == "two_prefix":
         raise InputError("prefix_bad: expected a second prefix, as method is 'two_prefix'")
     if bad is not None and (not isinstance(bad, str) or not bad or bad.split() != bad.split(" ")):
         raise InputError(f"prefix_bad: expected tokens joined by one space, got {bad!r}")
-    if made["good"] is None and row.get("verbs"):  # of several verbs the first stands for all
-        made["good"], made["bad"] = _verbs(row["verbs"])
-    return {**made, "prefix_bad": bad}
+    if item["good"] is None and row.get("verbs"):  # of several verbs the first stands for all
+        item["good"], item["bad"] = _verbs(row["verbs"])
+    return {**item, "prefix_bad": bad}
 
 
 def _verbs(pairs: Any) -> tuple[str, str]:

@@ -94,24 +94,24 @@ def second_prefixes(table: pa.Table) -> SecondPrefixes:
     items = table.take(rows)
     texts = items["prefix_bad"].combine_chunks()
     _, offsets = flat_words(texts)
-    known = {"text": texts, "verb_idx": pa.array(np.diff(offsets), pa.int32())}
+    columns = {"text": texts, "verb_idx": pa.array(np.diff(offsets), pa.int32())}
     for name in ("tags", "subj_idx", "n_attractors"):
-        known[name] = pa.nulls(len(items), table.schema.field(name).type)
-    for name, column in known.items():
-        place = items.schema.get_field_index(name)
-        items = items.set_column(place, items.schema.field(place), column)
+        columns[name] = pa.nulls(len(items), table.schema.field(name).type)
+    for name, column in columns.items():
+        index = items.schema.get_field_index(name)
+        items = items.set_column(index, items.schema.field(index), column)
     return SecondPrefixes(rows, items)
 
 
 def _sentences(table: pa.Table) -> Comparison:
     columns = ("text", "verb_idx", "prefix_bad", "good", "bad", "verb", "verb_alt")
     rows, good_texts, bad_texts = [], [], []
-    for place, row in enumerate(table.select(columns).to_pylist()):
+    for index, row in enumerate(table.select(columns).to_pylist()):
         good, bad = row["good"] or row["verb"], row["bad"] or row["verb_alt"]
         prefix = " ".join(row["text"].split(" ")[: row["verb_idx"]])
         other = row["prefix_bad"]
         if good and (other or (bad and bad.lower() != good.lower())):  # "lie" has no other form
-            rows.append(place)
+            rows.append(index)
             good_texts.append(f"{prefix} {good}")
             bad_texts.append(f"{other} {good}" if other else f"{prefix} {bad}")
     return Comparison(*(_task_inputs(rows, texts) for texts in (good_texts, bad_texts)))
@@ -149,8 +149,8 @@ def suite_predictions(
         `predictions`, where `correct` and the baselines are by
         `memgate.evaluation.suites.scores.is_right`;
         p_right_second (the probability of the right answer after what the item is compared with,
-        NaN where there is nothing); and question, the same for items that put the same to the
-        classifier.
+        NaN where there is nothing); and question, equal for items whose
+        texts and right answer are equal.
 
     Raises:
         InputError: The task can use no item, or none has a word of the vocabulary.
@@ -163,10 +163,10 @@ def suite_predictions(
     p_second, texts = _read_second(predictor, whole, first, second, batch_size)
     targets = first.targets
     frame["correct"] = is_right(targets, p_first, p_second)
-    asked = pd.Series([*zip(_texts(first), texts, targets, strict=True)], dtype=object)
+    questions = pd.Series([*zip(_texts(first), texts, targets, strict=True)], dtype=object)
     return frame.assign(
         p_right_second=np.where(targets == 1, p_second, 1 - p_second),
-        question=pd.factorize(asked)[0],
+        question=pd.factorize(questions)[0],
         **({} if baselines is None else _compared(baselines, table)),
     )
 
@@ -178,10 +178,10 @@ def _read_second(
     p = np.full(len(first.rows), np.nan)
     texts = np.full(len(first.rows), "", dtype=object)
     if len(second.rows):
-        places = np.searchsorted(first.rows, second.rows)
+        indices = np.searchsorted(first.rows, second.rows)
         encoded = Prefixes.from_table(predictor.vocabulary, whole.take(second.rows), second)
-        p[places] = predictor.probability(encoded, batch_size)
-        texts[places] = _texts(second)
+        p[indices] = predictor.probability(encoded, batch_size)
+        texts[indices] = _texts(second)
     return p, texts
 
 
@@ -199,12 +199,12 @@ def _compared(baselines: Baselines, table: pa.Table) -> dict[str, Bools]:
         nothing = np.full(len(table), np.nan)
         return {str(name): is_right(labels, first[name].to_numpy(), nothing) for name in first}
     compared = baselines.p_plural(others.items)
-    found = {}
+    correct = {}
     for name in first.columns.intersection(compared.columns):
         p_first, p_second = first[name].to_numpy(), np.full(len(table), np.nan)
         p_second[others.rows] = compared[name]
-        found[str(name)] = is_right(labels, p_first, p_second)
-    return found
+        correct[str(name)] = is_right(labels, p_first, p_second)
+    return correct
 
 
 def suite_accuracy(predicted: pd.DataFrame) -> pd.DataFrame:
@@ -219,7 +219,7 @@ def suite_accuracy(predicted: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns model, suite, system (``network`` or a baseline), condition, n, correct,
-        accuracy, low, high (Wilson's 95% interval), chance (accuracy of a coin), questions;
+        accuracy, low, high (Wilson's 95% interval), chance (accuracy of guesses), questions;
         everything in its order of appearance.
     """
     rows = []

@@ -1,4 +1,4 @@
-"""One sentence word by word: what units do there, and what the classifier would answer."""
+"""One sentence word by word: the gates and states of units, and the prediction after each word."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def explain(
     units: Sequence[Unit] = (),
     *,
     model: str = "",
-    chosen: str = "as asked",
+    chosen: str = "as requested",
     roles: Sequence[Role | None] = (),
     tags: Sequence[str | None] = (),
     probe: Trace | None = None,

@@ -53,7 +53,7 @@ def known_units(predictor: Predictor, folder: Path) -> list[Unit]:
     if not units:
         raise InputError(
             "gates: no number units are known of this model (none were found when it was "
-            f"registered, or {NUMBER_UNITS} isn't beside it)"
+            f"registered, or {NUMBER_UNITS} isn't in its folder)"
         )
     check_model_units(units, predictor, "the model")
     return units

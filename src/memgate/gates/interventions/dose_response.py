@@ -319,12 +319,12 @@ def random_sets(net: Recurrence, units: Units, draws: int, seed: int) -> list[Un
     rng = np.random.default_rng([seed, 3])
     sets: dict[Units, None] = {}
     for _ in range(10 * draws):  # 10 tries for each set; repeated sets don't count
-        drawn: list[tuple[int, int]] = []
+        members: list[tuple[int, int]] = []
         for layer, chosen in enumerate(mask):
             shuffled = rng.permutation(len(chosen))
             others_first = shuffled[np.argsort(chosen[shuffled], kind="stable")]
-            drawn += [(layer, unit) for unit in sorted(others_first[: chosen.sum()].tolist())]
-        sets[tuple(drawn)] = None
+            members += [(layer, unit) for unit in sorted(others_first[: chosen.sum()].tolist())]
+        sets[tuple(members)] = None
         if len(sets) == draws:
             break
     return list(sets)

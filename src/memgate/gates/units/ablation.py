@@ -223,9 +223,9 @@ def single_units(ablation: Ablation) -> pd.DataFrame:
     whole = {end: score_logits(intact[part], targets[part]).accuracy for end, part in parts.items()}
     rows = []
     for (layer, unit), logits in zip(every_unit, ablated, strict=True):
-        found = {end: score_logits(logits[part], targets[part]) for end, part in parts.items()}
-        row = {"layer": layer, "unit": unit, **found[""]._asdict()}
-        for end, its in found.items():
+        scores = {end: score_logits(logits[part], targets[part]) for end, part in parts.items()}
+        row = {"layer": layer, "unit": unit, **scores[""]._asdict()}
+        for end, its in scores.items():
             row |= {f"n{end}": its.n, f"drop{end}": whole[end] - its.accuracy}
         rows.append(row)
     return pd.DataFrame(rows)

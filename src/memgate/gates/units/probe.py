@@ -134,7 +134,9 @@ def subject_states(classifier: Classifier, prefixes: Prefixes) -> SubjectStates:
         last[:, -1] = True
         wanted = (after >= 0) & ((after <= PROBED_WORDS) | last)
         item = batch.rows.unsqueeze(1).expand_as(after)
-        parts.append([each[wanted].cpu().numpy() for each in (item, after, last, hidden.double())])
+        parts.append(
+            [column[wanted].cpu().numpy() for column in (item, after, last, hidden.double())]
+        )
     return SubjectStates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

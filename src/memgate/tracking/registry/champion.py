@@ -246,8 +246,8 @@ def _read(name: str, key: str, value: str) -> Change:
     try:
         # up to November 2026 the record was JSON with the same names
         record: dict[str, Any] = match.groupdict() if match else json.loads(value)
-        known = {field: text for field, text in record.items() if text}
-        return Change(at=key.removeprefix(CHANGE).split("/")[0], **{"replaced": None, **known})
+        fields = {field: text for field, text in record.items() if text}
+        return Change(at=key.removeprefix(CHANGE).split("/")[0], **{"replaced": None, **fields})
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{name}: tag {key}: expected a record of memgate's, got {value!r}"[:200]

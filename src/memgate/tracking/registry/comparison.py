@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from memgate.arrays import Bools, Floats, Ints
+from memgate.arrays import UNKNOWN_COUNT, Bools, Floats, Ints
 from memgate.data import files
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation import predictions
 from memgate.evaluation.items import PREDICTIONS, read_predictions
 from memgate.metrics.paired import difference_interval, holm, mcnemar, mcnemar_worse
-from memgate.metrics.strata import ATTRACTORS, INTERVENING, UNKNOWN_COUNT
+from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.tracking.registry.versions import model_folder
 

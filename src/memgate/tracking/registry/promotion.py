@@ -14,7 +14,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from memgate.errors import InputError
-from memgate.gates.drift import LEAST_SEEDS, PROFILE, SEED_DRIFT_COLUMNS, read_profile, seed_drift
+from memgate.gates.drift import (
+    DRIFT_LEVEL,
+    LEAST_SEEDS,
+    PROFILE,
+    SEED_DRIFT_COLUMNS,
+    read_profile,
+    seed_drift,
+)
 from memgate.tracking.registry.champion import registered_model
 from memgate.tracking.registry.comparison import PROMOTION_LEVEL, judge, paired_items, paired_table
 from memgate.tracking.registry.versions import model_folder
@@ -42,13 +49,13 @@ Of the source only the paths may differ: the digests of the data are compared to
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What a comparison of a challenger with the champion comes to.
+    """The result of comparing a challenger with the champion.
 
     Attributes:
         subject: What was compared: versions, margin and items, in words.
         pairs: A table of `memgate.tracking.registry.comparison.judge`, the champion as model A.
-        gates: What is known about drift, in words.
-        reasons: Why the challenger is refused, each with its numbers; none if it passes.
+        gates: The result of the test for drift, in words.
+        reasons: Why the challenger is refused, with numbers; none if it passes.
     """
 
     subject: str
@@ -123,7 +130,7 @@ def losses_in_words(pairs: pd.DataFrame, margin: float) -> list[str]:
 
 
 def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list[str]]:
-    """Return what is known about drift, and the reasons to refuse the challenger.
+    """Return the result of the test for drift in words, and the reasons to refuse the challenger.
 
     Where drift can't be tested, there are no reasons: the predictions alone decide. Otherwise no
     challenger could replace a champion that has fewer than `LEAST_SEEDS` seeds.
@@ -159,7 +166,7 @@ def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list
     reasons = [
         f"gates drifted: {name} is {cell['mean']:.3f} on average; other seeds give "
         f"{cell['mean_seeds']:.3f}, and one more is expected from {cell['low']:.3f} to "
-        f"{cell['high']:.3f} (p = {cell['p_holm']:.2g}, Holm, below {PROMOTION_LEVEL:g})"
+        f"{cell['high']:.3f} (p = {cell['p_holm']:.2g}, Holm, below {DRIFT_LEVEL:g})"
         for name, cell in list(zip(names, cells, strict=True))[:MOST_CELLS]
         if cell["drifted"]
     ]
