@@ -24,11 +24,12 @@ from experiments.gate_decides.measures import MEASURES, hand_set_tables, network
 from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.fitting.config_files import config_file
-from memgate.fitting.configuration import EXPERIMENT, configure
+from memgate.fitting.configuration import configure
 from memgate.fitting.hand_set import hand_set_classifier
 from memgate.models.hand_set import GatedCell
 from memgate.predictor import Predictor
 from memgate.studies.plan import Study
+from memgate.tracking.store import EXPERIMENT
 from memgate.tracking.study_runs import FINISHED, study_runs
 
 SETTINGS = "settings.json"

@@ -134,6 +134,7 @@ PLATEAU = ("--model.lr_scheduler=lightning.pytorch.cli.ReduceLROnPlateau",)
         ["--trainer.limit_val_batches=1"],
         ["--trainer.limit_test_batches=2"],
         ["--trainer.max_steps=40"],
+        ["--trainer.max_epochs=-1", "--trainer.max_steps=20", "--trainer.val_check_interval=10"],
         ["--trainer.val_check_interval=5"],
         ["--trainer.val_check_interval=0.5"],
         ["--trainer.check_val_every_n_epoch=2"],

@@ -267,7 +267,7 @@ def test_the_fit_prints_the_command_that_promotes(
     name = "memgate-gru-synthetic"
     assert main([*fit_args, "--seed_everything", "1"]) == 0
     printed = capsys.readouterr().out
-    assert f"registered {name} version 2; `make ui` shows the run" in printed
+    assert f"registered {name} version 2; `memgate ui` shows the runs" in printed
     command = f"memgate promote {name} 2"
     assert printed.endswith(f"champion is version 1; {command} compares version 2 with it\n")
     status = run(*command.split()[1:])

@@ -17,12 +17,11 @@ import yaml
 from mlflow.entities import Run
 
 from memgate.cli import main
-from memgate.fitting.configuration import EXPERIMENT
 from memgate.studies.jobs import locked
 from memgate.studies.plan import PlannedRun, read_study
 from memgate.studies.run import is_elsewhere, make_run
 from memgate.tracking.delivery.spool import SPOOLS_FOLDER, Spool
-from memgate.tracking.store import connect, experiment, store_name
+from memgate.tracking.store import EXPERIMENT, connect, experiment, store_name
 from memgate.tracking.study_runs import RETIRED, attempts, search
 
 

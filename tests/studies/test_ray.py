@@ -24,10 +24,9 @@ from mlflow.entities import Run
 
 from memgate.cli import main
 from memgate.errors import InputError
-from memgate.fitting.configuration import EXPERIMENT
 from memgate.pool import RayPool
 from memgate.studies.jobs import run_jobs
-from memgate.tracking.store import connect, experiment
+from memgate.tracking.store import EXPERIMENT, connect, experiment
 from tests.servers import GUARD, server
 
 pytestmark = pytest.mark.processes

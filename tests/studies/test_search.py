@@ -10,11 +10,10 @@ import pytest
 import yaml
 
 from memgate.cli import main
-from memgate.fitting.configuration import EXPERIMENT
 from memgate.pool import ProcessPool
 from memgate.studies.plan import Study, read_study
 from memgate.studies.search import TrialJob, read_space, search_settings, suggest
-from memgate.tracking.store import connect
+from memgate.tracking.store import EXPERIMENT, connect
 from memgate.tracking.study_runs import search
 
 SPACE = {"model.hidden_size": {"low": 2, "high": 6}, "data.batch_size": {"choices": [32, 64]}}

@@ -20,7 +20,7 @@ from memgate.gates.drift import (
     read_profile,
 )
 from memgate.gates.explain.explanation import ROW_NAMES
-from memgate.reporting.console import console, print_table
+from memgate.reporting.console import console, echo, print_table
 from memgate.reporting.files import write_all
 from memgate.tracking.registry.versions import model_folder
 
@@ -53,7 +53,7 @@ def compare_gates(a: str, b: str, out: Path | None = None) -> None:
     _print_roles(terminal, found)
     _print_places(found)
     if out is not None:
-        print(f"wrote profile_differences.csv to {out}")
+        echo(f"wrote profile_differences.csv to {out}")
 
 
 def _profile(model: str) -> pd.DataFrame:

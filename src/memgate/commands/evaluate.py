@@ -162,7 +162,9 @@ def _score(
 def _champions() -> list[str]:
     champions = versions.champions()
     if not champions:
-        raise InputError("expected a MODEL, or champions in the registry; `make train` makes them")
+        raise InputError(
+            "expected a MODEL, or champions in the registry; `memgate train` makes them"
+        )
     return champions
 
 

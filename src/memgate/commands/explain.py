@@ -6,7 +6,6 @@ needed: MLflow for a registered model (1.3 s), matplotlib for a page, pandas for
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from memgate.gates.explain import explanation
 from memgate.gates.explain.explanation import Explanation, find_roles, first_units
 from memgate.gates.units.unit import Unit, check_model_units, saved_units
 from memgate.predictor import BASELINES_FOLDER, Predictor
+from memgate.reporting.console import echo
 from memgate.reporting.explanation import print_explanations, print_json
 from memgate.reporting.files import whole_file
 
@@ -86,7 +86,7 @@ def explain(
     else:
         print_explanations(explanations)
     if note is not None:
-        print(note, file=sys.stderr if json_ else sys.stdout)
+        echo(note, err=json_)
 
 
 def _subjects(subject: str | None, sentences: int) -> list[int | None]:

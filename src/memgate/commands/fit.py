@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memgate.fitting import run
 from memgate.fitting.config_files import with_config_paths
+from memgate.fitting.finalize import show
+from memgate.fitting.progress import FitProgress
+from memgate.fitting.run import run_fit, score
+from memgate.reporting.console import console
 
 
 def fit(arguments: Sequence[str]) -> None:
@@ -14,7 +17,9 @@ def fit(arguments: Sequence[str]) -> None:
     Args:
         arguments: Of the command line, such as ``-c cell/gru.yaml``.
     """
-    run.fit(with_config_paths(arguments))
+    with FitProgress(1, console()) as progress:
+        result = run_fit(with_config_paths(arguments), progress)
+    show([result])
 
 
 def validate(arguments: Sequence[str]) -> None:
@@ -23,7 +28,7 @@ def validate(arguments: Sequence[str]) -> None:
     Args:
         arguments: As for `fit`, with ``--ckpt_path``.
     """
-    run.validate(with_config_paths(arguments))
+    show([score(with_config_paths(arguments), "val")])
 
 
 def test(arguments: Sequence[str]) -> None:
@@ -32,4 +37,4 @@ def test(arguments: Sequence[str]) -> None:
     Args:
         arguments: As for `fit`, with ``--ckpt_path``.
     """
-    run.test(with_config_paths(arguments))
+    show([score(with_config_paths(arguments), "test")])

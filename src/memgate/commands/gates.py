@@ -17,7 +17,7 @@ from memgate.gates.timescales import timescale_summary
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
-from memgate.reporting.console import console, print_table
+from memgate.reporting.console import console, echo, print_table
 from memgate.reporting.files import write_all
 from memgate.reporting.number_units import print_units
 from memgate.tracking.registry.versions import model_folder
@@ -61,7 +61,7 @@ def gates(model: str, *, data: Sequence[str], out: Path) -> None:
         if known_units is not None:
             console().print("as found by the model's validation items when it was registered")
     print_memory(analysis)
-    print(f"wrote {', '.join(written)} to {out}")
+    echo(f"wrote {', '.join(written)} to {out}")
 
 
 def print_memory(analysis: GateAnalysis) -> None:

@@ -20,7 +20,7 @@ from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, save
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.reporting import plots
-from memgate.reporting.console import console, print_table
+from memgate.reporting.console import console, echo, print_table
 from memgate.reporting.files import write_all
 from memgate.tracking.registry import versions
 
@@ -76,9 +76,9 @@ def intervene(
     found.insert(0, "model", model.removeprefix("models:/"))
     found["roles"] = " ".join(roles)
     _write(found, out)
-    print(f"\n{len(prefixes)} items, changed at {', '.join(roles)}; units: {units}")
+    echo(f"\n{len(prefixes)} items, changed at {', '.join(roles)}; units: {units}")
     _print(found)
-    print(f"wrote {out}/interventions.csv, {out}/interventions.png")
+    echo(f"wrote {out}/interventions.csv, {out}/interventions.png")
 
 
 def _write(found: pd.DataFrame, out: Path) -> None:
@@ -127,7 +127,7 @@ def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> P
     prefixes = sample_items(predictor, known, items, seed)
     if len(known) < len(table):
         left_out = f"{len(table) - len(known)} of {len(table)} items left out"
-        print(f"{left_out} (they lack subj_idx, tags or {task.needs})")
+        echo(f"{left_out} (they lack subj_idx, tags or {task.needs})")
     return prefixes
 
 

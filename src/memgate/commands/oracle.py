@@ -22,4 +22,4 @@ def oracle(*, cell: GatedCell, data: str) -> None:
         InputError: A configuration, the data or the store can't be used, or the task is another
             than number prediction.
     """
-    show(fit_hand_set(cell, data))
+    show([fit_hand_set(cell, data)])

@@ -19,4 +19,4 @@ def report(study: str, *, out: Path, reference: Path | None = None) -> None:
     """
     run = report_on(study, out, reference)
     echo(f"wrote report.html, report.md, tables and figures to {out}")
-    echo(f"logged the run {run}; `make ui` shows it")
+    echo(f"logged the run {run}; `memgate ui` shows it")

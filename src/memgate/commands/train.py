@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-import pandas as pd
-
 from memgate.fitting.config_files import config_file
-from memgate.fitting.finalize import FitResult
+from memgate.fitting.finalize import FitResult, show
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import build_corpus, data_at_hand
 from memgate.fitting.run import run_fit
 from memgate.models.classifier import RECURRENCE, CellName
-from memgate.reporting.accuracy import print_accuracy, write_accuracy
+from memgate.reporting.accuracy import write_accuracy
 from memgate.reporting.console import console, echo
 
 
@@ -53,19 +50,5 @@ def train(
                 results.append(run_fit([*configs, f"--seed_everything={seed}"], progress))
     finally:  # the finished fits are shown, even if a later one fails
         if results:
-            _show(results, out)
-
-
-def _show(results: Sequence[FitResult], out: Path) -> None:
-    table = pd.concat([result.table for result in results], ignore_index=True)
-    print_accuracy(table)
-    for note in dict.fromkeys(note for result in results for note in result.notes):
-        echo(note)
-    write_accuracy(table, out)
-    registered = [result.model for result in results if result.model]
-    if registered:
-        echo("registered " + ", ".join(registered))
-    for result in results:
-        if result.champion_status:
-            echo(result.champion_status)
-    echo(f"wrote {out}/accuracy.csv, {out}/accuracy.png; `make ui` shows the runs and the models")
+            write_accuracy(show(results), out)
+            echo(f"wrote {out}/accuracy.csv and {out}/accuracy.png")

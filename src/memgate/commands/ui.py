@@ -10,9 +10,15 @@ import sys
 from types import FrameType
 
 from memgate.errors import InputError
-from memgate.fitting.configuration import EXPERIMENT
 from memgate.reporting.console import echo
-from memgate.tracking.store import connect, database, experiment, store_name, tracking_uri
+from memgate.tracking.store import (
+    EXPERIMENT,
+    connect,
+    database,
+    experiment,
+    store_name,
+    tracking_uri,
+)
 
 PAGE = "runs?workflowType=machine_learning&compareRunsMode=CHART"
 """The page of an experiment's runs; without it MLflow opens its page for language models."""
@@ -73,5 +79,5 @@ def _check_free(port: int) -> None:
         except OSError as error:
             raise InputError(
                 f"--port: {port} is taken ({error.strerror}); choose another, as in "
-                "`make ui PORT=5001`"
+                "`memgate ui --port 5001`"
             ) from error

@@ -26,11 +26,11 @@ SHARED_SETTINGS = (
     "gradient_clip_val",
     "gradient_clip_algorithm",
     "accumulate_grad_batches",
-    "limit_train_batches",
-    "limit_val_batches",
-    "max_steps",
 )
-"""Settings of the Trainer that the noun-only network shares."""
+"""Settings of the Trainer that the noun-only network shares.
+
+Its epochs end it, not ``max_steps``: it has fewer batches, and it is validated after an epoch.
+"""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +23,10 @@ from memgate.errors import InputError, usage_error
 from memgate.fitting import checkpoints
 from memgate.fitting.checkpoints import Checkpoint
 from memgate.fitting.module import AgreementModule
+from memgate.pool import available_cores
 from memgate.predictor import Predictor
 from memgate.tracking.runs import RunLogger
-
-EXPERIMENT = "memgate"
+from memgate.tracking.store import EXPERIMENT
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +68,9 @@ class Fit:
             InputError: The data, the architecture, the optimiser or the devices are impossible.
         """
         on_cpu = self.trainer.strategy.root_device.type == "cpu"
-        if on_cpu and self.trainer.num_devices > (os.cpu_count() or 1):
+        if on_cpu and self.trainer.num_devices > available_cores():
             raise InputError(
-                f"--trainer.devices: expected at most {os.cpu_count()}, the CPU's cores, "
+                f"--trainer.devices: expected at most {available_cores()}, the CPU's cores, "
                 f"got {self.trainer.num_devices}"
             )
         self.data.setup()
@@ -83,9 +82,14 @@ class Fit:
         if self.checkpoint is not None:
             self.module.check(self.checkpoint.state, self.data.vocabulary.digest())
 
-    def predictor(self) -> Predictor:
-        """Return the network as it stands, on the CPU, with its vocabulary and task."""
-        classifier = self.module.classifier.cpu().float().eval()
+    def predictor(self, device: torch.device | str = "cpu") -> Predictor:
+        """Return the network as it stands on a device, with its vocabulary and task.
+
+        Weights of half precision are widened to single: NumPy and the loops over gates have none.
+        """
+        classifier = self.module.classifier.to(device).eval()
+        if classifier.embedding.weight.dtype.itemsize < 4:
+            classifier = classifier.float()
         return Predictor(classifier, self.data.vocabulary, self.data.task)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from memgate.baselines.fitted import Baselines
 from memgate.data.datamodule import AgreementData
@@ -20,9 +19,10 @@ from memgate.gates.drift import profile_hash
 from memgate.metrics.accuracy import accuracy_table, left_out
 from memgate.metrics.agreement import counts_frame
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.predictor import BASELINES_FOLDER, Predictor
+from memgate.predictor import BASELINES_FOLDER
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
+from memgate.reporting.console import echo
 from memgate.tracking.registry.champion import champion_status
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
@@ -30,7 +30,7 @@ from memgate.tracking.store import storing
 SPLIT_OF_STAGE = {"val": "validation", "test": "test"}
 
 FOLDERS = {".png": "figures/", ".html": ""}
-"""Where a run keeps artifacts by their suffix; all others are below ``tables/``."""
+"""The folder of a run for artifacts of a suffix; all others are in ``tables/``."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,19 @@ def finalize(
     return _store(fit, fit.run, result, baselines, analysis, val_accuracy)
 
 
-def show(result: FitResult) -> None:
-    """Print the accuracy, the notes to its tables, and what was registered."""
-    print_accuracy(result.table)
-    for line in result.notes:
-        print(line)
-    if result.model:
-        print(f"registered {result.model}; `make ui` shows the run")
-    if result.champion_status:
-        print(result.champion_status)
+def show(results: Sequence[FitResult]) -> pd.DataFrame:
+    """Print the accuracies, the notes to them, and what was registered; return all accuracies."""
+    table = pd.concat([result.table for result in results], ignore_index=True)
+    print_accuracy(table)
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        echo(note)
+    registered = [result.model for result in results if result.model]
+    if registered:
+        echo(f"registered {', '.join(registered)}; `memgate ui` shows the runs")
+    for result in results:
+        if result.champion_status:
+            echo(result.champion_status)
+    return table
 
 
 def accuracy_of(fit: Fit, stage: str, baselines: Baselines) -> tuple[pd.DataFrame, list[str]]:
@@ -130,16 +134,15 @@ def _without_task(data: AgreementData, split: str, name: str) -> list[str]:
 
 
 def _analyse(fit: Fit, report: Callable[[str], object]) -> GateAnalysis:
-    data, device = fit.data, fit.trainer.strategy.root_device
+    device = fit.trainer.strategy.root_device
     # Apple's GPUs can't add up in double precision.
-    device = torch.device("cpu") if device.type == "mps" else device
-    predictor = Predictor(fit.module.classifier.to(device).eval(), data.vocabulary, data.task)
+    predictor = fit.predictor("cpu" if device.type == "mps" else device)
     return analyse(
         predictor,
-        data.table("validation"),
-        data.table("test"),
+        fit.data.table("validation"),
+        fit.data.table("test"),
         name=fit.name,
-        batches=data.test_dataloader(),
+        batches=fit.data.test_dataloader(),
         strategy=fit.trainer.strategy,
         report=report,
     )

@@ -79,5 +79,5 @@ def build(corpus: Corpus) -> None:
     except KeyboardInterrupt:
         done = len(list((corpus.folder / SHARDS).glob("*.parquet")))
         advice = f"stopped; the same command resumes ({done} parts are done)"
-        print(advice, file=sys.stderr)
+        echo(advice, err=True)
         raise

@@ -1,9 +1,8 @@
-"""`memgate fit`, `validate` and `test`: one configuration, a tracked run, a registered model."""
+"""`run_fit`: one configuration, a tracked run, a registered model; `score`: a checkpoint again."""
 
 from __future__ import annotations
 
 import shlex
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,25 +17,13 @@ from memgate.errors import InputError
 from memgate.fitting.baseline_fits import fit_baselines
 from memgate.fitting.checkpoints import LastCheckpoint, best_checkpoint
 from memgate.fitting.configuration import Fit, configure
-from memgate.fitting.finalize import FitResult, accuracy_of, finalize, show
+from memgate.fitting.finalize import FitResult, accuracy_of, finalize
 from memgate.fitting.gate_series import GateSeries
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.trainer_checks import check_trainer
-from memgate.reporting.accuracy import print_accuracy
-from memgate.reporting.console import console
+from memgate.reporting.console import echo
 from memgate.tracking.runs import is_finished
 from memgate.tracking.store import storing
-
-
-def fit(args: Sequence[str]) -> None:
-    """Run ``memgate fit``: train, test the best epoch, track, register, print the accuracy.
-
-    Args:
-        args: Arguments of the command line, such as ``-c cell/gru.yaml``.
-    """
-    with FitProgress(1, console()) as progress:
-        result = run_fit(args, progress)
-    show(result)
 
 
 def run_fit(
@@ -45,7 +32,7 @@ def run_fit(
     """Train, test the best epoch, track and register.
 
     Args:
-        args: As for `fit`.
+        args: Arguments of the command line, such as ``-c cell/gru.yaml``.
         progress: Shows where the fit is.
         labels: As for `configure`.
 
@@ -101,34 +88,29 @@ def _resume_advice(args: Sequence[str], last: LastCheckpoint) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         if last.path is not None and last.path.is_file():
             command = shlex.join(["memgate", "fit", *args, "--ckpt_path", "last"])
-            print(f"stopped; this goes on with the run: {command}", file=sys.stderr)
+            echo(f"stopped; this goes on with the run: {command}", err=True)
         raise
 
 
-def validate(args: Sequence[str]) -> None:
-    """Run ``memgate validate``: score a checkpoint on the validation split."""
-    _score(args, "val")
+def score(args: Sequence[str], stage: str) -> FitResult:
+    """Score a checkpoint beside its baselines; nothing is tracked.
 
+    Args:
+        args: Arguments of the command line, with ``--ckpt_path``.
+        stage: ``val`` or ``test``.
 
-def test(args: Sequence[str]) -> None:
-    """Run ``memgate test``: score a checkpoint on the test split."""
-    _score(args, "test")
-
-
-def _score(args: Sequence[str], stage: str) -> None:
+    Raises:
+        InputError: As `run_fit`; or no checkpoint is named.
+    """
     fit = configure([*args, "--track=false"])
     if fit.checkpoint is None:
         raise InputError("--ckpt_path: expected a checkpoint (a path, last or best), got none")
     fit.prepare()
     # A checkpoint keeps the state of a fit's callbacks, which scoring doesn't need.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
-    score = fit.trainer.validate if stage == "val" else fit.trainer.test
-    score(fit.module, fit.data, fit.checkpoint.path, verbose=False, weights_only=True)
-    baselines = fit_baselines(fit, fit.checkpoint.epochs_of_fit())
-    table, notes = accuracy_of(fit, stage, baselines)
-    print_accuracy(table)
-    for line in notes:
-        print(line)
+    run = fit.trainer.validate if stage == "val" else fit.trainer.test
+    run(fit.module, fit.data, fit.checkpoint.path, verbose=False, weights_only=True)
+    return FitResult(*accuracy_of(fit, stage, fit_baselines(fit, fit.checkpoint.epochs_of_fit())))
 
 
 def log_setting(fit: Fit, settings: Mapping[str, object]) -> None:
@@ -152,12 +134,15 @@ def log_setting(fit: Fit, settings: Mapping[str, object]) -> None:
 def training_settings(fit: Fit) -> dict[str, object]:
     """Return how a fit trains, by name, for the run's params."""
     optimizer = fit.module.optimizer(fit.module.parameters())
+    scheduler = fit.config.get("model", {}).get("lr_scheduler")
     return {
         "seed": fit.data.seed,
         "batch_size": fit.data.batch_size,
         "max_epochs": fit.trainer.max_epochs,
         "precision": fit.trainer.precision,
         "gradient_clip_val": fit.trainer.gradient_clip_val,
+        "accumulate_grad_batches": fit.trainer.accumulate_grad_batches,
         "optimizer": type(optimizer).__name__,
         "learning_rate": optimizer.defaults["lr"],
+        "lr_scheduler": scheduler["class_path"].rpartition(".")[2] if scheduler else "none",
     }

@@ -23,18 +23,27 @@ DASH = "–"
 """What a table shows where there is no figure."""
 
 
-def console() -> Console:
-    """Return the console: as wide as the terminal, or as `WIDTH_OF_A_LOG`; only rank 0 prints."""
+def console(err: bool = False) -> Console:
+    """Return the console: as wide as the terminal, or as `WIDTH_OF_A_LOG`; only rank 0 prints.
+
+    Args:
+        err: Whether it prints to stderr.
+    """
     quiet = getattr(rank_zero_only, "rank", 0) != 0
-    terminal = Console(highlight=False, emoji=False, quiet=quiet)
+    terminal = Console(highlight=False, emoji=False, quiet=quiet, stderr=err)
     if terminal.is_terminal or "COLUMNS" in os.environ:
         return terminal
-    return Console(highlight=False, emoji=False, quiet=quiet, width=WIDTH_OF_A_LOG)
+    return Console(highlight=False, emoji=False, quiet=quiet, stderr=err, width=WIDTH_OF_A_LOG)
 
 
-def echo(text: str = "") -> None:
-    """Print a line as it is: no markup, and a long line is not wrapped."""
-    console().print(text, markup=False, soft_wrap=True)
+def echo(text: str = "", err: bool = False) -> None:
+    """Print a line as it is: no markup, and a long line is not wrapped.
+
+    Args:
+        text: The line.
+        err: Whether it is printed to stderr.
+    """
+    console(err).print(text, markup=False, soft_wrap=True)
 
 
 def print_table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +14,7 @@ from typing import TypeVar
 
 from memgate.errors import InputError
 from memgate.pool import Pool, ProcessPool, available_cores, completed
-from memgate.reporting.console import console
+from memgate.reporting.console import console, echo
 from memgate.reporting.progress import ProgressBars
 
 Job = TypeVar("Job")
@@ -118,7 +117,7 @@ def error_line(error: BaseException) -> str:
 def print_failures(failed: Mapping[str, str]) -> None:
     """Print a line on stderr for each job that failed, as `run_jobs` returned it."""
     for name, message in failed.items():
-        print(f"{name}: {message}", file=sys.stderr)
+        echo(f"{name}: {message}", err=True)
 
 
 @contextmanager

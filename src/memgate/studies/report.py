@@ -13,7 +13,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from memgate.data.items.tasks import NUMBER
-from memgate.fitting.configuration import EXPERIMENT
 from memgate.metrics.accuracy import STRATA
 from memgate.metrics.bootstrap import RESAMPLES
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
@@ -38,7 +37,7 @@ from memgate.studies.results import (
     study_results,
 )
 from memgate.tracking.runs import TAG_LENGTH, RunLogger
-from memgate.tracking.store import storing
+from memgate.tracking.store import EXPERIMENT, storing
 from memgate.tracking.study_runs import study_runs
 
 BREAKDOWNS = {

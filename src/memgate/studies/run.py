@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -13,7 +12,7 @@ from rich.console import Console
 from memgate.errors import InputError
 from memgate.fitting import checkpoints
 from memgate.fitting.config_files import config_file
-from memgate.fitting.configuration import EXPERIMENT, configure
+from memgate.fitting.configuration import configure
 from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import build_corpus
 from memgate.fitting.run import run_fit
@@ -23,7 +22,7 @@ from memgate.studies.jobs import locked, print_failures, process_pool, run_jobs
 from memgate.studies.plan import PlannedRun, Study, read_study
 from memgate.studies.search import SearchResult, read_space, search_settings
 from memgate.tracking.delivery import spool
-from memgate.tracking.store import store_name, tracking_uri
+from memgate.tracking.store import EXPERIMENT, store_name, tracking_uri
 from memgate.tracking.study_runs import Attempt, attempts, retire
 
 FOLDER = Path("mlruns/studies")
@@ -77,7 +76,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
                 runs = study.runs(best.settings)
                 failed = _run_missing(study.name, runs, pool)
             except KeyboardInterrupt:
-                print("stopped; the same command goes on with what is missing", file=sys.stderr)
+                echo("stopped; the same command goes on with what is missing", err=True)
                 raise
     print_failures({**best.failed, **failed})
     _require_all_finished(study, runs, best, failed)

@@ -24,6 +24,9 @@ from memgate.tracking.sqlite_file import (
     set_artifact_location,
 )
 
+EXPERIMENT = "memgate"
+"""The experiment of all runs."""
+
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 
 CLIENT_ENVIRONMENT = {

@@ -18,9 +18,9 @@ from experiments.gate_decides.page import TEMPLATE
 from experiments.gate_decides.study import CELLS, DATA, PAGE, PLANS, UNITS, answer
 from experiments.gate_decides.tables import TABLES, read_tables
 from memgate.errors import InputError
-from memgate.fitting.configuration import EXPERIMENT
 from memgate.gates.interventions.dose_response import dose_response, sample_items, with_roles
 from memgate.studies.plan import read_study
+from memgate.tracking.store import EXPERIMENT
 from memgate.tracking.study_runs import study_runs
 
 TEMPLATE_TEXT = """\

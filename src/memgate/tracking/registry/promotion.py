@@ -37,7 +37,7 @@ CONFIG = "config.yaml"
 """The whole configuration of a run, among its artifacts."""
 
 NOT_A_SETTING = {
-    "": ("seed_everything", "ckpt_path", "track", "threads"),
+    "": ("seed_everything", "ckpt_path", "track", "threads", "analyse_gates"),
     "data": ("seed", "source"),
     "trainer": ("default_root_dir",),
 }
