@@ -60,9 +60,9 @@ def _expected(reason: str) -> str:
     "expected 'gru' or 'lstm', got 'rnn'"
     """
     value = re.search(r"(?:Got|Given) value: (.*)", reason)
-    choices = re.search(r"Literal\[(.*?)\]", reason)
+    choices = ", ".join(re.findall(r"Literal\[(.*?)\]", reason))  # of each type that is accepted
     types = re.findall(r"Expected a <class '(?:\w+\.)*(\w+)'>", reason)
-    names = choices[1].split(", ") if choices else list(dict.fromkeys(types))
+    names = list(dict.fromkeys(choices.split(", ") if choices else types))
     names = [name for name in names if name != "NoneType"]
     if not value or not names:
         return reason[0].lower() + reason[1:]

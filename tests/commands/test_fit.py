@@ -249,7 +249,10 @@ def test_the_default_optimiser_shows_its_rate(
         (["--trainer.check_val_every_n_epoch=3"], "expected a validation, from which"),
         (["--trainer.max_epochs=0"], "the fit ends after 0 steps"),
         (["--trainer.enable_checkpointing=false"], "enable_checkpointing=False"),
-        (["--trainer.max_epoch=3"], "--trainer.max_epoch=3; did you mean --trainer.max_epochs?"),
+        (
+            ["--trainer.max_epoch=3"],
+            "unknown option --trainer.max_epoch; did you mean --trainer.max_epochs?",
+        ),
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         (["--model.lr_schedule=StepLR"], "did you mean --model.lr_scheduler?"),
         (["--data.source.trai=3"], "Option 'trai' is not accepted"),
