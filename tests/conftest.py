@@ -38,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests out of the user's cache: `datasets` reads these when it is imported."""
     folder = Path(tempfile.mkdtemp(prefix="memgate-tests-"))
     config.stash[CACHE] = folder
-    os.environ.pop("COLUMNS", None)  # readline sets it for the workers of pytest-xdist: tables would be as narrow
+    # readline sets it for the workers of pytest-xdist, and all tables would be as narrow.
+    os.environ.pop("COLUMNS", None)
     os.environ["HF_HOME"] = str(folder)
     os.environ["HF_DATASETS_CACHE"] = str(folder / "datasets")
     os.environ["HF_HUB_CACHE"] = str(folder / "hub")
