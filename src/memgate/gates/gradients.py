@@ -138,10 +138,6 @@ def state_gradients(
 
     Items don't affect each other, so one backward pass of their sum gives the derivative of each.
 
-    Args:
-        classifier: Its dropout is not applied.
-        inputs: Token ids of prefixes of one length.
-
     Yields:
         State, layer, distance (words behind that word, up to 30) and the derivative.
     """

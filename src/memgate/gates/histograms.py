@@ -25,9 +25,7 @@ QUANTILE_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that tables show."""
 
 
-def saturated_counts(
-    histogram: Ints,
-) -> tuple[Ints, Ints]:
+def saturated_counts(histogram: Ints) -> tuple[Ints, Ints]:
     """Count what is below 0.1, and what is above 0.9.
 
     Args:
@@ -65,10 +63,8 @@ def quantiles(histogram: Ints, levels: Sequence[float] = QUANTILE_LEVELS) -> Flo
 def _read_quantiles(histogram: Array, levels: Array, result: Array) -> None:
     """Read quantiles off histograms, as `quantiles` says.
 
-    Args:
-        histogram: Groups × bins × units.
-        levels: In (0, 1).
-        result: Levels × groups × units, in bins; NaN without counts. Overwritten.
+    The histogram is groups × bins × units; the result, levels × groups × units in bins, is NaN
+    without counts.
     """
     groups, bins, units = histogram.shape
     ranks = np.empty((len(levels), units))

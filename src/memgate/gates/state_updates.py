@@ -1,21 +1,4 @@
-"""State updates: what a word changes in the memory of each unit.
-
-An open gate may write what is already there, so gates alone don't show this. The memory m is the
-LSTM's cell c, for GRU and RNN the hidden state h; before the first word it is 0.
-
-- ``change``: m_t - m_{t-1}. For a GRU that is write · (candidate - h_{t-1}), as
-  h_t = keep · h_{t-1} + write · candidate; for an LSTM ``gained`` less ``lost``.
-- ``gained`` (LSTM): write · candidate, with write = input.
-- ``lost`` (LSTM): (1 - keep) · c_{t-1}, with keep = forget.
-- ``hidden`` (LSTM): h_t - h_{t-1}, what other units and the readout see of it.
-- ``contribution_change``: w · (h_t - h_{t-1}) with the readout's weight w, in log-odds, signed so
-  that + is towards the right answer. Over all units of the last layer and all words of a prefix it
-  adds up to the logit less the readout's bias.
-- ``probe``: p · (h_t - h_{t-1}) with the direction p of the linear probe at the last word
-  (`memgate.gates.units.number_units.NumberUnits.probe_direction`), in log-odds, in every layer. A
-  probe predicts the number of the subject whatever the task, so + is towards that number. For
-  grammaticality that isn't the right answer; for the other tasks it is.
-"""
+"""State updates: what a word changes in the memory of each unit, which gates alone do not show."""
 
 from __future__ import annotations
 
@@ -32,7 +15,17 @@ STATE_UPDATES: Mapping[str, tuple[str, ...]] = {
     "GRU": ("change",),
     "LSTM": ("gained", "lost", "change", "hidden"),
 }
-"""The state updates of each mode of `torch.nn`; the last is the change of the hidden state."""
+"""The state updates of each mode of `torch.nn`; the last is the change of the hidden state.
+
+The memory m is the LSTM's cell c, for GRU and RNN the hidden state h; before the first word it is
+0. ``change`` is m_t - m_{t-1}: for a GRU write · (candidate - h_{t-1}), for an LSTM ``gained``,
+write · candidate, less ``lost``, (1 - keep) · c_{t-1}. ``hidden`` (LSTM) is h_t - h_{t-1}.
+
+Tables have two more, in log-odds: ``contribution_change`` is w · (h_t - h_{t-1}) with the readout's
+weight w, + towards the right answer; over the units of the last layer and the words of a prefix it
+adds up to the logit less the readout's bias. ``probe`` is p · (h_t - h_{t-1}) with the direction p
+of the linear probe at the last word, in every layer, + towards the number of the subject.
+"""
 
 Flat = Float[Tensor, "words units"]
 

@@ -131,12 +131,6 @@ def distance_table(
 ) -> pd.DataFrame:
     """Turn sums and histograms of gates into one row a layer, gate, reading, distance and unit.
 
-    Args:
-        gates: As for `gate_table`.
-        n: As for `gate_table`.
-        sums: As for `gate_table`.
-        histogram: As for `gate_table`.
-
     Returns:
         As `gate_table`, but by ``after`` instead of ``role``: words after the head of the subject,
             in the bins of `memgate.metrics.strata.INTERVENING`. ``0`` is the subject
@@ -169,12 +163,7 @@ def _of_gates(
     return parts
 
 
-def _of_gate(
-    words: Ints,
-    sums: Floats,
-    histogram: Ints,
-    complement: bool,
-) -> dict[str, Floats]:
+def _of_gate(words: Ints, sums: Floats, histogram: Ints, complement: bool) -> dict[str, Floats]:
     """Return the columns of one gate or of its complement, each (groups, units)."""
     n = np.where(words == 0, np.nan, words)[:, None]  # a proportion of no words is null
     mean, square = sums / n
@@ -248,11 +237,7 @@ def _folded(
 
 
 def _rows(
-    keys: dict[str, Any],
-    by: str,
-    groups: Sequence[str],
-    words: Ints,
-    values: dict[str, Floats],
+    keys: dict[str, Any], by: str, groups: Sequence[str], words: Ints, values: dict[str, Floats]
 ) -> pd.DataFrame:
     """Return the rows of all units for each group that occurs, and always for all words."""
     names = np.array(groups)

@@ -1,15 +1,4 @@
-"""The step equations of `torch.nn`'s RNN, GRU and LSTM, written once, with every gate named.
-
-A step has three stages. `read` needs only x_t and h_{t-1}, so it runs over one word or, where every
-h is known, over all words at once; `remember` carries the memory, elementwise, past the word;
-`expose` makes the hidden state of it. All take any leading shape.
-
-Each quantity goes through `compute` when it is computed, and the step goes on with what that
-returns: the caller decides where a quantity is stored and whether it is edited. A pre-activation
-has no name and never leaves this file. One summand of one has: ``recurrent_input``, what the words
-before bring to the candidate. So an edit can cut that path (Levy et al. 2018 train LSTMs without
-it); `Trajectory` doesn't keep it.
-"""
+"""The step equations of `torch.nn`'s RNN, GRU and LSTM, written once, with every gate named."""
 
 from __future__ import annotations
 
@@ -46,7 +35,7 @@ while the update gate of Chung et al. (2014, section 3.2) and Ng's Γu write.
 
 @runtime_checkable
 class Compute(Protocol):
-    """Computes one quantity of a step; the step goes on with what it returns."""
+    """Computes one quantity of a step, stores and edits it; the step goes on with the result."""
 
     def __call__(
         self, name: Quantity, function: Callable[..., Tensor], /, *operands: Tensor
@@ -63,7 +52,13 @@ class Compute(Protocol):
 
 @runtime_checkable
 class Cell(Protocol):
-    """The equations of one kind of recurrence."""
+    """The equations of one kind of recurrence, a step in three stages of any leading shape.
+
+    `read` needs only x_t and h_{t-1}, so where every h is known it runs over all words at once;
+    `remember` carries the memory past the word, elementwise; `expose` makes the hidden state of it.
+    Pre-activations have no name, except ``recurrent_input``, the words before in the candidate: so
+    an edit can cut that path (Levy et al. 2018).
+    """
 
     @property
     def gates(self) -> tuple[Quantity, ...]:

@@ -1,45 +1,6 @@
-"""A GRU and an LSTM with hand-set weights: write at the first common noun, then keep.
+"""A GRU and an LSTM with hand-set weights, which write at the first common noun and then keep.
 
-This is the example of the lecture (Andrew Ng, Sequence Models, week 1, "Gated Recurrent Unit"):
-at "cat" the gate writes the number, on the words after it the gate is shut, and at the verb the
-number is still there.
-
-A word's vector x is its class, one-hot: other, singular noun, plural noun. There are two units:
-
-========  =================================================
-number    +1 plural, -1 singular, 0 before the first noun
-seen      1 from the first noun on, else 0
-========  =================================================
-
-**How W·[h, x] + b comes out negative.** With noun = singular + plural, and the state h before the
-word, both units share this write gate:
-
-    Γu = σ(Wu·[h, x] + bu),    Wu·[h, x] + bu = -k + 2k·noun - 2k·seen
-
-For k = 10:
-
-======================  ====  ====  =========================  =======
-word                    noun  seen  Wu·[h, x] + bu             write
-======================  ====  ====  =========================  =======
-the (no noun yet)       0     0     -10                        0.00005
-cat (the first noun)    1     0     -10 + 20      = +10        0.99995
-which (behind it)       0     1     -10      - 20 = -30        1e-13
-food (a later noun)     1     1     -10 + 20 - 20 = -10        0.00005
-======================  ====  ====  =========================  =======
-
-The candidate is tanh(k·(plural - singular)) to number, tanh(k·noun) to seen.
-
-**Both conventions.** Ng's Γu writes; torch's z keeps, h' = (1-z)·n + z·h. So the GRU here has the
-same row with its sign turned: keep = z = σ(k - 2k·noun + 2k·seen), and write = 1 - z = Γu. The LSTM
-has a gate for each: its input gate is Γu, and its forget gate, σ(k), keeps always.
-
-**Why two units.** The input of a gate is linear in h, so at h = 0 it is the mean of its values at
-+1 and -1: the gate can't be open at 0 and shut at both. One unit with the levels 0, 1/2 and 1 would
-do, but it shows less.
-
-**Where it ends.** σ(-10) = 0.000045 leaks. In the GRU each later noun of the other number takes
-0.00009 from the number. 80 of them, the most intervening words of the grammar, take 0.007; the
-prediction changes after 15,000. In float32, keep is exactly 1 where the row is 30.
+They are the example of Andrew Ng's lecture on the gated recurrent unit (Sequence Models, week 1).
 """
 
 from __future__ import annotations
@@ -84,7 +45,21 @@ def oracle(
 ) -> Classifier:
     """Return a hand-set classifier that predicts the number of the first common noun.
 
-    Unit 0 is number, unit 1 is seen.
+    A word's vector is its class, one-hot (`CLASSES`). Unit 0, number, is +1 for plural and -1 for
+    singular; unit 1, seen, is 1 from the first noun on. Both are 0 before it. With
+    noun = singular + plural, and the state before the word, both share one write gate:
+
+        Γu = σ(-k + 2k·noun - 2k·seen)
+
+    For k = 10 its input is -10 before the first noun (write 0.00005), +10 at it (0.99995), -30 at
+    later words (1e-13) and -10 at later nouns (0.00005). The candidate is
+    tanh(k·(plural - singular)) for number and tanh(k·noun) for seen. torch's z keeps, so the GRU
+    has the row with its sign turned, keep = z = 1 - Γu. The LSTM's input gate is Γu, and its forget
+    gate, σ(k), keeps always. One unit isn't enough: the input of a gate is linear in the state, so
+    a gate that is shut at +1 and at -1 is shut at 0.
+
+    σ(-10) = 0.000045 leaks: in the GRU each later noun of the other number takes 0.00009 from
+    number, and the prediction changes after 15,000 of them.
 
     Args:
         cell: ``gru`` or ``lstm``.
@@ -123,11 +98,7 @@ def _parts(cell: GatedCell, write: Float[Tensor, "units 6"]) -> Float[Tensor, "r
 
 
 def _write(shown: float) -> Float[Tensor, "units 6"]:
-    """Return [Wu, bu] of Γu: -k + 2k·noun - 2k·seen, for both units.
-
-    Args:
-        shown: The value of h if seen is 1.
-    """
+    """Return [Wu, bu] of Γu: -k + 2k·noun - 2k·seen, for both units."""
     # number, seen; other, singular, plural; 1
     row = [0, -2 * K / shown, 0, 2 * K, 2 * K, -K]
     return torch.tensor([row, row])

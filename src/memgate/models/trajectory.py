@@ -1,7 +1,6 @@
 """Every state and gate of a recurrence over sentences: `replay`, or `unroll` under an edit.
 
-Both agree with `torch.nn` and with each other to 1e-12 in double. Dropout between layers is never
-applied. States start at zero.
+Both agree with `torch.nn` and with each other to 1e-12 in double; states start at zero.
 """
 
 from __future__ import annotations

@@ -17,12 +17,7 @@ from mlflow.telemetry import get_telemetry_client, set_telemetry_client
 from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
-from memgate.tracking.sqlite_file import (
-    SQLITE,
-    check_file,
-    create_store,
-    set_artifact_location,
-)
+from memgate.tracking.sqlite_file import SQLITE, check_file, create_store, set_artifact_location
 
 EXPERIMENT = "memgate"
 """The experiment of all runs."""

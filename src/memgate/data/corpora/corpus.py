@@ -284,11 +284,6 @@ def _require_same(folder: Path, stored: dict[str, Any], expected: dict[str, Any]
 def _assemble(folder: Path, parts: Sequence[Path], made_from: Mapping[str, Any]) -> None:
     """Write one Parquet and one JSONL file a split, and the card.
 
-    Args:
-        folder: Folder of the corpus.
-        parts: The shards, in order.
-        made_from: The corpus's settings and source, see `card`.
-
     Raises:
         InputError: A split has no items.
     """

@@ -10,12 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conllu.exceptions import ParseException
-from conllu.parser import (
-    DEFAULT_FIELD_PARSERS,
-    DEFAULT_FIELDS,
-    parse_comment_line,
-    parse_line,
-)
+from conllu.parser import DEFAULT_FIELD_PARSERS, DEFAULT_FIELDS, parse_comment_line, parse_line
 
 from memgate.data.items.dependencies import ROOT, ParsedSentence, Tree
 from memgate.errors import InputError

@@ -27,11 +27,7 @@ FORMAT = "agreement JSONL"
 """The name of the format, for messages."""
 
 CHECKED_FEATURES = datasets.Features(
-    {
-        **FEATURES,
-        "line": datasets.Value("int64"),
-        "problem": datasets.Value("string"),
-    }
+    {**FEATURES, "line": datasets.Value("int64"), "problem": datasets.Value("string")}
 )
 """An item, or the line number and the problem of a bad row."""
 
@@ -219,12 +215,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _good_rows(tables: Mapping[str, datasets.Dataset], on_error: OnError) -> datasets.Dataset:
-    """Join checked tables without their bad rows.
-
-    Args:
-        tables: By the file or repository that each comes from, for messages.
-        on_error: See `read`.
-    """
+    """Join checked tables without their bad rows."""
     parts, problems = [], []
     for where, table in tables.items():
         if len(table) == 0:

@@ -91,12 +91,7 @@ def _two_prefixes(good: str, bad: str) -> dict[str, Any]:
         )
     verb = words[same + 1]
     prefix, prefix_bad = " ".join(words[: same + 1]), " ".join(others[: same + 1])
-    return {
-        "prefix": prefix,
-        "prefix_bad": prefix_bad,
-        "label": verb_number(verb),
-        "good": verb,
-    }
+    return {"prefix": prefix, "prefix_bad": prefix_bad, "label": verb_number(verb), "good": verb}
 
 
 def _compared(good: str, bad: str) -> tuple[list[str], list[str], int]:

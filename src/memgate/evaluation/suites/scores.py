@@ -32,11 +32,7 @@ class Comparison(NamedTuple):
     second: TaskInputs
 
 
-def is_right(
-    targets: npt.NDArray[np.integer[Any]],
-    p_first: Floats,
-    p_second: Floats,
-) -> Bools:
+def is_right(targets: npt.NDArray[np.integer[Any]], p_first: Floats, p_second: Floats) -> Bools:
     """Return which items a classifier gets right.
 
     One prefix: P(label | prefix) > ½. Two prefixes before the same verb (BLiMP's ``*_2``):
@@ -64,10 +60,6 @@ def suite_inputs(task: Task, table: pa.Table) -> Comparison:
 
     A model of grammaticality judges minimal pairs: the prefix and its verb against the prefix and
     the verb of the other number, or against `prefix_bad` and the verb.
-
-    Args:
-        task: The task of the model.
-        table: N items with the columns of `memgate.evaluation.suites.loading.SUITE_FEATURES`.
     """
     if task is GRAMMATICALITY:
         return _sentences(table)

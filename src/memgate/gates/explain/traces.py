@@ -61,10 +61,7 @@ def known_units(predictor: Predictor, folder: Path) -> list[Unit]:
 
 @torch.inference_mode()
 def traces(
-    predictor: Predictor,
-    units: Sequence[Unit],
-    texts: Sequence[str],
-    tags: Sequence[str | None],
+    predictor: Predictor, units: Sequence[Unit], texts: Sequence[str], tags: Sequence[str | None]
 ) -> list[Traces]:
     """Read the gates of units at every word.
 

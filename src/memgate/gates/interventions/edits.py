@@ -1,9 +1,4 @@
-"""Interventions: a gate or a path changed in chosen units, at words of chosen roles.
-
-An intervention is a value that describes a change; its `edit` returns what `unroll` takes for one
-batch. So nothing remains afterwards: no hook, no changed weight. Zero is not a neutral value, so a
-quantity is replaced by its mean (Lu et al. 2020) or by its value in another item.
-"""
+"""Interventions: a gate or a path changed in chosen units, at words of chosen roles."""
 
 from __future__ import annotations
 
@@ -130,7 +125,11 @@ Mean: TypeAlias = tuple[tuple[float, ...], ...]
 
 @runtime_checkable
 class Intervention(Protocol):
-    """A change of a quantity of a recurrence."""
+    """A change of a quantity of a recurrence, as a value: neither hook nor changed weight remains.
+
+    Zero is not a neutral value, so a quantity is replaced by its mean (Lu et al. 2020) or by its
+    value in another item.
+    """
 
     def edit(self, net: Recurrence, inputs: Inputs, roles: RoleCodes, /) -> Edit:
         """Return the edit that makes the change in a batch.
@@ -263,10 +262,6 @@ def observe(
 
 def donors(roles: RoleCodes, seed: int) -> RoleCodes:
     """Choose another item for each word of a batch, with the same role at the same position.
-
-    Args:
-        roles: Of each word.
-        seed: Seed of the choice.
 
     Returns:
         Rows of the batch. At each position they are a permutation within each role that moves every

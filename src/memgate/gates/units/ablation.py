@@ -215,11 +215,7 @@ def single_units(ablation: Ablation) -> pd.DataFrame:
     intact, *ablated = ablation.logits([(), *((unit,) for unit in every_unit)])
     targets = ablation.prefixes.targets.cpu().numpy()
     attractors = ablation.prefixes.attractors.cpu().numpy()
-    parts = {
-        "": np.full(len(targets), True),
-        "_without": attractors == 0,
-        "_with": attractors > 0,
-    }
+    parts = {"": np.full(len(targets), True), "_without": attractors == 0, "_with": attractors > 0}
     whole = {end: score_logits(intact[part], targets[part]).accuracy for end, part in parts.items()}
     rows = []
     for (layer, unit), logits in zip(every_unit, ablated, strict=True):
@@ -258,13 +254,6 @@ SET_DTYPES = {
 
 def is_chance(low: Any, high: Any) -> Any:
     """Return whether an accuracy is at chance: its interval holds 0.5 and ends below `NEAR`.
-
-    Args:
-        low: Lower end of its 95% interval, or a column of them.
-        high: Upper end.
-
-    Returns:
-        A truth value, or a column of them.
 
     >>> is_chance(0.48, 0.58), is_chance(0.48, 0.76), is_chance(0.51, 0.55)
     (True, False, False)

@@ -96,12 +96,7 @@ class FittedProbe(NamedTuple):
     """That standard deviation, over the items of the fit; 1 for a constant unit."""
 
 
-def linear_probe(
-    fitted_to: Floats,
-    labels: Ints,
-    held_out: Floats,
-    expected: Ints,
-) -> FittedProbe:
+def linear_probe(fitted_to: Floats, labels: Ints, held_out: Floats, expected: Ints) -> FittedProbe:
     """Fit scikit-learn's logistic regression with its default penalty (C = 1).
 
     Args:
@@ -193,11 +188,7 @@ def _control_labels(types: tuple[Ints, Ints], seed: int) -> Ints:
 
 
 def _scores(
-    probe: FittedProbe,
-    numbers: Ints,
-    states: list[Floats],
-    types: list[Ints],
-    controls: Ints,
+    probe: FittedProbe, numbers: Ints, states: list[Floats], types: list[Ints], controls: Ints
 ) -> tuple[int | float, ...]:
     """Return the columns of a row from n on."""
     n, right = len(numbers), int(probe.right.sum())

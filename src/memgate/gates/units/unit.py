@@ -73,10 +73,7 @@ def unit_mask(
 
 
 def check_model_units(
-    units: Sequence[Unit],
-    predictor: Predictor,
-    model: str,
-    probe: Floats | None = None,
+    units: Sequence[Unit], predictor: Predictor, model: str, probe: Floats | None = None
 ) -> None:
     """Refuse units, and a direction of a probe, that a model doesn't have.
 

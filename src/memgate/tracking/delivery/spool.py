@@ -1,7 +1,4 @@
-"""`Spool`: the folder with what a run logged and the store does not have yet.
-
-It keeps everything in order, and nothing in it is lost by kill -9.
-"""
+"""`Spool`: the folder with what a run logged and the store does not have yet; safe from kill -9."""
 
 from __future__ import annotations
 

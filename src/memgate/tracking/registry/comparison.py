@@ -210,18 +210,8 @@ def _corrected(p: Floats, discordant: Ints) -> Floats:
 
     Of d items that only one model gets right, the smallest possible p is 2^-d. Tarone (1990): with
     the least K for which at most K tests have 2^-d <= `PROMOTION_LEVEL` / K, the others can't
-    reject and don't count. Which tests these are depends only on d, which the exact test holds
-    fixed, so Holm's procedure over the rest keeps its level.
-
-    Args:
-        p: M p-values.
-        discordant: For each, the items that only one of the two models gets right.
-
-    Returns:
-        Corrected p-values; NaN of tests that can't reject.
-
-    >>> _corrected(np.array([0.5, 1 / 64]), np.array([1, 6])).tolist()  # 1/2 can't reject
-    [nan, 0.015625]
+    reject; they don't count and become NaN. Which tests these are depends only on d, which the
+    exact test holds fixed, so Holm's procedure over the rest keeps its level.
     """
     smallest = 0.5**discordant
     k = 1

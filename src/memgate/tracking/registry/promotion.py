@@ -108,12 +108,7 @@ def _profile(name: str, version: str) -> pd.DataFrame | None:
 
 
 def losses_in_words(pairs: pd.DataFrame, margin: float) -> list[str]:
-    """Return the rows in which the challenger is worse, each as a reason to refuse it.
-
-    Args:
-        pairs: A table of `memgate.tracking.registry.comparison.judge`, the champion as model A.
-        margin: The margin it was made with.
-    """
+    """Return the rows in which the challenger is worse, each as a reason to refuse it."""
     reasons = []
     for row in pairs[pairs["verdict"] == "worse"].to_dict("records"):
         where, beyond = "overall", ""
@@ -134,10 +129,6 @@ def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list
 
     Where drift can't be tested, there are no reasons: the predictions alone decide. Otherwise no
     challenger could replace a champion that has fewer than `LEAST_SEEDS` seeds.
-
-    Args:
-        drift: A table of `memgate.gates.drift.seed_drift`; empty where a profile is missing.
-        seeds: The versions it was made with, the champion first.
     """
     untested = "gates: drift isn't tested, the predictions decide: "
     if drift.empty:

@@ -100,10 +100,7 @@ NUMBERED: Mapping[str, tuple[str, str]] = {
         f"{DETERMINERS} a/DT a/DT a/DT this/DT every/DT",
         f"{DETERMINERS} some/DT some/DT these/DT many/JJ two/CD",
     ),
-    "somebody": (
-        f"{WOMEN} {MEN} he/PRP he/PRP she/PRP she/PRP",
-        "they/PRP we/PRP",
-    ),
+    "somebody": (f"{WOMEN} {MEN} he/PRP he/PRP she/PRP she/PRP", "they/PRP we/PRP"),
 }
 
 Entry = tuple[str, str]

@@ -1,7 +1,4 @@
-"""Templates: the synthetic grammar's sentences before their words, with a slot for every word.
-
-`CORES`, `FRONTS` and `ENDINGS` list the constructions, `sample_template` samples from them.
-"""
+"""Templates of the synthetic grammar: `CORES`, `FRONTS`, `ENDINGS`, and `sample_template`."""
 
 from __future__ import annotations
 
@@ -33,11 +30,7 @@ A box doesn't sleep, and a doctor is not "which".
 CORES: Mapping[str, Sequence[str]] = {
     "bare": [""],
     "adverb": ["surely:0", "often:0", "surely:0 often:0"],
-    "pp": [
-        "free_pp:0 *pp always:0",
-        "noun_pp:1 *pp always:0",
-        "stuff_pp:1 always:0",
-    ],
+    "pp": ["free_pp:0 *pp always:0", "noun_pp:1 *pp always:0", "stuff_pp:1 always:0"],
     "subject_relative": [
         "that:0 sleep~:0 *vp always:0",
         "that:0 like~:0 him:0 *vp always:0",
