@@ -13,9 +13,9 @@ from benchmarks.loops import stacked_gates
 from benchmarks.setting import VOCABULARY, Setting, mixed, prefixes
 from benchmarks.table import Row, at_least, at_most
 from benchmarks.timing import in_turns, ratio
+from memgate.arrays import Ints
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.roles import ROLES
-from memgate.data.vocabulary import Index
 from memgate.gates.statistics import gate_tables
 from memgate.models.classifier import CellName, Classifier
 from memgate.predictor import BATCH_SIZE
@@ -30,7 +30,7 @@ PARTS = {"rnn": 1, "gru": 3, "lstm": 4}
 """Matrices side by side in each of W_ih and W_hh."""
 
 
-def rows(setting: Setting, lengths: Index) -> Iterator[Row]:
+def rows(setting: Setting, lengths: Ints) -> Iterator[Row]:
     """Yield three rows a cell and size: against the fused forward, and against a loop.
 
     Args:

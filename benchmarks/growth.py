@@ -17,9 +17,10 @@ from benchmarks.gates import read
 from benchmarks.growth_figure import growth_figure
 from benchmarks.setting import VOCABULARY, prefixes
 from benchmarks.timing import seconds
+from memgate.arrays import Ints
 from memgate.data.datamodule import AgreementData
 from memgate.data.sources.grammar import Grammar
-from memgate.data.vocabulary import Index, Vocabulary
+from memgate.data.vocabulary import Vocabulary
 from memgate.models.classifier import Classifier
 from memgate.reporting.plots import save
 
@@ -84,7 +85,7 @@ def main() -> None:
 
 def _times(grid: Grid) -> Iterator[dict[str, object]]:
     """Yield the seconds of an epoch and of a pass over the gates, one row each."""
-    cases: list[tuple[str, int, Index, int]] = [
+    cases: list[tuple[str, int, Ints, int]] = [
         *(("items", n, np.resize(np.array(MIX), n), UNITS) for n in grid.items),
         *(("length", n, np.full(grid.by_length, n), UNITS) for n in grid.lengths),
         *(("units", n, np.full(grid.by_units, LENGTH), n) for n in grid.units),
@@ -95,7 +96,7 @@ def _times(grid: Grid) -> Iterator[dict[str, object]]:
             yield {"what": what, "by": by, "n": n, "value": taken}
 
 
-def _both(lengths: Index, units: int, grid: Grid) -> tuple[float, float]:
+def _both(lengths: Ints, units: int, grid: Grid) -> tuple[float, float]:
     """Return the seconds of an epoch of training, and of a pass over every gate."""
     data = AgreementData(Grammar(1, 1, 1), "growth")
     made = prefixes(lengths)

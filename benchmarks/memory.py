@@ -21,14 +21,14 @@ from benchmarks.gates import read
 from benchmarks.setting import ROOT, VOCABULARY, Setting, mixed, prefixes
 from benchmarks.table import Row, at_most
 from benchmarks.timing import Ratio
-from memgate.data.vocabulary import Index
+from memgate.arrays import Ints
 from memgate.models.classifier import Classifier
 
 UNITS = 50
 MIB = 2**20
 
 
-def rows(setting: Setting, lengths: Index) -> Iterator[Row]:
+def rows(setting: Setting, lengths: Ints) -> Iterator[Row]:
     """Yield one row: the peak with twice the items, held against that with half.
 
     Args:

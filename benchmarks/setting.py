@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from benchmarks.machine import Machine
+from memgate.arrays import Ints
 from memgate.data.batches import Prefixes
 from memgate.data.items.roles import ROLES
 from memgate.data.sources.grammar import Grammar
 from memgate.data.sources.jsonl import JsonLines
-from memgate.data.vocabulary import Index
 
 ROOT = Path(__file__).parents[1]
 
@@ -114,7 +114,7 @@ class Setting:
         return Source("the grammar", Grammar(n, counts["validation"], counts["test"]), counts)
 
 
-def mixed(lengths: Index, n: int, distinct: int = 8) -> Index:
+def mixed(lengths: Ints, n: int, distinct: int = 8) -> Ints:
     """Return `n` lengths, `distinct` of them different, that stand for the whole mix.
 
     They are those at evenly spaced quantiles, each as often: so a batch has as many rows as that of
@@ -125,7 +125,7 @@ def mixed(lengths: Index, n: int, distinct: int = 8) -> Index:
     return np.repeat(chosen, -(-n // distinct))[:n]
 
 
-def prefixes(lengths: Index, vocabulary: int = VOCABULARY, seed: int = 0) -> Prefixes:
+def prefixes(lengths: Ints, vocabulary: int = VOCABULARY, seed: int = 0) -> Prefixes:
     """Make encoded prefixes of the given lengths, of whose words everything is known.
 
     The subject stands anywhere; of what follows, an eighth each are attractors and nouns of the

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from memgate.arrays import Floats
+from memgate.arrays import Floats, Ints
 from memgate.data import parquet
-from memgate.data.vocabulary import Index, prefix_words
+from memgate.data.vocabulary import prefix_words
 from memgate.errors import InputError
 
 WORDS_READ = 3
@@ -67,7 +67,7 @@ class LastWords:
         Raises:
             InputError: There is no item.
         """
-        labels: Index = table["label"].to_numpy().astype(np.int64)
+        labels: Ints = table["label"].to_numpy().astype(np.int64)
         if len(labels) == 0:
             raise InputError("expected items to fit the last words on, got none")
         plural = int(labels.sum())
@@ -150,14 +150,14 @@ def _frequent(indicators: Sequence[pa.Array]) -> pa.Array:
     return names.take(pc.array_sort_indices(names))
 
 
-def _indices(indicators: Sequence[pa.Array], features: pa.Array) -> Index:
+def _indices(indicators: Sequence[pa.Array], features: pa.Array) -> Ints:
     """Return the index in `features` of every indicator, or -1: (N, kinds)."""
     columns = [pc.fill_null(pc.index_in(names, value_set=features), -1) for names in indicators]
     indices = [column.to_numpy(zero_copy_only=False).astype(np.int64) for column in columns]
     return np.stack(indices, axis=1)
 
 
-def _matrix(indices: Index, width: int) -> sparse.csr_array:
+def _matrix(indices: Ints, width: int) -> sparse.csr_array:
     """Return an (N, width) matrix with a 1 at each index that isn't -1."""
     occurs = indices >= 0
     starts = np.concatenate([[0], np.cumsum(occurs.sum(axis=1))])

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from memgate.arrays import UNKNOWN_COUNT
+from memgate.arrays import UNKNOWN_COUNT, Ints
 from memgate.data.items.roles import NO_ROLE, role_codes
 from memgate.data.items.tasks import TaskInputs
-from memgate.data.vocabulary import Index, Vocabulary, Words, prefix_words
+from memgate.data.vocabulary import Vocabulary, Words, prefix_words
 from memgate.errors import InputError
 
 NO_POSITION = -(2**15)
@@ -50,7 +50,7 @@ class Prefixes:
 
     ids: Int[Tensor, " tokens"]
     starts: Int[Tensor, " items"]
-    lengths: Index
+    lengths: Ints
     """Words of each prefix, at least 1; stays on the CPU, where batches are planned."""
     targets: Int[Tensor, " items"]
     """The right answer of the task, 0 or 1, -1 unknown."""
@@ -71,7 +71,7 @@ class Prefixes:
         vocabulary: Vocabulary,
         texts: pa.Array,
         tags: pa.Array | None = None,
-        lengths: Index | None = None,
+        lengths: Ints | None = None,
     ) -> Self:
         """Look up the words of prefixes.
 
@@ -92,7 +92,7 @@ class Prefixes:
         return cls._of(vocabulary, *prefix_words(texts, tags, lengths))
 
     @classmethod
-    def _of(cls, vocabulary: Vocabulary, words: pa.Array, tags: pa.Array, lengths: Index) -> Self:
+    def _of(cls, vocabulary: Vocabulary, words: pa.Array, tags: pa.Array, lengths: Ints) -> Self:
         """Look up flat words; all annotations are unknown."""
         ids = torch.from_numpy(vocabulary.encode(words, tags))
         unknown = torch.full((len(lengths),), UNKNOWN_COUNT)
@@ -181,9 +181,9 @@ class Prefixes:
         return torch.where(subjects < 0, NO_POSITION, time - subjects)
 
 
-def _integers(column: pa.ChunkedArray) -> Index:
+def _integers(column: pa.ChunkedArray) -> Ints:
     """Return a column of integers, -1 for null."""
-    numbers: Index = pc.fill_null(column, UNKNOWN_COUNT).to_numpy().astype(np.int64)
+    numbers: Ints = pc.fill_null(column, UNKNOWN_COUNT).to_numpy().astype(np.int64)
     return numbers
 
 
@@ -260,7 +260,7 @@ class ExactLengthBatches:
         self.epoch = state["epoch"]
         self._taken = self._resume_at = state["taken"] % len(self)
 
-    def _cut(self) -> tuple[Index, Index]:
+    def _cut(self) -> tuple[Ints, Ints]:
         """Return the items in this epoch's order, and the bounds of the batches in it."""
         lengths = self.prefixes.lengths
         rng = np.random.default_rng([self.seed, self.epoch])

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import datasets
 import numpy as np
-import numpy.typing as npt
 
+from memgate.arrays import Floats
 from memgate.errors import InputError
 
 
@@ -44,7 +44,7 @@ def split_by_hash(
     return splits
 
 
-def unit_hashes(texts: Iterable[str], seed: int = 0) -> npt.NDArray[np.float64]:
+def unit_hashes(texts: Iterable[str], seed: int = 0) -> Floats:
     """Hash each text to a number in [0, 1): 53 bits of BLAKE2b."""
     hashes = b"".join(
         hashlib.blake2b(f"{seed} {text}".encode(), digest_size=8).digest() for text in texts

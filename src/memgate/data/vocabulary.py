@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from memgate.arrays import Bools, Ints
 from memgate.errors import InputError
 
 UNKNOWN_WORD = "<unk>"
@@ -31,7 +32,6 @@ Linzen et al.'s files write them in place of rare words, in text that is lower c
 """
 
 Ids = npt.NDArray[np.int32]
-Index = npt.NDArray[np.int64]
 
 
 class Words(NamedTuple):
@@ -41,11 +41,11 @@ class Words(NamedTuple):
     """All words, text by text."""
     tags: pa.Array | None
     """The PTB tag of each, null where unknown; None if no text has any."""
-    lengths: Index
+    lengths: Ints
     """Words of each text."""
 
 
-def flat_words(texts: pa.Array) -> tuple[pa.Array, Index]:
+def flat_words(texts: pa.Array) -> tuple[pa.Array, Ints]:
     """Split texts at single spaces into one flat array.
 
     Args:
@@ -64,7 +64,7 @@ def flat_words(texts: pa.Array) -> tuple[pa.Array, Index]:
     return words, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def prefix_words(texts: pa.Array, tags: pa.Array | None, lengths: Index | None = None) -> Words:
+def prefix_words(texts: pa.Array, tags: pa.Array | None, lengths: Ints | None = None) -> Words:
     """Return the words of prefixes and their tags as flat arrays.
 
     Args:
@@ -98,9 +98,9 @@ def _distinct(words: pa.Array) -> tuple[pa.Array, Ids]:
     return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
 
 
-def _is_among(words: pa.Array, entries: Collection[str]) -> npt.NDArray[np.bool_]:
+def _is_among(words: pa.Array, entries: Collection[str]) -> Bools:
     is_in = pc.is_in(words, value_set=pa.array(entries, pa.string()))
-    mask: npt.NDArray[np.bool_] = is_in.to_numpy(zero_copy_only=False)
+    mask: Bools = is_in.to_numpy(zero_copy_only=False)
     return mask
 
 

@@ -195,6 +195,4 @@ def _counted(rows: pd.DataFrame, correct: Bools) -> pd.DataFrame:
 def one_quiet_thread() -> None:
     """Compute in one thread and turn off the progress bars of `datasets`."""
     datasets.disable_progress_bars()
-    torch.set_num_threads(
-        1
-    )  # a fit of a small cell took 7 s, and 35 with two threads on busy cores
+    torch.set_num_threads(1)  # a fit of a small cell took 7 s, 35 with two threads on busy cores

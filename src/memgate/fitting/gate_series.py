@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from memgate.arrays import Ints
 from memgate.data.batches import ExactLengthBatches, Prefixes
-from memgate.data.vocabulary import Index
 from memgate.fitting.module import AgreementModule
 from memgate.fitting.steps import epoch_steps
 from memgate.gates.profile import readings_of
@@ -143,7 +143,7 @@ def early_steps(steps: int) -> frozenset[int]:
     return frozenset(2**power for power in range(steps.bit_length()) if 2**power < steps)
 
 
-def sample(prefixes: Prefixes, seed: int = 0) -> Index:
+def sample(prefixes: Prefixes, seed: int = 0) -> Ints:
     """Draw prefixes with a known subject, of few lengths that stand for all.
 
     The lengths are those at 6 evenly spaced quantiles (8%, 25%, …, 92%), so that each stands for
@@ -173,7 +173,7 @@ def sample(prefixes: Prefixes, seed: int = 0) -> Index:
     )
 
 
-def part(prefixes: Prefixes, rows: Index) -> Prefixes:
+def part(prefixes: Prefixes, rows: Ints) -> Prefixes:
     """Return some of the prefixes; their words stay where they are.
 
     Args:

@@ -156,9 +156,8 @@ class _AnswerPatterns:
     @classmethod
     def of(cls, networks: Bools, strata: Bools) -> _AnswerPatterns:
         """Find the patterns of R' networks × N items in K strata."""
-        rows, network_of = np.unique(
-            networks, axis=0, return_inverse=True
-        )  # rules are the same for every seed
+        # rules are the same for every seed
+        rows, network_of = np.unique(networks, axis=0, return_inverse=True)
         kinds = np.packbits(strata, axis=0)
         bits = np.concatenate([kinds, np.packbits(rows, axis=0)])
         _, first, of_item, counts = np.unique(

@@ -171,6 +171,5 @@ def _configure_mlflow() -> None:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("urllib3.connectionpool").setLevel(
-            logging.ERROR
-        )  # it warns of each retry
+        # it warns of each retry
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from memgate.arrays import Ints
 from memgate.data.items.numbers import LABELS, NOUN_NUMBER, Label
-from memgate.data.vocabulary import Index
 
 Role = Literal["before", "subject", "attractor", "noun", "other", "verb"]
 
@@ -51,7 +51,7 @@ def roles(tags: Sequence[str], subj_idx: int, verb_idx: int, label: Label) -> li
 
 
 def role_codes(
-    tags: pa.Array | None, lengths: Index, subj_idx: Index, verb_idx: Index, labels: Index
+    tags: pa.Array | None, lengths: Ints, subj_idx: Ints, verb_idx: Ints, labels: Ints
 ) -> npt.NDArray[np.int8]:
     """Return the role of each word of many items, as `roles` does for one, as an index in `ROLES`.
 
@@ -85,7 +85,7 @@ def role_codes(
     return codes
 
 
-def _noun_numbers(tags: pa.Array) -> Index:
+def _noun_numbers(tags: pa.Array) -> Ints:
     """Return the number of each tag as an index in `LABELS`; 2 if it is no noun's, 3 for null."""
     coded = tags.dictionary_encode()
     of_tag = [
@@ -93,5 +93,5 @@ def _noun_numbers(tags: pa.Array) -> Index:
         for tag in coded.dictionary.to_pylist()
     ]
     of_tag.append(len(LABELS) + 1)  # the last entry, at index -1
-    numbers: Index = np.array(of_tag)[pc.fill_null(coded.indices, -1).to_numpy()]
+    numbers: Ints = np.array(of_tag)[pc.fill_null(coded.indices, -1).to_numpy()]
     return numbers

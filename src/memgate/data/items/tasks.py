@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from memgate.arrays import Ints
 from memgate.data.items.numbers import LABELS, NOUN_NUMBER
-from memgate.data.vocabulary import Index, Words, prefix_words
+from memgate.data.vocabulary import Words, prefix_words
 
 TaskName = Literal["number", "inflection", "grammaticality", "nouns"]
 
@@ -33,11 +33,11 @@ class TaskInputs(NamedTuple):
         aligned: Whether token t of a text is token t of its item.
     """
 
-    rows: Index
+    rows: Ints
     texts: pa.Array
     tags: pa.Array
-    lengths: Index
-    targets: Index
+    lengths: Ints
+    targets: Ints
     aligned: bool = True
 
     def words(self) -> Words:
@@ -214,8 +214,8 @@ def _task_inputs(inputs: Sequence[_Input]) -> TaskInputs:
     )
 
 
-def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    integers: npt.NDArray[np.int64] = column.to_numpy().astype(np.int64)
+def _integers(column: pa.ChunkedArray) -> Ints:
+    integers: Ints = column.to_numpy().astype(np.int64)
     return integers
 
 

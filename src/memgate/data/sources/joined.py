@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import datasets
 import numpy as np
-import numpy.typing as npt
 
+from memgate.arrays import Bools
 from memgate.data.items.schema import SPLITS, Source
 from memgate.errors import InputError
 
@@ -79,12 +79,12 @@ class Joined:
             {split: _select(split, items, kept[split]) for split, items in joined.items()}
         )
 
-    def _short(self, prefixes: list[str]) -> npt.NDArray[np.bool_]:
+    def _short(self, prefixes: list[str]) -> Bools:
         words = np.array([prefix.count(" ") + 1 for prefix in prefixes])
         return words <= (self.max_words or words.max(initial=0))
 
 
-def _select(split: str, items: datasets.Dataset, kept: npt.NDArray[np.bool_]) -> datasets.Dataset:
+def _select(split: str, items: datasets.Dataset, kept: Bools) -> datasets.Dataset:
     if not kept.any():
         raise InputError(f"{split}: expected items that are kept, got none of {len(items)}")
     return items if kept.all() else items.select(np.flatnonzero(kept)).flatten_indices()

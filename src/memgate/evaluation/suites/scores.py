@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from memgate.arrays import Bools, Floats
+from memgate.arrays import Bools, Floats, Ints
 from memgate.baselines.fitted import Baselines
 from memgate.data.batches import Prefixes
 from memgate.data.items.tasks import GRAMMATICALITY, Task, TaskInputs
-from memgate.data.vocabulary import Index, flat_words
+from memgate.data.vocabulary import flat_words
 from memgate.evaluation.items import prediction_frame, systems
 from memgate.metrics.accuracy import CHANCE, wilson
 from memgate.predictor import BATCH_SIZE, Predictor
@@ -76,7 +76,7 @@ class SecondPrefixes(NamedTuple):
         items: Those items with the second prefix as `text`, without tags and subject.
     """
 
-    rows: Index
+    rows: Ints
     items: pa.Table
 
 

@@ -294,9 +294,7 @@ def explain(
     check_model_units(units, predictor, model, probe)
     layers = trajectories(classifier.recurrence, classifier.embedding(ids))
     hidden = layers[-1].hidden[0]
-    contributions = (
-        hidden * classifier.readout.weight
-    )  # (time, units): what each adds to the log-odds
+    contributions = hidden * classifier.readout.weight  # (time, units), in log-odds
     if not units:
         units = _largest(contributions, len(layers) - 1)
         chosen = f"{len(units)} {UNNAMED}"

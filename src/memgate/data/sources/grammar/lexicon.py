@@ -11,6 +11,8 @@ import lemminflect
 import numpy as np
 from numpy.typing import NDArray
 
+from memgate.arrays import Bools, Floats, Ints
+
 SAME, OTHER, SG, PL = range(4)
 """The number of a slot: the subject's, the other one, or fixed whatever the subject is."""
 
@@ -177,15 +179,13 @@ class Lexicon:
 
     words: NDArray[Any]
     tags: NDArray[Any]
-    start: NDArray[np.int64]
-    size: NDArray[np.int64]
-    entry_word: NDArray[np.int64]
-    entry_tag: NDArray[np.int64]
-    vowel: NDArray[np.bool_]
+    start: Ints
+    size: Ints
+    entry_word: Ints
+    entry_tag: Ints
+    vowel: Bools
 
-    def entries(
-        self, codes: NDArray[np.int64], labels: NDArray[np.int64], uniform: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    def entries(self, codes: Ints, labels: Ints, uniform: Floats) -> Ints:
         """Choose an entry for every slot; each entry of its terminal is equally likely.
 
         Args:
@@ -196,16 +196,14 @@ class Lexicon:
         size = self.size[codes, labels]
         return self.start[codes, labels] + (uniform * size).astype(np.int64)
 
-    def counterparts(
-        self, codes: NDArray[np.int64], labels: NDArray[np.int64], entries: NDArray[np.int64]
-    ) -> list[str]:
+    def counterparts(self, codes: Ints, labels: Ints, entries: Ints) -> list[str]:
         """Return the form of the other number of nouns or verbs chosen by `entries`."""
         lemma = entries - self.start[codes, labels]
         other_entries = self.start[codes, 1 - labels] + lemma
         forms: list[str] = self.words[self.entry_word[other_entries]].tolist()
         return forms
 
-    def spell(self, entries: NDArray[np.int64]) -> list[str]:
+    def spell(self, entries: Ints) -> list[str]:
         """Return the words of consecutive entries, with "an" for "a" before a vowel."""
         words = self.entry_word[entries]
         articles = np.flatnonzero(words[:-1] == np.flatnonzero(self.words == "a"))

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import datasets
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from memgate.arrays import Floats, Ints
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources.grammar.lexicon import lexicon
 from memgate.data.sources.grammar.templates import (
@@ -269,7 +269,7 @@ class Grammar:
     def _rows(
         self,
         quotas: Sequence[Quota],
-        labels: NDArray[np.int64],
+        labels: Ints,
         seen: set[str],
         rand: Random,
         bits: np.random.PCG64,
@@ -296,16 +296,16 @@ class Grammar:
         )
 
 
-def _uniform(bits: np.random.PCG64, size: int) -> NDArray[np.float64]:
+def _uniform(bits: np.random.PCG64, size: int) -> Floats:
     """Sample uniformly in [0, 1); NumPy promises to keep PCG64's bits, but not its Generator's."""
-    numbers: NDArray[np.float64] = (bits.random_raw(size) >> np.uint64(11)) * np.float64(2.0**-53)
+    numbers: Floats = (bits.random_raw(size) >> np.uint64(11)) * np.float64(2.0**-53)
     return numbers
 
 
 def _fill(
     quotas: Sequence[Quota],
     templates: Sequence[Template],
-    labels: NDArray[np.int64],
+    labels: Ints,
     bits: np.random.PCG64,
 ) -> Iterator[tuple[str, SyntheticRow]]:
     """Choose the words of all templates at once; yield the prefix and the row of each."""
