@@ -32,7 +32,7 @@ from memgate.gates.tables import GateTables
 from memgate.gates.timescales import half_life_correlation, timescale_table, with_half_lives
 from memgate.gates.units.ablation import smallest_set_row
 from memgate.gates.units.number_units import NumberUnits, number_units
-from memgate.gates.units.probe import LAST
+from memgate.gates.units.probe import LAST_WORD
 from memgate.gates.units.unit import Unit
 from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.predictor import BATCH_SIZE, Predictor
@@ -251,7 +251,7 @@ def number_unit_table(units: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame
         half-life), rho_low, rho_high (95%), rho_n (units; fewer than 4 are not correlated).
     """
     sets = units.sets
-    last = units.probe[units.probe["position"] == LAST].iloc[-1]
+    last = units.probe[units.probe["position"] == LAST_WORD].iloc[-1]
     rho = half_life_correlation(lasting)
     row = {
         "size": len(units.units),

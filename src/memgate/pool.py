@@ -32,10 +32,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 READ_AT_IMPORT = ("HF_HOME", "HF_DATASETS_CACHE")
 """Variables that Ray sets for its workers, because libraries read them when they are imported."""
 
-SAME = ("MEMGATE_DATA", "MLFLOW_TRACKING_URI")
+MIRRORED = ("MEMGATE_DATA", "MLFLOW_TRACKING_URI")
 """Variables that a job has as this process has them, or not at all."""
 
-PASSED_ON = re.compile(f"({'|'.join(SAME)})$|(MLFLOW|AWS|GOOGLE|AZURE)_")
+PASSED_ON = re.compile(f"({'|'.join(MIRRORED)})$|(MLFLOW|AWS|GOOGLE|AZURE)_")
 """Names of variables that a job on Ray gets: where the data are, and what MLflow's store needs.
 
 The store needs an account (``MLFLOW_TRACKING_USERNAME``, ``…_TOKEN``) and, where clients write
@@ -242,7 +242,7 @@ Pool = ProcessPool | RayPool
 def _on_ray_worker(
     folder: Path, variables: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> Any:
-    for name in SAME:
+    for name in MIRRORED:
         os.environ.pop(name, None)
     os.environ.update(variables)
     try:

@@ -21,12 +21,8 @@ from memgate.data.tagger import Tagger
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 
-SETTINGS, TAGGER, LAST_WORDS, NETWORK = (
-    "baselines.json",
-    "tags.parquet",
-    "last_words.parquet",
-    "nouns_only",
-)
+SETTINGS, TAGGER = "baselines.json", "tags.parquet"
+LAST_WORDS, NOUNS_FOLDER = "last_words.parquet", "nouns_only"
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ class Baselines:
         self.tagger.save(folder / TAGGER)
         self.last_words.save(folder / LAST_WORDS)
         if self.nouns_only is not None:
-            self.nouns_only.save(folder / NETWORK)
+            self.nouns_only.save(folder / NOUNS_FOLDER)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -122,7 +118,7 @@ class Baselines:
             ) from error
         if majority_label not in get_args(Label):
             raise InputError(f"{path}: majority: expected 'sg' or 'pl', got {majority_label!r}")
-        network = folder / NETWORK
+        network = folder / NOUNS_FOLDER
         return cls(
             majority_label,
             Tagger.load(folder / TAGGER),

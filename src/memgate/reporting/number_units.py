@@ -6,7 +6,7 @@ import pandas as pd
 
 from memgate.gates.units.ablation import smallest_set_row
 from memgate.gates.units.number_units import NumberUnits
-from memgate.gates.units.probe import LAST
+from memgate.gates.units.probe import LAST_WORD
 from memgate.gates.units.unit import Unit
 from memgate.metrics.accuracy import CHANCE
 from memgate.reporting.console import DASH, console, print_table
@@ -102,7 +102,7 @@ def _accuracy(row: pd.Series) -> str:
 
 def _probe(units: NumberUnits) -> str:
     """Report how well a probe reads the number off the last layer's state after the last word."""
-    rows = units.probe[units.probe["position"] == LAST]
+    rows = units.probe[units.probe["position"] == LAST_WORD]
     last = rows.sort_values("layer").iloc[-1]
     text = f"linear probe of the state after the last word: accuracy {_accuracy(last)}"
     if pd.isna(last["control"]):

@@ -136,7 +136,7 @@ def test_repositories_that_are_not_blimp(tmp_path: Path) -> None:
     assert refused(name) == f"{name} ({ONE_PREFIX[0]}): {missing}"
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert refused(str(empty)).startswith(f"{empty} ({ONE_PREFIX[0]}): can't be loaded: ")
+    assert refused(str(empty)).startswith(f"{empty}, {ONE_PREFIX[0]}, train: can't be loaded: ")
 
 
 @needs_data

@@ -15,7 +15,7 @@ from memgate.data.items.schema import SPLITS
 WORD_RANGES: Mapping[str, int] = {"0": 0, "1–2": 2, "3–5": 5, "6–10": 10, "11+": 1000}
 """Ranges of intervening words, and the most words of each."""
 
-MANY = 4
+MANY_ATTRACTORS = 4
 """Attractors that are counted together with all larger numbers."""
 
 
@@ -33,7 +33,7 @@ def count_items(items: pa.Table, split: str) -> pd.Series[int]:
             "split": split,
             "label": [LABELS[label] for label in columns["label"]],
             "target": columns["target"],
-            "attractors": columns["n_attractors"].clip(upper=MANY),
+            "attractors": columns["n_attractors"].clip(upper=MANY_ATTRACTORS),
             "words": pd.cut(intervening, [-1, *WORD_RANGES.values()], labels=list(WORD_RANGES)),
         }
     )
@@ -67,7 +67,9 @@ def card(
     by_split.columns = pd.Index(["singular", "plural"])
     by_split.insert(0, "items", by_split.sum(axis="columns"))
     by_words = _cross_table(counts, "words", "attractors")
-    by_words = by_words.reindex(index=list(WORD_RANGES), columns=range(MANY + 1), fill_value=0)
+    by_words = by_words.reindex(
+        index=list(WORD_RANGES), columns=range(MANY_ATTRACTORS + 1), fill_value=0
+    )
     by_words["all"] = by_words.sum(axis="columns")
     by_target = counts.groupby("target").sum().sort_values(ascending=False)
     by_reason = pd.Series(dropped, dtype=int).sort_values(ascending=False, kind="stable")
@@ -77,7 +79,7 @@ def card(
         validation=f"{made_from['validation']:g}",
         test=f"{made_from['test']:g}",
         sizes=sizes,
-        many=MANY,
+        many=MANY_ATTRACTORS,
         by_split=_table(by_split, "split"),
         by_words=_table(by_words, "words"),
         by_target=", ".join(f"{target} {number:,}" for target, number in by_target.items()),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
-
-import datasets
 
 from memgate.data import files
 from memgate.data.items.numbers import Label
@@ -48,17 +45,10 @@ def minimal_pairs(repository: str = REPOSITORY) -> list[dict[str, Any]]:
     Raises:
         InputError: The Hub can't be reached, a paradigm is missing, or a pair isn't a minimal one.
     """
-    options = {}
-    if Path(repository).is_dir():
-        # datasets 5.2 takes a local folder for any other of the same name, whatever it holds.
-        options = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
-    else:
-        files.require_hub(repository)
     rows = []
     for paradigm in (*ONE_PREFIX, *TWO_PREFIX):
         where = f"{repository} ({paradigm})"
-        with files.reported(where):
-            pairs = datasets.load_dataset(repository, paradigm, split="train", **options)
+        pairs = files.load_repository(repository, paradigm, split="train")
         missing = {"sentence_good", "sentence_bad"}.difference(pairs.column_names)
         if missing:
             raise InputError(f"{where}: expected also the columns {', '.join(sorted(missing))}")

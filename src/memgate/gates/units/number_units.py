@@ -29,7 +29,7 @@ from memgate.gates.units.ablation import (
     units_of,
 )
 from memgate.gates.units.probe import (
-    LAST,
+    LAST_WORD,
     MIN_ITEMS_PER_NUMBER,
     PROBE_DTYPES,
     WEIGHT_DTYPES,
@@ -118,7 +118,7 @@ class NumberUnits:
 
         It is about the number of the subject, whatever the task of the model.
         """
-        last = self.weights[self.weights["position"] == LAST]
+        last = self.weights[self.weights["position"] == LAST_WORD]
         return (
             last.assign(slope=last["weight"] / last["sd"])
             .pivot_table(index="layer", columns="unit", values="slope")  # sorted by both
@@ -203,7 +203,7 @@ def number_units(
     far = _sampled(far, items, seed)
     whole, choose, judge = _ablations(predictor, far, seed)
     unit_table = single_units(whole).assign(
-        probe=weights.loc[weights["position"] == LAST, "weight"].to_numpy(),
+        probe=weights.loc[weights["position"] == LAST_WORD, "weight"].to_numpy(),
         readout=_readout(classifier, halves[0].prefixes),
     )
     sets = set_table(judge, _orders(unit_table, choose, judge, max_size, draws, seed))

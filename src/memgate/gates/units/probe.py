@@ -17,7 +17,7 @@ from memgate.metrics.accuracy import wilson
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import trajectories
 
-LAST = "last"
+LAST_WORD = "last"
 """The position of the last word that is read."""
 
 PROBED_WORDS = 10
@@ -77,7 +77,7 @@ class SubjectStates(NamedTuple):
 
     def at(self, position: str) -> Bools:
         """Mark the words at a position: so many after the subject, or ``last``."""
-        return self.last if position == LAST else self.after == int(position)
+        return self.last if position == LAST_WORD else self.after == int(position)
 
     def part(self, position: str) -> SubjectStates:
         """Return the words at a position."""
@@ -160,7 +160,7 @@ def probes(
     labels = [half.labels.cpu().numpy() for half in halves]
     controls = _control_labels(types, seed)
     rows, weights = [], []
-    for position in [*map(str, range(PROBED_WORDS + 1)), LAST]:
+    for position in [*map(str, range(PROBED_WORDS + 1)), LAST_WORD]:
         parts = [half.part(position) for half in words]
         numbers = [label[part.item] for label, part in zip(labels, parts, strict=True)]
         words_of = [ids[part.item] for ids, part in zip(types, parts, strict=True)]

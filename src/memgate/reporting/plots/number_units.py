@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from memgate.errors import InputError
 from memgate.gates.units.ablation import SET_DTYPES
 from memgate.gates.units.number_units import UNIT_DTYPES
-from memgate.gates.units.probe import LAST, PROBE_DTYPES, PROBED_WORDS
+from memgate.gates.units.probe import LAST_WORD, PROBE_DTYPES, PROBED_WORDS
 from memgate.metrics.accuracy import CHANCE
 from memgate.reporting.plots.canvas import (
     DOTTED,
@@ -117,7 +117,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     """Draw accuracies by word after the subject, a line a layer, and the last word apart."""
     dress(axes, grid="y")
     several = len(probe["layer"].unique()) > 1
-    positions = [*map(str, range(PROBED_WORDS + 1)), "", LAST]  # the gap parts the lines
+    positions = [*map(str, range(PROBED_WORDS + 1)), "", LAST_WORD]  # the gap parts the lines
     x = np.arange(len(positions))
     for layer, rows in probe.groupby("layer"):
         by_position = rows.set_index("position").reindex(positions)

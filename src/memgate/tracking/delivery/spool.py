@@ -20,7 +20,7 @@ SPOOLS_FOLDER = Path("mlruns/spool")
 """Folder of all spools. Each is named by the id of its run."""
 
 ABOUT, LOCK, STARTED = "run.json", "lock", "begun"
-METRICS, DELIVERED, ITEM = "metrics.jsonl", "sent", "item.json"
+METRICS_FILE, DELIVERED_FILE, ITEM_FILE = "metrics.jsonl", "sent", "item.json"
 """Names of files in a spool, as spools of earlier versions have them."""
 
 METRIC_FIELDS = MappingProxyType({"key": str, "value": (float, int), "timestamp": int, "step": int})
@@ -68,8 +68,8 @@ class Spool:
         self.folder = folder
         self._lock = lock
         self._guard = threading.Lock()
-        self._metrics = os.open(folder / METRICS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        text = (folder / METRICS).read_bytes()
+        self._metrics = os.open(folder / METRICS_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        text = (folder / METRICS_FILE).read_bytes()
         os.ftruncate(self._metrics, text.rfind(b"\n") + 1)  # a line cut off by kill -9
 
     @classmethod
@@ -158,12 +158,12 @@ class Spool:
             InputError: They are damaged.
         """
         lines: list[bytes] = []
-        with self._guard, (self.folder / METRICS).open("rb") as file:
+        with self._guard, (self.folder / METRICS_FILE).open("rb") as file:
             file.seek(self._delivered())
             while len(lines) < limit and (line := file.readline()):
                 lines.append(line)
             return [
-                _parse(self.folder / METRICS, line, METRIC_FIELDS) for line in lines
+                _parse(self.folder / METRICS_FILE, line, METRIC_FIELDS) for line in lines
             ], file.tell()
 
     def mark_delivered(self, offset: int) -> None:
@@ -172,7 +172,7 @@ class Spool:
         Args:
             offset: As `next_metrics` returned it.
         """
-        mark = self.folder / DELIVERED
+        mark = self.folder / DELIVERED_FILE
         with self._guard:
             if offset < os.fstat(self._metrics).st_size:
                 temporary = _temporary(mark)
@@ -184,7 +184,7 @@ class Spool:
                 os.ftruncate(self._metrics, 0)
 
     def _delivered(self) -> int:
-        mark = self.folder / DELIVERED
+        mark = self.folder / DELIVERED_FILE
         text = mark.read_text(encoding="utf-8") if mark.exists() else "0"
         if not text.isdecimal():
             raise InputError(f"{mark}: expected a number of bytes, got {text[:40]!r}")
@@ -213,7 +213,7 @@ class Spool:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
         text = json.dumps({"what": kind, "values": dict(values)})
-        (temporary / ITEM).write_text(text, encoding="utf-8")
+        (temporary / ITEM_FILE).write_text(text, encoding="utf-8")
         temporary.rename(folder)
         return number
 
@@ -225,7 +225,7 @@ class Spool:
         """
         folders = [path for path in self.folder.iterdir() if path.name.isdecimal()]
         for folder in sorted(folders, key=lambda folder: int(folder.name)):
-            path = folder / ITEM
+            path = folder / ITEM_FILE
             text = path.read_bytes() if path.exists() else b""
             content = _parse(path, text, {"what": str, "values": dict})
             yield SpoolItem(folder, content["what"], content["values"])
@@ -246,7 +246,7 @@ class Spool:
         Raises:
             InputError: It is damaged.
         """
-        with self._guard, (self.folder / METRICS).open("rb") as file:
+        with self._guard, (self.folder / METRICS_FILE).open("rb") as file:
             file.seek(self._delivered())
             metrics = sum(1 for _ in file)
         names = [item.kind for item in self.items()]

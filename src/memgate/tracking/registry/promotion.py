@@ -33,7 +33,7 @@ MOST_CELLS = 8
 LONGEST_TAG = 5000
 """Characters of a version's tag: older stores of MLflow took no more."""
 
-CONFIG = "config.yaml"
+RUN_CONFIG = "config.yaml"
 """The whole configuration of a run, among its artifacts."""
 
 NOT_A_SETTING = {
@@ -195,7 +195,7 @@ def find_version(name: str, version: str) -> ModelVersion:
 def seeds_of(name: str, champion: str, without: str) -> list[str]:
     """Return the versions that differ from the champion only in their seed, one a seed.
 
-    Two runs are seeds of each other if their configurations (`CONFIG`, compared whole but for
+    Two runs are seeds of each other if their configurations (`RUN_CONFIG`, compared whole but for
     `NOT_A_SETTING`) and the digests of their data are equal. A run without a configuration has no
     other seeds. Of several versions of a seed the newest counts.
 
@@ -237,7 +237,9 @@ def _digests(client: mlflow.MlflowClient, version: ModelVersion) -> list[str] | 
 def _config(version: ModelVersion) -> dict[str, Any] | None:
     """Return the configuration of a version's run without `NOT_A_SETTING`; None if unknown."""
     try:
-        path = mlflow.artifacts.download_artifacts(run_id=str(version.run_id), artifact_path=CONFIG)
+        path = mlflow.artifacts.download_artifacts(
+            run_id=str(version.run_id), artifact_path=RUN_CONFIG
+        )
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (MlflowException, OSError, ValueError, yaml.YAMLError):
         return None
