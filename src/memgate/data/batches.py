@@ -256,7 +256,7 @@ class ExactLengthBatches:
         return {"epoch": self.epoch, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next pass behind the batches that were taken, if it is still that epoch."""
+        """Begin the next pass after the batches that were taken, if the epoch is the same."""
         self.epoch = state["epoch"]
         self._taken = self._resume_at = state["taken"] % len(self)
 

@@ -139,7 +139,7 @@ def state_gradients(
     Items don't affect each other, so one backward pass of their sum gives the derivative of each.
 
     Yields:
-        State, layer, distance (words behind that word, up to 30) and the derivative.
+        State, layer, distance (words after that word, up to 30) and the derivative.
     """
     net = classifier.recurrence
     with torch.no_grad():

@@ -61,7 +61,7 @@ def quantiles(histogram: Ints, levels: Sequence[float] = QUANTILE_LEVELS) -> Flo
 
 @compiled
 def _read_quantiles(histogram: Array, levels: Array, result: Array) -> None:
-    """Read quantiles off histograms, as `quantiles` says.
+    """Read quantiles off histograms, as defined in `quantiles`.
 
     The histogram is groups × bins × units; the result, levels × groups × units in bins, is NaN
     without counts.

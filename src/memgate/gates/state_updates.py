@@ -31,7 +31,7 @@ Flat = Float[Tensor, "words units"]
 
 
 def flat(values: Float[Tensor, "batch time units"]) -> Flat:
-    """Flatten prefixes and words, first words first: trajectories lie in memory so, no copy."""
+    """Flatten prefixes and words, first words first: the order in memory, so nothing is copied."""
     return values.transpose(0, 1).flatten(0, 1)
 
 

@@ -95,13 +95,14 @@ class Resampled:
 def two_level(
     correct: Mapping[GroupT, Bools], strata: Bools, resamples: int = RESAMPLES, seed: int = 0
 ) -> Resampled:
-    """Resample seeds and items: the pigeonhole bootstrap (McCullagh 2000; Owen 2007).
+    """Resample seeds and items: the pigeonhole bootstrap (Owen 2007).
 
     All networks are evaluated on the same items, so the predictions are a table of seeds × items.
     Each resample samples rows and columns with replacement, and takes the predictions where they
-    cross: N of N items, the same for every group, so that differences are paired; and S − 1 of S
-    seeds in each group. With S of S the variance between seeds would be too small by (S − 1) / S
-    (Rao and Wu 1988). A single seed is kept: its interval is about other items only.
+    cross (McCullagh 2000, Bernoulli 6; Owen 2007, Ann. Appl. Stat. 1): N of N items, the same for
+    every group, so that differences are paired; and S − 1 of S seeds in each group. With S of S the
+    variance between seeds would be too small by (S − 1) / S (Rao and Wu 1988, J. Am. Stat. Assoc.
+    83). A single seed is kept: its interval is about other items only.
 
     Items of the same strata with the same predictions of every network are one pattern. A resample
     is a count of each pattern, and matrix products give all accuracies.

@@ -75,7 +75,7 @@ def parse_item(row: Mapping[str, Any]) -> Item:
     """Check one row of agreement JSONL and bring it into the form of `FEATURES`.
 
     `n_attractors` is counted from the tags where a row has none. Fields that are not in `FEATURES`
-    are ignored, but for ``prefix``.
+    are ignored, except ``prefix``.
 
     Raises:
         InputError: What was expected and what came; the caller adds file and line.

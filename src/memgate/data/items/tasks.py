@@ -187,7 +187,7 @@ def _nouns(table: pa.Table, seed: int) -> TaskInputs:  # noqa: ARG001
 
 
 class _Input(NamedTuple):
-    """What is read of one item; its words joined, for 200,000 lists of them would take 0.8 GB."""
+    """The input of one item; its words are joined, as 200,000 lists of words take 0.8 GB."""
 
     row: int
     text: str

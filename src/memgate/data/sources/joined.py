@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class Joined:
     """The items of several sources, split by split, in their order.
 
-    A training item is left out if its prefix has at least 6 words and is, but for its case, the
+    A training item is left out if its prefix has at least 6 words and is, ignoring case, the
     prefix of a held-out item of any of the sources. This misses pairs where one file has a rare
     word's tag and another the word ("he was VBN in 1987 for", "he was lambasted in 1987 for"). In
     ``configs/data/linzen2016.yaml`` 42 prefixes of the training files (0.1%) equal one of the test

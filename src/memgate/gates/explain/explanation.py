@@ -116,7 +116,7 @@ class Word(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether the vocabulary has it, but for its case."""
+        """Whether the vocabulary has it, ignoring case."""
         return self.read.lower() == self.text.lower()
 
     @property
@@ -250,7 +250,7 @@ def word_numbers(trace: UnitTrace, position: int) -> dict[str, float | None]:
 
 
 def first_units(units: Sequence[Unit]) -> tuple[list[Unit], str]:
-    """Return the first number units of a model, and a phrase that says how they were chosen.
+    """Return the first number units of a model, and how they were chosen, in words.
 
     >>> first_units([Unit(0, 3), Unit(0, 1)])[1]
     'its 2 number units'

@@ -183,7 +183,7 @@ class ControlClamp:
 
 @dataclass(frozen=True)
 class ReplaceByMean:
-    """Replaces a quantity by one number a unit, which says nothing of the sentence.
+    """Replaces a quantity by one number a unit, whatever the sentence is.
 
     Attributes:
         target: Where.

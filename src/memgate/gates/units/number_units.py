@@ -80,7 +80,7 @@ ITEMS_PER_NUMBER = 100
 
 
 class Items(NamedTuple):
-    """Items, with what a model reads of them."""
+    """Items, and the prefixes that a model reads of them."""
 
     table: pa.Table
     prefixes: Prefixes
@@ -297,7 +297,7 @@ def _prefixes(halves: tuple[Items, Items]) -> tuple[Prefixes, Prefixes]:
 
 
 def _types(halves: Sequence[Items]) -> tuple[Ints, Ints]:
-    """Return an id for the word of each subject, as written but for its case."""
+    """Return an id for the word of each subject, ignoring case."""
     words = [
         text.split(" ")[index].lower()
         for half in halves

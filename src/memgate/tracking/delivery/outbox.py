@@ -105,7 +105,7 @@ class Outbox:
         return self.send().get(number)
 
     def send(self, retry: bool = False) -> dict[int, str]:
-        """Send everything; what the store refuses is kept, and a warning says so.
+        """Send everything; what the store refuses is kept, with a warning.
 
         Args:
             retry: Whether to send even if the store refused something less than a minute ago.

@@ -162,9 +162,9 @@ class Spool:
             file.seek(self._delivered())
             while len(lines) < limit and (line := file.readline()):
                 lines.append(line)
-            return [
-                _parse(self.folder / METRICS_FILE, line, METRIC_FIELDS) for line in lines
-            ], file.tell()
+            offset = file.tell()
+        path = self.folder / METRICS_FILE
+        return [_parse(path, line, METRIC_FIELDS) for line in lines], offset
 
     def mark_delivered(self, offset: int) -> None:
         """Record that all metrics before an offset are delivered; when all are, empty the file.

@@ -221,7 +221,7 @@ def registered_model(client: mlflow.MlflowClient, name: str) -> RegisteredModel:
 
 
 def registered_names() -> str:
-    """Say which models are registered, for messages."""
+    """Return which models are registered, for messages."""
     try:
         connect(create=False)
         names = sorted(model.name for model in mlflow.search_registered_models())

@@ -59,7 +59,7 @@ class PairedItems(NamedTuple):
     source: str
 
     def __str__(self) -> str:
-        """Say how many items, of how many, and which."""
+        """Return how many items, of how many, and which."""
         a, b = self.totals
         return f"{len(self.rows)} items in common, of {a} and {b} {self.source}"
 
@@ -167,7 +167,7 @@ def _strata(rows: pd.DataFrame) -> Iterator[tuple[str, str, Bools]]:
 
 
 def judge(table: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
-    """Say where model B is worse than model A.
+    """Add to each row whether model B is worse than model A there.
 
     - ``worse`` overall: fewer items are right, and McNemar's one-sided exact test has a p below
       `PROMOTION_LEVEL`.

@@ -6,7 +6,7 @@ import re
 
 
 def is_uri(text: str) -> bool:
-    """Say whether a text is a URI, such as ``models:/name@alias``; ``C:/name`` is a folder.
+    """Return whether a text is a URI, such as ``models:/name@alias``; ``C:/name`` is a folder.
 
     >>> is_uri("runs:/0123/model"), is_uri("C:/models"), is_uri("out/model")
     (True, False, False)
