@@ -15,20 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
-from memgate.reporting.plots.canvas import (
-    CELLS,
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    OTHER,
-    SMALL,
-    blank,
-    dress,
-    legend,
-    need,
-)
+from memgate.reporting.plots import canvas
 
 Tables = Mapping[str, pd.DataFrame]
 Look = dict[str, Any]
@@ -57,7 +44,7 @@ MEMORY = {"rnn": "hidden", "gru": "hidden", "lstm": "cell"}
 SMALLEST = 1e-12
 """Norms that are not drawn, as in `memgate.reporting.plots.memory`."""
 
-FIRST_NOUN: Look = {"color": GREY, "linewidth": 1.2, "linestyle": (0, (6, 2, 1, 2))}
+FIRST_NOUN: Look = {"color": canvas.GREY, "linewidth": 1.2, "linestyle": (0, (6, 2, 1, 2))}
 
 CUTS = {
     "none": ("as trained", "#222222", "o"),
@@ -79,7 +66,7 @@ def role_figure(tables: Tables) -> Figure:
         InputError: The table lacks a column, or has no gated network.
     """
     roles = tables["roles"]
-    need(roles, "roles", "cell", "data", "units", "seed", "of", "reading", "role", "mean")
+    canvas.need(roles, "roles", "cell", "data", "units", "seed", "of", "reading", "role", "mean")
     roles = roles[roles["of"] == "all"]
     gates = [gate for gate in GATES if (roles["cell"] == gate[0]).any()]
     if not gates:
@@ -90,14 +77,14 @@ def role_figure(tables: Tables) -> Figure:
         for axes, (cell, reading, title) in zip(row, gates, strict=True):
             rows = roles[(roles["cell"] == cell) & (roles["reading"] == reading)]
             _roles(axes, rows[rows["data"] == data], looks)
-            axes.set_title(f"{title}, {data}", fontsize=MEDIUM, color=INK, loc="left")
+            axes.set_title(f"{title}, {data}", fontsize=canvas.MEDIUM, color=canvas.INK, loc="left")
             axes.set_ylim(-0.03, 1.03)
-        row[0].set_ylabel("mean gate, all units", fontsize=MEDIUM, color=INK)
+        row[0].set_ylabel("mean gate, all units", fontsize=canvas.MEDIUM, color=canvas.INK)
     return figure
 
 
 def _roles(axes: Axes, rows: pd.DataFrame, looks: Mapping[int, Look]) -> None:
-    dress(axes, grid="y")
+    canvas.dress(axes, grid="y")
     shifts = np.linspace(-0.26, 0.26, len(looks))
     for (size, look), shift in zip(looks.items(), shifts, strict=True):
         values = rows[rows["units"] == size].pivot_table(
@@ -108,7 +95,7 @@ def _roles(axes: Axes, rows: pd.DataFrame, looks: Mapping[int, Look]) -> None:
         for seed in values.to_numpy():
             axes.plot(x, seed, linestyle="none", **{**look, "markersize": 3, "alpha": 0.55})
         axes.plot(x, values.mean(), **{**look, "marker": "none"})
-    axes.set_xticks(range(len(ROLES)), list(ROLES.values()), fontsize=SMALL - 1)
+    axes.set_xticks(range(len(ROLES)), list(ROLES.values()), fontsize=canvas.SMALL - 1)
 
 
 def clamp_figure(tables: Tables) -> Figure:
@@ -122,17 +109,17 @@ def clamp_figure(tables: Tables) -> Figure:
         InputError: A table lacks a column, or has no gated network.
     """
     table, baselines = tables["interventions"], tables["baselines"]
-    need(
+    canvas.need(
         table, "interventions", "cell", "data", "units", "edit", "quantity", "to", "of", "accuracy"
     )
-    need(baselines, "baselines", "data", "system", "by", "accuracy")
+    canvas.need(baselines, "baselines", "data", "system", "by", "accuracy")
     clamp_values = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
     clamp_values = clamp_values[clamp_values["of"] == "all"]
     cells = [cell for cell in NAMES if (clamp_values["cell"] == cell).any()]
     if not cells:
         raise InputError("interventions table: expected rows of a GRU or an LSTM, got none")
     looks = _size_looks(clamp_values["units"])
-    named = {"chance": DOTTED, "first noun": FIRST_NOUN}
+    named = {"chance": canvas.DOTTED, "first noun": FIRST_NOUN}
     lines = [Line2D([], [], label=name, **look) for name, look in named.items()]
     figure, grid = _panels(clamp_values, len(cells), looks, lines)
     nouns = baselines[(baselines["system"] == "first_noun") & (baselines["by"] == "overall")]
@@ -144,10 +131,12 @@ def clamp_figure(tables: Tables) -> Figure:
             _clamped(axes, rows, table[here & (table["edit"] == "none")], looks)
             for accuracy in first:
                 axes.axhline(accuracy, **FIRST_NOUN)
-            axes.set_title(f"{NAMES[cell]}, {data}", fontsize=LARGE, color=INK, loc="left")
-        row[0].set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
+            axes.set_title(
+                f"{NAMES[cell]}, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
+            )
+        row[0].set_ylabel("accuracy", fontsize=canvas.MEDIUM, color=canvas.INK)
     note = "lines: means over seeds; bands: from the lowest to the highest seed"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
@@ -155,7 +144,7 @@ def _clamped(
     axes: Axes, rows: pd.DataFrame, trained: pd.DataFrame, looks: Mapping[int, Look]
 ) -> None:
     _in_percent(axes)
-    axes.axhline(0.5, **DOTTED)
+    axes.axhline(0.5, **canvas.DOTTED)
     for index, (size, look) in enumerate(looks.items()):
         seeds = rows[rows["units"] == size].groupby("to")["accuracy"]
         mean = seeds.mean()
@@ -165,12 +154,14 @@ def _clamped(
         axes.plot(mean.index, mean, **look)
         as_trained = trained.loc[trained["units"] == size, "accuracy"].mean()
         axes.plot([1.12 + 0.05 * index], [as_trained], **{**look, "linestyle": "none"})
-    axes.axvline(1.06, color=GREY, linewidth=0.8)
+    axes.axvline(1.06, color=canvas.GREY, linewidth=0.8)
     axes.set_xlim(-0.03, 1.16 + 0.05 * (len(looks) - 1))
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
     middle = 1.12 + 0.025 * (len(looks) - 1)
     axes.set_xticks([*ticks, middle], [*(f"{tick:g}" for tick in ticks), "trained"])
-    axes.set_xlabel("write clamped to, on the words between", fontsize=MEDIUM, color=INK)
+    axes.set_xlabel(
+        "write clamped to, on the words between", fontsize=canvas.MEDIUM, color=canvas.INK
+    )
 
 
 def cut_figure(tables: Tables) -> Figure:
@@ -183,7 +174,7 @@ def cut_figure(tables: Tables) -> Figure:
         InputError: The table lacks a column or has no row.
     """
     table = tables["interventions"]
-    need(
+    canvas.need(
         table, "interventions", "cell", "data", "units", "edit", "quantity", "to", "of", "accuracy"
     )
     rows = table[table["of"] == "all"].assign(change=_change(table[table["of"] == "all"]))
@@ -197,12 +188,14 @@ def cut_figure(tables: Tables) -> Figure:
     for data, row in grid.items():
         for axes, cell in zip(row, cells, strict=True):
             _in_percent(axes)
-            axes.axhline(0.5, **DOTTED)
+            axes.axhline(0.5, **canvas.DOTTED)
             here = rows[(rows["cell"] == cell) & (rows["data"] == data)]
             _cuts(axes, here, looks, sizes)
-            axes.set_title(f"{NAMES[cell]}, {data}", fontsize=LARGE, color=INK, loc="left")
-            axes.set_xlabel("units", fontsize=MEDIUM, color=INK)
-        row[0].set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
+            axes.set_title(
+                f"{NAMES[cell]}, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
+            )
+            axes.set_xlabel("units", fontsize=canvas.MEDIUM, color=canvas.INK)
+        row[0].set_ylabel("accuracy", fontsize=canvas.MEDIUM, color=canvas.INK)
     return figure
 
 
@@ -248,7 +241,7 @@ def gradient_figure(tables: Tables) -> Figure:
     """
     table = tables["gradients"]
     columns = ("cell", "data", "units", "trained", "state", "distance", "median", "min", "max")
-    need(table, "gradients", *columns)
+    canvas.need(table, "gradients", *columns)
     rows = table[table["state"] == table["cell"].map(MEMORY)]
     if rows.empty:
         raise InputError("gradients table: expected rows, got none")
@@ -260,10 +253,12 @@ def gradient_figure(tables: Tables) -> Figure:
         for axes, size in zip(row, shown, strict=True):
             part = rows[(rows["data"] == data) & (rows["units"] == size)]
             _gradients(axes, part, looks)
-            axes.set_title(f"{size} units, {data}", fontsize=LARGE, color=INK, loc="left")
-        row[0].set_ylabel("gradient (norm)", fontsize=MEDIUM, color=INK)
+            axes.set_title(
+                f"{size} units, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
+            )
+        row[0].set_ylabel("gradient (norm)", fontsize=canvas.MEDIUM, color=canvas.INK)
     note = "with respect to the hidden state, of the LSTM to its cell; bands: range over seeds"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
@@ -271,7 +266,10 @@ def _cell_looks(rows: pd.DataFrame) -> dict[tuple[str, bool], Look]:
     """Return the look of the line of each cell, trained and not."""
     return {
         (cell, trained): {
-            **_look(f"{NAMES[cell]}{'' if trained else ', untrained'}", *CELLS.get(cell, OTHER)),
+            **_look(
+                f"{NAMES[cell]}{'' if trained else ', untrained'}",
+                *canvas.CELLS.get(cell, canvas.OTHER_CELL),
+            ),
             "linestyle": "-" if trained else (0, (2, 2)),
             "marker": "none",
         }
@@ -282,7 +280,7 @@ def _cell_looks(rows: pd.DataFrame) -> dict[tuple[str, bool], Look]:
 
 
 def _gradients(axes: Axes, rows: pd.DataFrame, looks: Mapping[tuple[str, bool], Look]) -> None:
-    dress(axes, grid="both")
+    canvas.dress(axes, grid="both")
     axes.set_yscale("log")
     for (cell, trained), look in looks.items():
         part = rows[(rows["cell"] == cell) & (rows["trained"] == trained)].sort_values("distance")
@@ -293,7 +291,7 @@ def _gradients(axes: Axes, rows: pd.DataFrame, looks: Mapping[tuple[str, bool], 
                 seen["distance"], low, high, color=look["color"], alpha=0.13, linewidth=0
             )
         axes.plot(seen["distance"], seen["median"], **look)
-    axes.set_xlabel("words before the last", fontsize=MEDIUM, color=INK)
+    axes.set_xlabel("words before the last", fontsize=canvas.MEDIUM, color=canvas.INK)
 
 
 def _panels(
@@ -311,8 +309,8 @@ def _panels(
         more: Further lines that the legend names.
     """
     data = list(dict.fromkeys(table["data"]))
-    figure = blank()
-    lines = legend(figure, [*(Line2D([], [], **look) for look in looks.values()), *more])
+    figure = canvas.blank()
+    lines = canvas.legend(figure, [*(Line2D([], [], **look) for look in looks.values()), *more])
     figure.set_figheight(0.6 + 0.25 * lines + 3.1 * len(data))
     grid = figure.subplots(len(data), columns, squeeze=False, sharey=True)
     return figure, {name: list(row) for name, row in zip(data, grid, strict=True)}
@@ -320,7 +318,7 @@ def _panels(
 
 def _in_percent(axes: Axes) -> None:
     """Dress a panel whose vertical axis is a proportion."""
-    dress(axes, grid="y")
+    canvas.dress(axes, grid="y")
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
 
 

@@ -82,7 +82,7 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
     Returns:
         ``accuracy`` (by, stratum, n, correct, accuracy); ``roles`` and ``positions``, see
         `role_table` and `position_table`; ``interventions`` (as
-        `memgate.gates.interventions.dose_response.COLUMNS`, but `of` is ``all``,
+        the table of `memgate.gates.interventions.dose_response.dose_response`, but `of` is ``all``,
         ``number`` or ``random``); ``gradients`` (trained, state, distance, n, median);
         ``timescales``, a row a unit (unit, keep, timescale, half_life); ``number_units``, one row,
         see `number_unit_table`.

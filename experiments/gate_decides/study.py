@@ -36,7 +36,7 @@ UNITS = (2, 4, 8, 32, 100)
 DATA = ("synthetic", "corpus")
 """The networks of the page."""
 
-PAGE = "how-the-gate-decides.md"
+ANSWER_PAGE = "how-the-gate-decides.md"
 """The page, in the folder above that of the tables."""
 
 
@@ -145,10 +145,10 @@ def _write_page(measurements: Sequence[Measurement], out: Path) -> None:
     except InputError as error:
         if _is_whole(measurements):
             raise
-        echo(f"{PAGE} is not written, it needs more networks: {error}")
+        echo(f"{ANSWER_PAGE} is not written, it needs more networks: {error}")
         return
-    write_all(out.parent, {PAGE: lambda path: path.write_text(text, encoding="utf-8")})
-    echo(f"wrote {out.parent / PAGE}")
+    write_all(out.parent, {ANSWER_PAGE: lambda path: path.write_text(text, encoding="utf-8")})
+    echo(f"wrote {out.parent / ANSWER_PAGE}")
 
 
 def _is_whole(measurements: Sequence[Measurement]) -> bool:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from memgate.gates.explain.explanation import Explanation, UnitTrace, Word
 from memgate.gates.units.unit import Unit
-from memgate.reporting.explain_page import WORDS, page
-from memgate.reporting.shades import GATES, SIGNED, contrast, level, shades
+from memgate.reporting.explain_page import WORDS_PER_TABLE, page
+from memgate.reporting.shades import GATE_COLORS, SIGNED, contrast, level, shades
 
 VOID = {"meta", "col", "path", "br"}
 
@@ -159,10 +159,14 @@ def test_models_of_one_sentence_share_a_table_and_come_in_order() -> None:
 
 
 def test_a_long_sentence_goes_on_in_further_tables() -> None:
-    words = [f"w{i}" for i in range(2 * WORDS + 3)]
+    words = [f"w{i}" for i in range(2 * WORDS_PER_TABLE + 3)]
     tables = Reader(page([explanation(words)])).tables
     heads = [[cell.strip() for cell in table[0]][1:] for table in tables]
-    assert heads == [words[:WORDS], words[WORDS : 2 * WORDS], [*words[2 * WORDS :], "answer"]]
+    assert heads == [
+        words[:WORDS_PER_TABLE],
+        words[WORDS_PER_TABLE : 2 * WORDS_PER_TABLE],
+        [*words[2 * WORDS_PER_TABLE :], "answer"],
+    ]
 
 
 def test_it_needs_nothing_from_elsewhere() -> None:
@@ -243,15 +247,15 @@ def test_small_print_can_be_read_on_every_shade() -> None:
 
 @given(st.floats(-1e9, 1e9))
 def test_every_value_has_a_shade(value: float) -> None:
-    for name in (*GATES, *SIGNED):
+    for name in (*GATE_COLORS, *SIGNED):
         kind = level(name, value)
         assert kind in shades() or (kind == "" and name in SIGNED)
 
 
-@pytest.mark.parametrize("name", list(GATES))
+@pytest.mark.parametrize("name", list(GATE_COLORS))
 def test_gates_run_from_white_to_dark(name: str) -> None:
     grounds = [shades()[level(name, value / 20)][0] for value in range(21)]
     assert grounds[0] == (255, 255, 255)
     assert all(sum(a) > sum(b) for a, b in itertools.pairwise(grounds))
     assert contrast(grounds[-1], (255, 255, 255)) > 9
-    assert GATES[name] == grounds[-1]  # the terminal shows the same
+    assert GATE_COLORS[name] == grounds[-1]  # the terminal shows the same

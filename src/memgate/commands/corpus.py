@@ -16,7 +16,7 @@ from memgate.data.items.schema import SPLITS
 from memgate.fitting.real_text import build
 from memgate.reporting.console import echo, print_table
 
-SMALL = 20_000
+SMALL_CORPUS = 20_000
 """Items below which fewer words and smaller batches train better."""
 
 FIT = "fit.yaml"
@@ -123,7 +123,7 @@ def _write_fit(folder: Path) -> None:
         "model": {"embedding_size": 100, "hidden_size": 100},
         "trainer": {"max_epochs": 5},
     }
-    if pq.read_metadata(folder / "train.parquet").num_rows < SMALL:
+    if pq.read_metadata(folder / "train.parquet").num_rows < SMALL_CORPUS:
         configuration["data"] |= {"vocab_size": 1000, "batch_size": 32}
         configuration["trainer"]["max_epochs"] = 10
     (folder / FIT).write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")

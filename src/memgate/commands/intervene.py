@@ -24,7 +24,7 @@ from memgate.reporting.console import console, echo, print_table
 from memgate.reporting.files import write_all
 from memgate.tracking.registry import versions
 
-NAMES = {
+EDIT_NAMES = {
     "none": "no edit",
     "control": "{quantity} at its own value",
     "mean": "{quantity} at its mean",
@@ -172,7 +172,7 @@ def _rows(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     for (edit, quantity, to, units), part in found.groupby(keys, sort=False, dropna=False):
         if edit == "clamp" and quantity == "write" and to not in shown:
             continue
-        name = NAMES[str(edit)].format(quantity=str(quantity).replace("_", " "), to=to)
+        name = EDIT_NAMES[str(edit)].format(quantity=str(quantity).replace("_", " "), to=to)
         note = part["note"].iloc[0]
         name += "" if pd.isna(note) else f" ({note})"
         if units == "random" or (edit == "cut" and units == "all" and "chosen" in kinds):

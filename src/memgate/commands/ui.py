@@ -20,7 +20,7 @@ from memgate.tracking.store import (
     tracking_uri,
 )
 
-PAGE = "runs?workflowType=machine_learning&compareRunsMode=CHART"
+CHART_PAGE = "runs?workflowType=machine_learning&compareRunsMode=CHART"
 """The page of an experiment's runs; without it MLflow opens its page for language models."""
 
 ENVIRONMENT = {
@@ -48,7 +48,7 @@ def ui(port: int = 5000) -> None:
         return
     connect(create=False)
     _check_free(port)
-    page = f"http://127.0.0.1:{port}/#/experiments/{experiment(EXPERIMENT)}/{PAGE}"
+    page = f"http://127.0.0.1:{port}/#/experiments/{experiment(EXPERIMENT)}/{CHART_PAGE}"
     echo(f"{page}\nmodels: http://127.0.0.1:{port}/#/models\nCtrl-C ends it")
     server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

@@ -30,9 +30,9 @@ LIBRARY = "memgate"
 UNKNOWN = "unknown"
 """The Hub's identifier for a licence that is not known."""
 
-MODULES = MappingProxyType({"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"})
+TORCH_MODULES = MappingProxyType({"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"})
 
-METRICS = MappingProxyType(
+METRIC_NAMES = MappingProxyType(
     {
         "overall": "accuracy",
         "attractors": "accuracy, attractors: {}",
@@ -51,8 +51,8 @@ ROWS = MappingProxyType(
 )
 """Breakdowns that the accuracy table has, and the names of its rows."""
 
-GATES = ("write", "keep")
-CHANGES = ("state_update", "contribution_change", "probe")
+GATE_READINGS = ("write", "keep")
+CHANGE_READINGS = ("state_update", "contribution_change", "probe")
 """What the card explains of a unit; an RNN has the changes only."""
 
 
@@ -107,7 +107,7 @@ def card(facts: Facts, files: Collection[str]) -> str:
         metadata=_metadata(facts).to_yaml(),
         version=__version__,
         cell=classifier.cell,
-        module=MODULES[classifier.cell],
+        module=TORCH_MODULES[classifier.cell],
         config=classifier.config,
         entries=len(facts.predictor.vocabulary),
         weights=sum(weight.numel() for weight in classifier.parameters()),
@@ -119,7 +119,7 @@ def card(facts: Facts, files: Collection[str]) -> str:
         limitations=[] if table is None else limitations(table),
         gated=gated,
         conventions=CONVENTIONS,
-        readings=(*GATES, *CHANGES) if gated else CHANGES,
+        readings=(*GATE_READINGS, *CHANGE_READINGS) if gated else CHANGE_READINGS,
         glossary=GLOSSARY,
         row_names=ROW_NAMES,
         number_units=[] if facts.units is None else facts.units.units,
@@ -154,10 +154,10 @@ def _results(table: pd.DataFrame, task: str) -> list[EvalResult]:
             dataset_name=str(row["data"]),
             dataset_split="test",
             metric_type="accuracy",
-            metric_name=METRICS[row["by"]].format(row["stratum"]),
+            metric_name=METRIC_NAMES[row["by"]].format(row["stratum"]),
             metric_value=round(float(row["accuracy"]), 6),
         )
-        for row in _of_network(table, *METRICS).to_dict("records")
+        for row in _of_network(table, *METRIC_NAMES).to_dict("records")
     ]
 
 

@@ -22,7 +22,7 @@ from memgate.models.classifier import CellName, Classifier
 OPSET, IR = 17, 8
 """Versions of 2022; the operators GRU, LSTM and RNN have not changed since opset 14."""
 
-WORDS, LOG_ODDS = "words", "log_odds"
+INPUT_NAME, OUTPUT_NAME = "words", "log_odds"
 """Names of the input, token ids (batch, time) as int64, and of the first output."""
 
 
@@ -86,8 +86,8 @@ def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural")
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(*node, **more) for node, more in _nodes(classifier, probability)],
         "memgate",
-        [value(WORDS, types.INT64, ["batch", "time"])],
-        [value(name, types.FLOAT, ["batch"]) for name in (LOG_ODDS, probability)],
+        [value(INPUT_NAME, types.INT64, ["batch", "time"])],
+        [value(name, types.FLOAT, ["batch"]) for name in (OUTPUT_NAME, probability)],
         list(weights.values()),
     )
     opsets = [onnx.helper.make_opsetid("", OPSET)]
@@ -121,7 +121,7 @@ def _nodes(
     classifier: Classifier, probability: str
 ) -> Iterator[tuple[tuple[str, list[str], list[str]], dict[str, Any]]]:
     """Yield for each node its operator, inputs and outputs, and its attributes."""
-    yield ("Gather", ["embedding", WORDS], ["vectors"]), {}  # (batch, time, features)
+    yield ("Gather", ["embedding", INPUT_NAME], ["vectors"]), {}  # (batch, time, features)
     yield ("Transpose", ["vectors"], ["states 0"]), {"perm": [1, 0, 2]}
     operator, layers = OPERATORS[classifier.cell], classifier.recurrence.num_layers
     more = {"hidden_size": classifier.recurrence.hidden_size, **operator.attributes}
@@ -134,5 +134,5 @@ def _nodes(
             yield ("Squeeze", [outputs[0], "second axis"], squeezed), {}
     yield ("Squeeze", [f"last {layers - 1}", "first axis"], ["memory"]), {}  # (batch, units)
     yield ("Gemm", ["memory", "readout", "readout bias"], ["column"]), {"transB": 1}
-    yield ("Squeeze", ["column", "second axis"], [LOG_ODDS]), {}
-    yield ("Sigmoid", [LOG_ODDS], [probability]), {}
+    yield ("Squeeze", ["column", "second axis"], [OUTPUT_NAME]), {}
+    yield ("Sigmoid", [OUTPUT_NAME], [probability]), {}

@@ -35,7 +35,7 @@ from memgate.reporting.explain_page import page
 GRADIENT_ITEMS = 2000
 """Items over which gradients are averaged, at most: 0.3 s forward and back (LSTM of 100 units)."""
 
-PAGE = "explain.html"
+EXAMPLES_PAGE = "explain.html"
 """The page of the example sentences."""
 
 OF_NUMBER_UNITS = frozenset(
@@ -132,7 +132,7 @@ class GateAnalysis:
         for name, figure in figures.items():
             yield Artifact(name, partial(plots.save, figure))
         if self.page is not None:
-            yield Artifact.text(PAGE, self.page)
+            yield Artifact.text(EXAMPLES_PAGE, self.page)
 
 
 def analyse(

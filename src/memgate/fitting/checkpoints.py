@@ -19,10 +19,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from memgate.errors import InputError
 
-FOLDER = Path("mlruns/checkpoints")
+CHECKPOINTS_FOLDER = Path("mlruns/checkpoints")
 """A run's checkpoints are in ``<run name>/<run id>/checkpoints`` below it."""
 
-NEEDED = {"state_dict", "rng", "vocabulary", "train_loss"}
+CHECKPOINT_KEYS = {"state_dict", "rng", "vocabulary", "train_loss"}
 """Keys of a checkpoint that memgate saved."""
 
 
@@ -239,7 +239,7 @@ def find(ckpt_path: str | None, run_name: str) -> Checkpoint | None:
         return None
     path = Path(ckpt_path)
     if ckpt_path in ("last", "best"):
-        runs = FOLDER / run_name
+        runs = CHECKPOINTS_FOLDER / run_name
         files = sorted(
             runs.glob(f"*/checkpoints/{ckpt_path}.ckpt"), key=lambda p: p.stat().st_mtime
         )
@@ -254,7 +254,7 @@ def find(ckpt_path: str | None, run_name: str) -> Checkpoint | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        missing = NEEDED - state.keys()
+        missing = CHECKPOINT_KEYS - state.keys()
     except Exception as error:  # errors of zip, pickle and torch: all mean the same
         raise InputError(f"{path}: expected a checkpoint, got a damaged or other file") from error
     if missing:

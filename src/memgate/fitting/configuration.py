@@ -235,7 +235,7 @@ class _CommandLine(LightningCLI):
         logger: RunLogger | bool = False
         if self.config.track:
             run_id = None if self.checkpoint is None else self.checkpoint.run_id
-            folder = str(checkpoints.FOLDER)
+            folder = str(checkpoints.CHECKPOINTS_FOLDER)
             logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
         return super().instantiate_trainer(logger=logger, **kwargs)
 

@@ -44,7 +44,7 @@ SENTENCES = (
 """Each with its PTB tags; the subject is the second word, the verb the last. The grammar has all of
 their words; a model of real text may read some of them as their tag."""
 
-SUBJECT = 1
+SUBJECT_IDX = 1
 
 
 def explain_sentences(
@@ -95,7 +95,12 @@ def sentences() -> pa.Table:
     rows = []
     for text, tags in SENTENCES:
         *_, verb = text.split()
-        row = {"text": text, "verb_idx": len(text.split()) - 1, "subj_idx": SUBJECT, "tags": tags}
+        row = {
+            "text": text,
+            "verb_idx": len(text.split()) - 1,
+            "subj_idx": SUBJECT_IDX,
+            "tags": tags,
+        }
         number = "sg" if verb == "sleeps" else "pl"
         made = parse_item({**row, "label": number, "verb": verb, "verb_alt": other[verb]})
         rows.append({**made, "label": LABELS.index(number)})

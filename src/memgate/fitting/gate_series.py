@@ -21,21 +21,21 @@ from memgate.models.cells import READINGS
 from memgate.models.classifier import Classifier
 from memgate.models.trajectory import trajectories
 
-PLACES: dict[str, tuple[str, ...]] = {
+ROLES_OF_METRIC: dict[str, tuple[str, ...]] = {
     "subject": ("subject",),
     "intervening": ("attractor", "noun", "other"),
     "attractors": ("attractor",),
 }
 """Where gates are read, by the ending of the metric, and the roles that belong to it."""
 
-LOGGED = {
+LOGGED_READINGS = {
     "rnn": ("state_update",),
     "gru": ("write", "state_update"),
     "lstm": ("write", "keep", "state_update"),
 }
 """What is logged of each cell; a GRU's keep is 1 − write."""
 
-LENGTHS, EACH = 6, 40
+SAMPLED_LENGTHS, PREFIXES_PER_LENGTH = 6, 40
 """How many lengths of prefixes are sampled, and how many prefixes of each.
 
 A pass takes about 1.4 ms a length and little a prefix: 500 prefixes drawn from all would have 74
@@ -163,11 +163,11 @@ def sample(prefixes: Prefixes, seed: int = 0) -> Ints:
         return items
     items = np.random.default_rng(seed).permutation(items)
     lengths = prefixes.lengths[items]
-    middles = (np.arange(LENGTHS) + 0.5) / LENGTHS * len(items)
+    middles = (np.arange(SAMPLED_LENGTHS) + 0.5) / SAMPLED_LENGTHS * len(items)
     wanted, times = np.unique(np.sort(lengths)[middles.astype(np.int64)], return_counts=True)
     return np.concatenate(
         [
-            np.resize(items[lengths == length], EACH * several)  # few are repeated
+            np.resize(items[lengths == length], PREFIXES_PER_LENGTH * several)  # few are repeated
             for length, several in zip(wanted, times, strict=True)
         ]
     )
@@ -198,21 +198,21 @@ def gate_means(classifier: Classifier, prefixes: Prefixes) -> dict[str, float]:
         prefixes: On its device.
     """
     statistics = GateStatistics(classifier).to(prefixes.ids.device)
-    for batch in ExactLengthBatches(prefixes, LENGTHS * EACH):
+    for batch in ExactLengthBatches(prefixes, SAMPLED_LENGTHS * PREFIXES_PER_LENGTH):
         layers = trajectories(classifier.recurrence, classifier.embedding(batch.inputs))
         right = classifier.readout(layers[-1].hidden[:, -1]).squeeze(-1) > 0
         statistics.update(layers, words_of(prefixes, batch, right == (batch.targets == 1)))
     sums = statistics.cell_sums[-1, :, 0, 0].cpu()  # the last layer, averages over all its units
     n = statistics.cell_n.cpu()
     means = {}
-    for place, roles in PLACES.items():
+    for place, roles in ROLES_OF_METRIC.items():
         cells = [
             4 * PROFILE_STRATA.index(("role", role)) + side for role in roles for side in range(4)
         ]
         words = int(n[cells].sum())
         for name, total in zip(readings_of(statistics.gates), sums[:, cells].sum(1), strict=True):
             for reading, complement in READINGS.get(name, {name: False}).items():
-                if words and reading in LOGGED[classifier.cell]:
+                if words and reading in LOGGED_READINGS[classifier.cell]:
                     mean = float(total) / words
                     means[f"gates/{reading}_{place}"] = 1 - mean if complement else mean
     return means

@@ -12,7 +12,7 @@ from memgate.errors import InputError
 from memgate.fitting.module import AgreementModule
 from memgate.fitting.steps import epoch_batches, epoch_steps, fit_steps
 
-NEEDED = {
+REQUIRED_SPLITS = {
     "train": ("train", "to train on"),
     "val": ("validation", "because validation accuracy chooses the best epoch"),
     "test": ("test", "to test the best epoch on"),
@@ -34,7 +34,7 @@ def check_trainer(trainer: pl.Trainer, module: AgreementModule, data: AgreementD
     Raises:
         InputError: It can't.
     """
-    for stage, (split, reason) in NEEDED.items():
+    for stage, (split, reason) in REQUIRED_SPLITS.items():
         name = f"limit_{stage}_batches"
         limit: int | float = getattr(trainer, name)
         if limit * data.count_batches(split, trainer.world_size) < 1:

@@ -17,15 +17,15 @@ from memgate.reporting import plots
 from memgate.reporting.console import DASH, console, markdown_table, print_table
 from memgate.reporting.files import write_all
 
-Row = Mapping[Any, Any]
+AccuracyRow = Mapping[Any, Any]
 
 FIELDS = {"intervening": "subj_idx", "attractors": "n_attractors", "condition": "condition"}
 """The field that an item needs for a breakdown."""
 
-WIDE = 110
+WIDE_TABLE_WIDTH = 110
 """Columns from which on the names of model and data have room beside six figures."""
 
-BREAKDOWNS = {
+PRINTED_BREAKDOWNS = {
     "intervening": (INTERVENING.names, "words between subject and verb"),
     "attractors": (ATTRACTORS.names, "attractors between subject and verb"),
     "label": (("sg", "pl"), "number of the subject"),
@@ -40,11 +40,11 @@ def print_accuracy(table: pd.DataFrame) -> None:
         table: Columns model, data, system, by, stratum, n, correct, accuracy, low, high.
     """
     out = console()
-    for by, (strata, title) in BREAKDOWNS.items():
+    for by, (strata, title) in PRINTED_BREAKDOWNS.items():
         out.print(f"\nAccuracy in %, and its 95% interval, by {title}")
         if (table["system"] != NETWORK).any():
             out.print("[dim]Below each: its baselines, * the best of them on all items[/dim]")
-        if out.width >= WIDE:
+        if out.width >= WIDE_TABLE_WIDTH:
             _print_wide(table, by, strata)
         else:
             _print_narrow(table, by, strata, out)
@@ -93,7 +93,7 @@ def _baselines(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _figures(
-    rows: pd.DataFrame, by: str, strata: Sequence[str], written: Callable[[Row], str]
+    rows: pd.DataFrame, by: str, strata: Sequence[str], written: Callable[[AccuracyRow], str]
 ) -> list[str]:
     """Write one system's accuracy on all items and on each stratum, a dash for none."""
     shown = rows[rows["by"].isin(["overall", by])]
@@ -104,7 +104,7 @@ def _figures(
     ]
 
 
-def percent(row: Row) -> str:
+def percent(row: AccuracyRow) -> str:
     """Write the accuracy of a row in percent.
 
     >>> percent({"accuracy": 0.9312})
@@ -113,7 +113,7 @@ def percent(row: Row) -> str:
     return f"{100 * row['accuracy']:.1f}"
 
 
-def interval(row: Row) -> str:
+def interval(row: AccuracyRow) -> str:
     """Write the interval of a row in percent.
 
     >>> interval({"low": 0.92, "high": 0.942})
@@ -122,7 +122,7 @@ def interval(row: Row) -> str:
     return f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
 
 
-def with_interval(row: Row) -> str:
+def with_interval(row: AccuracyRow) -> str:
     r"""Write the accuracy of a row in percent, and in a second line its interval.
 
     >>> with_interval({"accuracy": 0.9312, "low": 0.92, "high": 0.942})

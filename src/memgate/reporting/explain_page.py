@@ -19,9 +19,9 @@ from memgate.gates.explain.explanation import (
     Word,
 )
 from memgate.reporting.pages import render
-from memgate.reporting.shades import GATES, SIGNED, as_hex, level, shades
+from memgate.reporting.shades import GATE_COLORS, SIGNED, as_hex, level, shades
 
-WORDS = 16
+WORDS_PER_TABLE = 16
 """Words of a table, at most: with the names of rows they fit 1,200 pixels, and A4 on its side. A
 longer sentence goes on in a further table."""
 
@@ -46,7 +46,7 @@ def page(explanations: Sequence[Explanation]) -> str:
         title="What the gates do, word by word",
         glossary={name: meaning for name, meaning in GLOSSARY.items() if name in names},
         row_names=ROW_NAMES,
-        gates=GATES,
+        gates=GATE_COLORS,
         signed=SIGNED,
         conventions=CONVENTIONS,
         sentences=[_sentence(group) for group in by_sentence.values()],
@@ -66,13 +66,13 @@ def _sentence(explanations: Sequence[Explanation]) -> dict[str, Any]:
     return {
         "words": words,
         "explanations": explanations,
-        "tables": [_table(words, start) for start in range(0, len(words), WORDS)],
+        "tables": [_table(words, start) for start in range(0, len(words), WORDS_PER_TABLE)],
     }
 
 
 def _table(words: Sequence[Word], start: int) -> dict[str, Any]:
     """Return which words a table has, whether they are the last ones, and its width in pixels."""
-    positions = range(start, min(start + WORDS, len(words)))
+    positions = range(start, min(start + WORDS_PER_TABLE, len(words)))
     last = positions.stop == len(words)
     longest = max(len(words[position].text) for position in positions)
     # a letter takes at most 8 px; words of more than 14 letters break
@@ -82,7 +82,7 @@ def _table(words: Sequence[Word], start: int) -> dict[str, Any]:
 
 def _number(name: str, value: float) -> str:
     """Write the number of a cell: gates without their sign, the others with it."""
-    text = f"{value:.2f}" if name in GATES else f"{value:+.2f}".replace("-", "−")
+    text = f"{value:.2f}" if name in GATE_COLORS else f"{value:+.2f}".replace("-", "−")
     return "0" if text in ("+0.00", "−0.00") else text
 
 

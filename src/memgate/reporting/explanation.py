@@ -19,12 +19,12 @@ from memgate.gates.explain.explanation import (
     word_numbers,
 )
 from memgate.reporting.console import console
-from memgate.reporting.shades import GATES
+from memgate.reporting.shades import GATE_COLORS
 
-NAMES = 20
+NAME_WIDTH = 20
 """Columns before the first word: seven for the unit, ``state update`` and a space."""
 
-NARROW, WIDE = 6, 26
+MIN_CELL_WIDTH, MAX_CELL_WIDTH = 6, 26
 """Columns of a word: a signed number and a space need six; a longer word is cut."""
 
 BLOCKS = " ░▒▓█"
@@ -51,7 +51,7 @@ def print_explanations(explanations: Sequence[Explanation]) -> None:
         cell, model = explanation.cell.upper(), _plain(explanation.model)
         about = f"{cell}, {layers} × {size} units; shown: {explanation.chosen}"
         out.print(Text.assemble("\n", (model, "bold underline"), f"  {about}\n"))
-        for part in _parts(explanation, out.width - NAMES):
+        for part in _parts(explanation, out.width - NAME_WIDTH):
             for row in _lines(explanation, part, coloured):
                 out.print(row, no_wrap=True, crop=True)
             out.print()
@@ -110,7 +110,7 @@ def _parts(explanation: Explanation, room: int) -> Iterator[Part]:
     part: Part = []
     for position, word in enumerate(explanation.words):
         longest = max(cell_len(word.label), len(word.role or ""))
-        width = min(max(longest + 1, NARROW), WIDE, max(room, NARROW))
+        width = min(max(longest + 1, MIN_CELL_WIDTH), MAX_CELL_WIDTH, max(room, MIN_CELL_WIDTH))
         if part and sum(columns for _, columns in part) + width > room:
             yield part
             part = []
@@ -121,12 +121,12 @@ def _parts(explanation: Explanation, room: int) -> Iterator[Part]:
 def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Text]:
     """Yield the lines of a part: words, roles, the rows of each unit, and the probability."""
     words = [(explanation.words[position], width) for position, width in part]
-    line = Text(" " * NAMES)
+    line = Text(" " * NAME_WIDTH)
     for word, width in words:
         line.append(_right(word.label, width), "bold" if word.known else "bold italic")
     yield line
     if any(word.role for word, _ in words):
-        line = Text(" " * NAMES)
+        line = Text(" " * NAME_WIDTH)
         for word, width in words:
             marked = word.role in ("subject", "verb")
             line.append(_right(word.role or "", width), "bold cyan" if marked else "dim")
@@ -136,7 +136,7 @@ def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Tex
             label = f"{ROW_NAMES.get(name, name):<13}"
             line = Text.assemble((f"{'' if row else str(trace.unit):<7}", "bold"), label)
             yield line.append_text(_cells(name, values, part, coloured))
-    line = Text(f"{f'P({explanation.answers[1]})':<{NAMES}}", "bold")
+    line = Text(f"{f'P({explanation.answers[1]})':<{NAME_WIDTH}}", "bold")
     for position, width in part:
         line.append(_right(f"{explanation.p[position]:.2f}", width))
     yield line
@@ -147,7 +147,7 @@ def _cells(name: str, values: Trace, part: Part, coloured: bool) -> Text:
     line = Text()
     for position, width in part:
         value = float(values[position])
-        if name not in GATES:
+        if name not in GATE_COLORS:
             line.append(_right(signed(value), width))
         elif coloured:
             line.append(" ").append(f"{value:.2f}".rjust(width - 1), _shade(name, value))
@@ -169,7 +169,7 @@ def signed(value: float) -> str:
 
 def _shade(name: str, value: float) -> Style:
     """Return the colour between white, 0, and the reading's, 1, with letters that can be read."""
-    red, green, blue = (round(255 + value * (end - 255)) for end in GATES[name])
+    red, green, blue = (round(255 + value * (end - 255)) for end in GATE_COLORS[name])
     ink = "white" if value > 0.68 else "black"  # 4.2 to 1 at least
     return Style(color=ink, bgcolor=f"rgb({red},{green},{blue})")
 

@@ -14,7 +14,7 @@ from memgate.reporting.console import DASH, console, print_table
 PRINTED = 8
 """Units of the table, at most; the figure and the file have all."""
 
-NARROW = 80
+MAX_TEXT_WIDTH = 80
 """Columns that no line is wider than, not in a log either."""
 
 
@@ -35,7 +35,7 @@ def print_units(units: NumberUnits) -> None:
     ]
     out = console()
     for line in lines:
-        out.print(line, markup=False, width=min(out.width, NARROW))
+        out.print(line, markup=False, width=min(out.width, MAX_TEXT_WIDTH))
 
 
 def _name(units: NumberUnits, unit: Unit) -> str:

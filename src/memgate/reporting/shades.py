@@ -11,7 +11,7 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 """One of the two is read at 4.58 to 1 at least on any ground; an ink of #222222 only at 4.06."""
 
-GATES: Mapping[str, Colour] = MappingProxyType({"write": (127, 39, 4), "keep": (8, 48, 107)})
+GATE_COLORS: Mapping[str, Colour] = MappingProxyType({"write": (127, 39, 4), "keep": (8, 48, 107)})
 """The colours of 1 of the two readings; 0 is white, and on a grey print both are dark."""
 
 STEPS = 20
@@ -45,7 +45,7 @@ def level(name: str, value: float) -> str:
     >>> level("write", 0.52), level("contribution_change", -9.0), level("contribution_change", 0.01)
     ('w10', 'v-5', '')
     """
-    if name in GATES:
+    if name in GATE_COLORS:
         return f"{name[0]}{round(STEPS * min(max(value, 0.0), 1.0))}"
     letter, _, full = SIGNED[name]
     tint = round(TINTS * min(abs(value) / full, 1.0))
@@ -57,7 +57,7 @@ def level(name: str, value: float) -> str:
 def shades() -> dict[str, tuple[Colour, Colour]]:
     """Return the background and the letters of each class that `level` gives."""
     colours = {}
-    for name, end in GATES.items():
+    for name, end in GATE_COLORS.items():
         for step in range(STEPS + 1):
             ground = _mix(end, step / STEPS)
             ink = BLACK if contrast(BLACK, ground) > contrast(WHITE, ground) else WHITE

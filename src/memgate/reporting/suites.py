@@ -20,7 +20,7 @@ from memgate.metrics.systems import (
     best_baseline,
 )
 from memgate.reporting import plots
-from memgate.reporting.accuracy import Row, percent, with_interval
+from memgate.reporting.accuracy import AccuracyRow, percent, with_interval
 from memgate.reporting.console import DASH, console, rich_table
 from memgate.reporting.files import write_all
 
@@ -136,7 +136,7 @@ def _part(
     )
 
 
-def _by_condition(rows: pd.DataFrame) -> dict[str, Row]:
+def _by_condition(rows: pd.DataFrame) -> dict[str, AccuracyRow]:
     return {str(row["condition"]): row for row in rows.to_dict("records")}
 
 

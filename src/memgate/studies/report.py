@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from memgate.metrics.bootstrap import RESAMPLES
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, BaselineResult, baseline_results, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.accuracy import print_accuracy
+from memgate.reporting.accuracy import AccuracyRow, print_accuracy
 from memgate.reporting.console import DASH, echo, format_p, markdown_table, print_table
 from memgate.reporting.files import write_all
 from memgate.reporting.plots.study import (
@@ -40,7 +40,7 @@ from memgate.tracking.runs import TAG_LENGTH, RunLogger
 from memgate.tracking.store import EXPERIMENT, storing
 from memgate.tracking.study_runs import study_runs
 
-BREAKDOWNS = {
+BREAKDOWN_TITLES = {
     "intervening": "words between subject and verb",
     "attractors": "attractors between subject and verb",
     "label": "number of the subject",
@@ -68,8 +68,6 @@ ABOUT_DIFFERENCES = (
     "Both are after Holm's correction over all pairs and strata of a breakdown. A difference holds "
     "for other seeds and items only if both are small.",
 )
-
-Row = Mapping[Hashable, Any]
 
 
 def report_on(study: str, out: Path, reference: Path | None = None) -> str:
@@ -270,7 +268,9 @@ def accuracy_tables(accuracy: pd.DataFrame, data: str) -> list[ShownTable]:
     rows = accuracy[accuracy["data"] == data]
     best = best_baseline(rows)
     tables = [
-        _breakdown_table(rows, data, by, best) for by in BREAKDOWNS if (rows["by"] == by).any()
+        _breakdown_table(rows, data, by, best)
+        for by in BREAKDOWN_TITLES
+        if (rows["by"] == by).any()
     ]
     if (rows["by"] == CROSS).any():
         tables.append(_cross_table(rows, data, best))
@@ -296,7 +296,7 @@ def _breakdown_table(
     items = networks.drop_duplicates("stratum").set_index("stratum")["items"]
     counts = {name: f"{items[name]:,}" if name in items.index else DASH for name in columns}
     cells.append({"": "test items"} | counts)
-    return ShownTable(f"{data}: accuracy in % by {BREAKDOWNS[by]}", pd.DataFrame(cells))
+    return ShownTable(f"{data}: accuracy in % by {BREAKDOWN_TITLES[by]}", pd.DataFrame(cells))
 
 
 def _cross_table(rows: pd.DataFrame, data: str, best: BaselineResult | None) -> ShownTable:
@@ -317,11 +317,11 @@ def _cross_table(rows: pd.DataFrame, data: str, best: BaselineResult | None) -> 
     return ShownTable(title, pd.DataFrame(cells), names=2)
 
 
-def _by_stratum(rows: pd.DataFrame) -> dict[str, Row]:
+def _by_stratum(rows: pd.DataFrame) -> dict[str, AccuracyRow]:
     return {str(row["stratum"]): row for row in rows.to_dict("records")}
 
 
-def _percent(row: Row | None, items: bool = False) -> str:
+def _percent(row: AccuracyRow | None, items: bool = False) -> str:
     r"""Write an accuracy in percent, its interval in a second line.
 
     >>> _percent({"accuracy": 0.5, "low": 0.4, "high": 0.612, "items": 1000}, items=True).split()
@@ -392,7 +392,7 @@ def paper_tables(errors: pd.DataFrame) -> list[ShownTable]:
     return tables
 
 
-def _error(row: Row | None) -> str:
+def _error(row: AccuracyRow | None) -> str:
     if row is None:
         return DASH
     return f"{100 * row['error']:z.2f}\n{100 * row['low']:z.2f}–{100 * row['high']:.2f}"

@@ -36,13 +36,13 @@ COMPARED = ("overall", "label", "intervening", "attractors")
 
 CURVES = ("train/loss", "val/loss", "val/accuracy")
 
-DIFFERENCES = [
+MODEL_DIFFERENCE_COLUMNS = [
     *("data", "task", "a", "b", "by", "stratum", "items", "seeds_a", "seeds_b"),
     *("difference", "low", "high", "p_items", "p_items_holm", "p_seeds", "p_seeds_holm"),
 ]
 """Columns of the table of differences."""
 
-Strata = list[tuple[str, str]]
+StratumNames = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +293,7 @@ def accuracy_and_differences(
     return accuracy, model_differences(predictions, resampled, strata, masks)
 
 
-def _strata_table(strata: Strata, **names: str) -> pd.DataFrame:
+def _strata_table(strata: StratumNames, **names: str) -> pd.DataFrame:
     """Return a row for each stratum: the names, by and stratum."""
     table = pd.DataFrame(strata, columns=["by", "stratum"])
     for position, (column, name) in enumerate(names.items()):
@@ -301,7 +301,7 @@ def _strata_table(strata: Strata, **names: str) -> pd.DataFrame:
     return table
 
 
-def strata_of(items: pd.DataFrame) -> tuple[Strata, Bools]:
+def strata_of(items: pd.DataFrame) -> tuple[StratumNames, Bools]:
     """Name the strata that have items, and return which items are in each, (K, N).
 
     They are those of `memgate.metrics.accuracy.ACCURACY_BREAKDOWNS` in their order, then each
@@ -328,7 +328,7 @@ def strata_of(items: pd.DataFrame) -> tuple[Strata, Bools]:
 
 
 def model_differences(
-    predictions: StudyPredictions, resampled: Resampled, strata: Strata, masks: Bools
+    predictions: StudyPredictions, resampled: Resampled, strata: StratumNames, masks: Bools
 ) -> pd.DataFrame:
     """Compare the models that differ in one thing: the cell, or one setting.
 
@@ -358,12 +358,12 @@ def model_differences(
         figures = {"items": resampled.n[rows], "difference": difference, "low": low, "high": high}
         tables.append(table.assign(**figures, **tests))
     if not tables:
-        return pd.DataFrame(columns=DIFFERENCES)
+        return pd.DataFrame(columns=MODEL_DIFFERENCE_COLUMNS)
     table = pd.concat(tables, ignore_index=True)
     for name in ("p_items", "p_seeds"):
         for indices in table.groupby("by").indices.values():
             table.loc[indices, f"{name}_holm"] = holm(table.loc[indices, name].to_numpy(float))
-    return table[DIFFERENCES]
+    return table[MODEL_DIFFERENCE_COLUMNS]
 
 
 def _tests(a: Bools, b: Bools, masks: Bools) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from memgate.tracking.delivery import spool
 from memgate.tracking.store import EXPERIMENT, store_name, tracking_uri
 from memgate.tracking.study_runs import Attempt, attempts, retire
 
-FOLDER = Path("mlruns/studies")
+STUDIES_FOLDER = Path("mlruns/studies")
 """Where a study keeps its lock and the storage of its search."""
 
 HOST = re.compile(r"://(?:[^/@]*@)?(\[[^\]]*\]|[^:/?#]+)")
@@ -65,7 +65,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
             _require_shared_store(f"--ray {ray}", others[0])
         for data in dict.fromkeys(group.data for group in study.groups):
             build_corpus(data)
-        folder = FOLDER / study.name
+        folder = STUDIES_FOLDER / study.name
         with locked(folder, "memgate study"):
             try:
                 if others:
@@ -167,7 +167,7 @@ def is_elsewhere(attempt: Attempt, owner: str) -> bool:
             and those that have no owner and are not running.
     """
     traces = (
-        checkpoints.FOLDER / attempt.name / attempt.run_id,
+        checkpoints.CHECKPOINTS_FOLDER / attempt.name / attempt.run_id,
         spool.SPOOLS_FOLDER / attempt.run_id,
     )
     if any(folder.exists() for folder in traces):
@@ -197,7 +197,9 @@ def make_run(run: PlannedRun) -> None:
 
 
 def _last_checkpoint(attempt: Attempt) -> Path:
-    return checkpoints.FOLDER / attempt.name / attempt.run_id / "checkpoints" / "last.ckpt"
+    return (
+        checkpoints.CHECKPOINTS_FOLDER / attempt.name / attempt.run_id / "checkpoints" / "last.ckpt"
+    )
 
 
 def _require_all_finished(

@@ -23,7 +23,7 @@ from memgate.reporting.console import echo
 from memgate.studies.jobs import run_jobs
 from memgate.studies.plan import Group, Study, digest_of
 
-METRIC = "val/accuracy"
+SEARCHED_METRIC = "val/accuracy"
 """The best epoch's is maximised."""
 
 RANGE = {"low", "high", "log", "step"}
@@ -159,7 +159,9 @@ def _train(job: TrialJob, trial: Any) -> float:
         "study_run": f"{job.group.name}-trial{trial.number}",
         **{f"setting/{name}": str(value) for name, value in settings.items()},
     }
-    pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(trial, METRIC)
+    pruning = import_module("optuna_integration").PyTorchLightningPruningCallback(
+        trial, SEARCHED_METRIC
+    )
     best = best_checkpoint()
     seed = {"seed_everything": job.study.seeds[0]}
     arguments = job.group.arguments({**job.study.settings, **settings, **seed})

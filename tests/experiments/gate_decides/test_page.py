@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from experiments.gate_decides.page import TEMPLATE, Numbers, Seeds, render
-from experiments.gate_decides.study import PAGE
+from experiments.gate_decides.study import ANSWER_PAGE
 from experiments.gate_decides.tables import TABLES, to_csv
 from memgate.errors import InputError
 
@@ -36,7 +36,7 @@ def typed_figures(template: str) -> list[str]:
 
 
 def test_the_page_is_what_its_template_and_its_tables_say() -> None:
-    assert (DOCS / PAGE).read_text(encoding="utf-8") == render(DOCS / "answer" / TEMPLATE)
+    assert (DOCS / ANSWER_PAGE).read_text(encoding="utf-8") == render(DOCS / "answer" / TEMPLATE)
 
 
 def test_no_measured_figure_is_typed_by_hand() -> None:
@@ -46,7 +46,7 @@ def test_no_measured_figure_is_typed_by_hand() -> None:
 
 
 def test_the_figures_of_the_page_are_there() -> None:
-    for target in re.findall(r"\]\(([^):#]+)\)", (DOCS / PAGE).read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^):#]+)\)", (DOCS / ANSWER_PAGE).read_text(encoding="utf-8")):
         assert (DOCS / target).exists(), target
 
 

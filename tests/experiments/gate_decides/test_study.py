@@ -15,7 +15,7 @@ import memgate
 from experiments.gate_decides.figures import FIGURES
 from experiments.gate_decides.networks import SETTINGS, HandSet, Measurement, _loaded
 from experiments.gate_decides.page import TEMPLATE
-from experiments.gate_decides.study import CELLS, DATA, PAGE, PLANS, UNITS, answer
+from experiments.gate_decides.study import ANSWER_PAGE, CELLS, DATA, PLANS, UNITS, answer
 from experiments.gate_decides.tables import TABLES, read_tables
 from memgate.errors import InputError
 from memgate.gates.interventions.dose_response import dose_response, sample_items, with_roles
@@ -68,7 +68,7 @@ def test_the_study_runs_once_and_goes_on_with_what_is_missing(
     written = {path.name: path.read_bytes() for path in out.iterdir()}
     figures = {f"{name}.png" for name in FIGURES}
     assert set(written) == {TEMPLATE, *(f"{name}.csv" for name in TABLES), *figures}
-    check_tables(out, Path("docs", PAGE).read_text())
+    check_tables(out, Path("docs", ANSWER_PAGE).read_text())
 
     study()  # nothing is run again, and the same comes out
     printed = capsys.readouterr().out

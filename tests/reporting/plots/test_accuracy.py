@@ -18,7 +18,7 @@ from memgate.errors import InputError
 from memgate.metrics.accuracy import accuracy_table
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.reporting.plots import accuracy_figure, save
-from memgate.reporting.plots.canvas import CELLS, GREY, OTHER
+from memgate.reporting.plots.canvas import CELLS, GREY, OTHER_CELL
 
 RNN, GRU, LSTM = (f"models:/memgate-{cell}-corpus@champion" for cell in ("rnn", "gru", "lstm"))
 
@@ -148,7 +148,7 @@ def test_colours_are_fixed_by_the_cell_and_looks_differ() -> None:
     models = ["runs/lstm/my-gru", "GRU 2", *(f"gru_{i}" for i in range(6)), "x-rnn", "congruence"]
     figure = accuracy_figure(pd.concat([accuracies(model, "d", GAP) for model in models]))
     lines = [model_line(figure.axes[0], model) for model in models]
-    cells = [CELLS["gru"]] * 8 + [CELLS["rnn"], OTHER]
+    cells = [CELLS["gru"]] * 8 + [CELLS["rnn"], OTHER_CELL]
     for line, (color, marker) in zip(lines, cells, strict=True):
         assert same_color(line.get_color(), color)
         assert line.get_marker() == marker

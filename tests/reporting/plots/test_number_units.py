@@ -18,7 +18,12 @@ from memgate.gates.units.ablation import SET_DTYPES
 from memgate.gates.units.number_units import UNIT_DTYPES
 from memgate.gates.units.probe import PROBE_DTYPES
 from memgate.reporting.plots import save
-from memgate.reporting.plots.number_units import NAMED, NUMBER, ORDERS, number_units_figure
+from memgate.reporting.plots.number_units import (
+    NAMED,
+    NUMBER_UNIT_COLOR,
+    ORDERS,
+    number_units_figure,
+)
 
 PLACES = ["0", "1", "2", "4", "last"]
 
@@ -146,7 +151,7 @@ def test_units_stand_at_their_weight_and_drop(place: int) -> None:
     drawn: dict[tuple[bool, bool], set[tuple[float, float]]] = {}
     for line in axes.lines:
         if line.get_linestyle() == "None":
-            number = same_color(line.get_color(), NUMBER)
+            number = same_color(line.get_color(), NUMBER_UNIT_COLOR)
             filled = not same_color(str(line.get_markerfacecolor()), "white")
             points = {(round(x, 9), round(y, 9)) for x, y in zip(*xy(line), strict=True)}
             drawn.setdefault((number, filled), set()).update(points)

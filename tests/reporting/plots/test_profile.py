@@ -15,7 +15,7 @@ from memgate.errors import InputError
 from memgate.gates.profile import PROFILE_DTYPES, pooled
 from memgate.gates.words import PROFILE_STRATA
 from memgate.reporting.plots import profile_figure, save
-from memgate.reporting.plots.profile import NUMBER, TITLES, VERB
+from memgate.reporting.plots.profile import NUMBER_STYLES, TITLES, VERB
 
 
 def profile(
@@ -67,7 +67,7 @@ def drawn(axes: Axes, color: str, filled: bool) -> list[Line2D]:
 def test_points_are_the_means_of_right_and_wrong_answers_together(units: str, number: str) -> None:
     table = profile(layers=2)
     means = pooled(table[table["layer"] == 1], "answer").set_index("stratum")
-    _, color, _ = NUMBER[number]
+    _, color, _ = NUMBER_STYLES[number]
     for reading, (by_role, by_place) in panels(table).items():
         own = means[
             (means["reading"] == reading) & (means["units"] == units) & (means["number"] == number)

@@ -14,28 +14,12 @@ from matplotlib.ticker import PercentFormatter
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, Strata
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.reporting.plots.canvas import (
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    baseline_styles,
-    blank,
-    dress,
-    legend,
-    need_points,
-    network_styles,
-    plain,
-)
+from memgate.reporting.plots import canvas
 
-PANELS = (
+ACCURACY_PANELS = (
     ("intervening", INTERVENING, "words between subject and verb"),
     ("attractors", ATTRACTORS, "attractors between subject and verb"),
 )
-
-Styles = dict[str, dict[str, Any]]
 
 
 def accuracy_figure(table: pd.DataFrame) -> Figure:
@@ -56,15 +40,15 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
             that isn't one, or has two rows for one point.
     """
     _check(table)
-    table = table[table["by"].isin(["overall", *(by for by, _, _ in PANELS)])]
+    table = table[table["by"].isin(["overall", *(by for by, _, _ in ACCURACY_PANELS)])]
     networks = table[table["system"] == NETWORK]
-    styles = network_styles(list(networks["model"].unique()))
+    styles = canvas.network_styles(list(networks["model"].unique()))
     datasets = list(networks["data"].unique())
     best = {data: best_baseline(table[table["data"] == data]) for data in datasets}
-    greys = baseline_styles([baseline.name for baseline in best.values() if baseline])
-    figure = blank()
+    greys = canvas.baseline_styles([baseline.name for baseline in best.values() if baseline])
+    figure = canvas.blank()
     looks = [*styles.values(), *greys.values()]
-    lines = legend(figure, [Line2D([], [], **look) for look in looks])
+    lines = canvas.legend(figure, [Line2D([], [], **look) for look in looks])
     figure.set_figheight(0.5 + 0.25 * lines + 3.3 * len(datasets))
     grid = figure.subplots(len(datasets), 2, sharey=True, squeeze=False)
     lowest = 0.5
@@ -76,46 +60,61 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
             lowest = min(lowest, baseline.rows["accuracy"].min())
             _baseline(row[0], row[1], baseline.rows, greys[baseline.name])
     grid[0, 0].set_ylim(lowest - 0.04, 1.03)
-    figure.supxlabel("bands and bars: 95% intervals (Wilson)", fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, "bands and bars: 95% intervals (Wilson)")
     return figure
 
 
 def _check(table: pd.DataFrame) -> None:
     keys = ["model", "data", "system", "by", "stratum"]
-    need_points(table, "accuracy", keys, ["n", "correct", "accuracy", "low", "high"])
-    for by, strata, _ in PANELS:
+    canvas.need_points(table, "accuracy", keys, ["n", "correct", "accuracy", "low", "high"])
+    for by, strata, _ in ACCURACY_PANELS:
         for stratum in table.loc[table["by"] == by, "stratum"]:
             if stratum not in strata.names:
                 names = ", ".join(strata.names)
                 raise InputError(f"accuracy table: expected {by} among {names}, got {stratum!r}")
 
 
-def _row(left: Axes, right: Axes, networks: pd.DataFrame, styles: Styles) -> None:
+def _row(left: Axes, right: Axes, networks: pd.DataFrame, styles: canvas.Styles) -> None:
     """Draw one data set: a panel for intervening words, and one for attractors."""
-    for axes, (by, strata, xlabel) in zip((left, right), PANELS, strict=True):
+    for axes, (by, strata, xlabel) in zip((left, right), ACCURACY_PANELS, strict=True):
         _panel(axes, networks[networks["by"] == by], strata, styles)
-        axes.set_xlabel(xlabel, fontsize=MEDIUM, color=INK)
-    title = plain(networks["data"].iloc[0], 60)
-    left.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
-    left.set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
+        axes.set_xlabel(xlabel)
+    title = canvas.plain(networks["data"].iloc[0], 60)
+    canvas.set_title(left, title)
+    left.set_ylabel("accuracy")
     outside = right.get_yaxis_transform()
-    right.text(1.01, 0.5, "chance", transform=outside, va="center", fontsize=SMALL, color=GREY)
+    right.text(
+        1.01,
+        0.5,
+        "chance",
+        transform=outside,
+        va="center",
+        fontsize=canvas.SMALL,
+        color=canvas.GREY,
+    )
 
 
 def _baseline(left: Axes, right: Axes, rows: pd.DataFrame, style: dict[str, Any]) -> None:
-    for axes, (by, strata, _) in zip((left, right), PANELS, strict=True):
+    for axes, (by, strata, _) in zip((left, right), ACCURACY_PANELS, strict=True):
         _line(axes, rows[rows["by"] == by], strata, style)
 
 
-def _panel(axes: Axes, part: pd.DataFrame, strata: Strata, styles: Styles) -> None:
-    dress(axes, grid="y")
-    axes.axhline(0.5, **DOTTED)
+def _panel(axes: Axes, part: pd.DataFrame, strata: Strata, styles: canvas.Styles) -> None:
+    canvas.dress(axes, grid="y")
+    axes.axhline(0.5, **canvas.DOTTED)
     axes.set_xlim(-0.5, len(strata.names) - 0.5)
     axes.set_xticks(range(len(strata.names)), _tick_names(part, strata))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     if part.empty:
         middle = (len(strata.names) - 1) / 2
-        axes.text(middle, 0.75, "not known for any item", ha="center", fontsize=MEDIUM, color=GREY)
+        axes.text(
+            middle,
+            0.75,
+            "not known for any item",
+            ha="center",
+            fontsize=canvas.MEDIUM,
+            color=canvas.GREY,
+        )
     # side by side within a third of a stratum, so that intervals don't hide each other
     shifts = np.linspace(-1, 1, len(styles)) * min(0.16, 0.05 * (len(styles) - 1))
     alpha = min(0.15, 0.5 / len(styles))

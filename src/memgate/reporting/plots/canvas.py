@@ -19,13 +19,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from memgate.errors import InputError
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 
+Styles = dict[str, dict[str, Any]]
+"""The look of each line, as `Line2D` takes it, by what the line shows."""
+
 WIDTH = 10.0  # inches
 SMALL, MEDIUM, LARGE = 9.5, 11.0, 12.0  # points: 13, 15 and 17 pixels where the figure has 1,000
 INK, GREY, GRID = "#222222", "#5c5c5c", "#dddddd"
 
 # Okabe and Ito's palette, told apart with any colour vision; the marker says the cell once more.
 CELLS = {"rnn": ("#D55E00", "o"), "gru": ("#009E73", "s"), "lstm": ("#0072B2", "^")}
-OTHER = ("#CC79A7", "D")
+OTHER_CELL = ("#CC79A7", "D")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 FILLS = ("full", "left", "bottom")
 """How much of a marker is filled: points have no dashes to tell models of one cell apart."""
@@ -42,14 +45,22 @@ def blank() -> Figure:
     return figure
 
 
-def network_styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
+def only_text(text: str) -> Figure:
+    """Return a low figure that explains in words why there is nothing to draw."""
+    figure = blank()
+    figure.set_figheight(1.5)
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=LARGE, color=INK)
+    return figure
+
+
+def network_styles(models: Sequence[str]) -> Styles:
     """Return the look of each model's line: the cell's colour and marker, and dashes of its own."""
     styles = {}
     models_of_color: dict[str, int] = {}
     for model in models:
         # the last cell named counts, as in runs/lstm/gru-synthetic; "congruence" names none
         cells = re.findall(r"(?:rnn|gru|lstm)(?![a-z])", model.lower())
-        color, marker = CELLS[cells[-1]] if cells else OTHER
+        color, marker = CELLS[cells[-1]] if cells else OTHER_CELL
         index = models_of_color.get(color, 0)
         models_of_color[color] = index + 1
         hollow = (index + index // len(DASHES)) % 2 == 1  # 8 looks before one comes again
@@ -67,7 +78,7 @@ def network_styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def baseline_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def baseline_styles(names: Sequence[str]) -> Styles:
     """Return the look of the best baselines: grey, dashed and open, a marker for each name."""
     return {
         name: {
@@ -105,12 +116,24 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> int:
 
 
 def dress(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
-    """Give a panel quiet spines and ticks, and grid lines from the ticks of an axis."""
+    """Give a panel quiet spines, ticks and labels, and grid lines from the ticks of an axis."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(labelsize=SMALL, labelcolor=INK, color=GREY)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set(fontsize=MEDIUM, color=INK)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def set_title(axes: Axes, title: str) -> None:
+    """Write the title of a panel, bold and at the left."""
+    axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
+
+
+def set_note(figure: Figure, note: str) -> None:
+    """Write a line below all panels that explains the marks."""
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
 
 
 def plain(text: str, width: int) -> str:

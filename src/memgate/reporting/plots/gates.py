@@ -11,23 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from memgate.reporting.plots.canvas import (
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    WIDTH,
-    blank,
-    dress,
-    legend,
-    need,
-)
+from memgate.reporting.plots import canvas
 
-LAYERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+LAYER_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 
-GATES = {
+GATE_TITLES = {
     ("forget", "keep"): "keep (forget)",
     ("update", "keep"): "keep (update, z)",
     ("input", "write"): "write (input)",
@@ -52,51 +40,48 @@ def gate_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: The table has rows but lacks a column.
     """
-    figure = blank()
     if table.empty:
-        note = "An RNN has no gates: every word rewrites its whole state."
-        figure.set_figheight(1.5)
-        figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
-        return figure
-    need(table, "gate", "layer", "gate", "reading", "below_0.1", "above_0.9")
+        return canvas.only_text("An RNN has no gates: every word rewrites its whole state.")
+    figure = canvas.blank()
+    canvas.need(table, "gate", "layer", "gate", "reading", "below_0.1", "above_0.9")
     pairs = zip(table["gate"], table["reading"], strict=True)
     titles = np.array([_title(gate, reading) for gate, reading in pairs])
-    panels = [title for title in GATES.values() if title in titles]
+    panels = [title for title in GATE_TITLES.values() if title in titles]
     panels += sorted(set(titles).difference(panels))
     layers = sorted(table["layer"].unique())
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     for axes, title in zip(grid[0], panels, strict=True):
         _panel(axes, table[titles == title], layers)
-        axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
-    grid[0, 0].set_ylabel("words with the gate above 0.9", fontsize=MEDIUM, color=INK)
-    lines = legend(figure, grid[0, 0].collections) if len(layers) > 1 else 0
-    figure.set_figheight(0.8 + 0.25 * lines + WIDTH / max(2, len(panels)))
+        canvas.set_title(axes, title)
+    grid[0, 0].set_ylabel("words with the gate above 0.9")
+    lines = canvas.legend(figure, grid[0, 0].collections) if len(layers) > 1 else 0
+    figure.set_figheight(0.8 + 0.25 * lines + canvas.WIDTH / max(2, len(panels)))
     note = "one dot a unit; on the dotted line a gate is never between 0.1 and 0.9"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
 def _title(gate: str, reading: str | None) -> str:
-    if (gate, reading) in GATES:
-        return GATES[gate, str(reading)]
+    if (gate, reading) in GATE_TITLES:
+        return GATE_TITLES[gate, str(reading)]
     return gate if pd.isna(reading) or reading == gate else f"{reading} ({gate})"
 
 
 def _panel(axes: Axes, part: pd.DataFrame, layers: Sequence[int]) -> None:
-    dress(axes, grid="both")
+    canvas.dress(axes, grid="both")
     axes.set(aspect="equal", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks([0, 0.5, 1])
         axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_xlabel("words with the gate below 0.1", fontsize=MEDIUM, color=INK)
-    axes.add_line(Line2D([0, 1], [1, 0], **DOTTED))
+    axes.set_xlabel("words with the gate below 0.1")
+    axes.add_line(Line2D([0, 1], [1, 0], **canvas.DOTTED))
     for index, layer in enumerate(layers):
         rows = part[part["layer"] == layer]
         axes.scatter(
             rows["below_0.1"],
             rows["above_0.9"],
             label=f"layer {layer}",
-            color=LAYERS[index % len(LAYERS)],
+            color=LAYER_COLORS[index % len(LAYER_COLORS)],
             s=34,
             alpha=0.6,  # units often lie on one another in the corners
             linewidth=0,

@@ -14,30 +14,20 @@ from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.reporting.plots.canvas import (
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    blank,
-    dress,
-    need,
-)
+from memgate.reporting.plots import canvas
 
-PANELS: tuple[tuple[str, Sequence[str], str], ...] = (
+INTERVENTION_PANELS: tuple[tuple[str, Sequence[str], str], ...] = (
     ("overall", ("all",), "all items"),
     ("intervening", INTERVENING.names, "by words between"),
     ("attractors", ATTRACTORS.names, "by attractors"),
 )
 
-COLUMNS = (
+INTERVENTION_COLUMNS = (
     *("edit", "quantity", "to", "units", "draw", "by", "stratum", "n", "accuracy", "low", "high"),
 )
 
 MARKERS = ("o", "s", "^", "D", "v")
-"""One a stratum, in their order; the colour, from light to dark, says the same."""
+"""One a stratum, in their order; its colour repeats it, from light to dark."""
 
 
 def intervention_figure(table: pd.DataFrame) -> Figure:
@@ -56,38 +46,35 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: The table lacks a column, or has no row without an edit.
     """
-    need(table, "intervention", *COLUMNS)
+    canvas.need(table, "intervention", *INTERVENTION_COLUMNS)
     unedited = table[table["edit"] == "none"]
     if unedited.empty:
         raise InputError("intervention table: expected rows without an edit, got none")
     clamp_values = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
-    figure = blank()
     if clamp_values.empty:
-        note = "An RNN has no gates: there is no write to clamp."
-        figure.set_figheight(1.5)
-        figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
-        return figure
-    grid = figure.subplots(1, len(PANELS), sharey=True)
-    for axes, (by, strata, title) in zip(grid, PANELS, strict=True):
+        return canvas.only_text("An RNN has no gates: there is no write to clamp.")
+    figure = canvas.blank()
+    grid = figure.subplots(1, len(INTERVENTION_PANELS), sharey=True)
+    for axes, (by, strata, title) in zip(grid, INTERVENTION_PANELS, strict=True):
         clamped, intact = (part[part["by"] == by] for part in (clamp_values, unedited))
         _panel(axes, clamped, intact, [name for name in strata if name in set(clamped["stratum"])])
-        axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
-    grid[0].set_ylabel("accuracy", fontsize=MEDIUM, color=INK)
+        canvas.set_title(axes, title)
+    grid[0].set_ylabel("accuracy")
     both = pd.concat([clamp_values, unedited])
-    lowest = both.loc[both["by"].isin([by for by, _, _ in PANELS]), "accuracy"].min()
+    lowest = both.loc[both["by"].isin([by for by, _, _ in INTERVENTION_PANELS]), "accuracy"].min()
     grid[0].set_ylim(min(0.5, lowest) - 0.04, 1.03)
     figure.set_figheight(4.6)
-    figure.supxlabel(_note(clamp_values), fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, _note(clamp_values))
     return figure
 
 
 def _panel(
     axes: Axes, clamp_values: pd.DataFrame, unedited: pd.DataFrame, strata: Sequence[str]
 ) -> None:
-    dress(axes, grid="y")
-    axes.axhline(0.5, **DOTTED)
+    canvas.dress(axes, grid="y")
+    axes.axhline(0.5, **canvas.DOTTED)
     axes.set_xlim(-0.03, 1.03)
-    axes.set_xlabel("write clamped to", fontsize=MEDIUM, color=INK)
+    axes.set_xlabel("write clamped to")
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     for index, stratum in enumerate(strata):
         rows = clamp_values[clamp_values["stratum"] == stratum].sort_values("to")
@@ -101,7 +88,7 @@ def _panel(
             axes.axhline(accuracy, color=color, linewidth=1.2, linestyle=(0, (5, 3)))
         sets = random.groupby("to")["accuracy"]
         grey: dict[str, Any] = {
-            "color": GREY,
+            "color": canvas.GREY,
             "alpha": 0.7,
             "marker": marker,
             "markersize": 3,
@@ -111,14 +98,14 @@ def _panel(
         axes.plot(mean.index, mean, **grey)
         if len(strata) == 1:
             axes.fill_between(chosen["to"], chosen["low"], chosen["high"], color=color, alpha=0.15)
-            axes.fill_between(mean.index, sets.min(), sets.max(), color=GREY, alpha=0.2)
+            axes.fill_between(mean.index, sets.min(), sets.max(), color=canvas.GREY, alpha=0.2)
     if len(strata) > 1:
         axes.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, -0.17),
             ncols=5,
             frameon=False,
-            fontsize=SMALL - 1,  # five in a row below a third of the width
+            fontsize=canvas.SMALL - 1,  # five in a row below a third of the width
             handlelength=1,
             columnspacing=0.4,
             handletextpad=0.3,

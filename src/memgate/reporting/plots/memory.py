@@ -10,28 +10,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
-from memgate.reporting.plots.canvas import (
-    CELLS,
-    DASHES,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    OTHER,
-    SMALL,
-    WIDTH,
-    blank,
-    dress,
-    legend,
-    need,
-)
+from memgate.reporting.plots import canvas
 
 CELL_OF = {"forget": ("lstm", "LSTM, keep = forget"), "update": ("gru", "GRU, keep = z")}
 """Which cell keeps with which gate, and how its line is called."""
 
 STATES = {"hidden": "hidden state", "cell": "cell (LSTM)"}
 
-LEAST = 1e-12
+MIN_NORM = 1e-12
 """Norms that are not drawn: a trained RNN's fall to 1e-29, and would press all others together."""
 
 SHORTEST = 0.1
@@ -52,13 +38,10 @@ def timescale_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: The table has rows but lacks a column, or a gate doesn't keep.
     """
-    figure = blank()
     if table.empty:
-        note = "An RNN has no gate to keep with, and so no timescale."
-        figure.set_figheight(1.5)
-        figure.text(0.5, 0.5, note, ha="center", va="center", fontsize=LARGE, color=INK)
-        return figure
-    need(table, "timescale", "layer", "gate", "timescale")
+        return canvas.only_text("An RNN has no gate to keep with, and so no timescale.")
+    figure = canvas.blank()
+    canvas.need(table, "timescale", "layer", "gate", "timescale")
     wrong = set(table["gate"]).difference(CELL_OF)
     if wrong:
         raise InputError(f"timescale table: expected gate forget or update, got {min(wrong)!r}")
@@ -68,16 +51,16 @@ def timescale_figure(table: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.xaxis.set_major_formatter("{x:g}")
     label = "effective timescale, −1 / ln(mean keep), in words"
-    axes.set_xlabel(label, fontsize=MEDIUM, color=INK)
-    axes.set_ylabel("units that last at least so long", fontsize=MEDIUM, color=INK)
-    lines = legend(figure, axes.patches)
+    axes.set_xlabel(label)
+    axes.set_ylabel("units that last at least so long")
+    lines = canvas.legend(figure, axes.patches)
     figure.set_figheight(4.2 + 0.25 * lines)
     return figure
 
 
 def _survivals(axes: Axes, table: pd.DataFrame) -> float:
     """Draw a line a gate and layer, and return where the axis of words ends."""
-    dress(axes, grid="both")
+    canvas.dress(axes, grid="both")
     several = len(table["layer"].unique()) > 1
     finite = table["timescale"].replace(np.inf, np.nan)
     right = max(100.0, 2 * float(finite.max())) if finite.notna().any() else 100.0
@@ -89,9 +72,9 @@ def _survivals(axes: Axes, table: pd.DataFrame) -> float:
             proportion,
             np.concatenate([[SHORTEST], words, [right]]),
             baseline=None,
-            color=CELLS[cell][0],
+            color=canvas.CELLS[cell][0],
             linewidth=2.0,
-            linestyle=DASHES[int(str(layer)) % len(DASHES)],
+            linestyle=canvas.DASHES[int(str(layer)) % len(canvas.DASHES)],
             label=f"{name}, layer {layer}" if several else name,
         )
     return right
@@ -111,38 +94,38 @@ def gradient_figure(table: pd.DataFrame) -> Figure:
         InputError: A column is missing, or there is no row.
     """
     columns = ("cell", "trained", "state", "layer", "distance", "q10", "median", "q90")
-    need(table, "gradient", *columns)
+    canvas.need(table, "gradient", *columns)
     if table.empty:
         raise InputError("gradient table: expected at least one row, got none")
-    figure = blank()
+    figure = canvas.blank()
     states = [state for state in STATES if (table["state"] == state).any()]
     grid = figure.subplots(1, len(states), sharey=True, squeeze=False)[0]
     for axes, state in zip(grid, states, strict=True):
         _gradients(axes, table[table["state"] == state])
-        axes.set_title(STATES[state], fontsize=LARGE, color=INK, loc="left", weight="bold")
-    seen = table.loc[table["median"] > LEAST, "median"]
+        canvas.set_title(axes, STATES[state])
+    seen = table.loc[table["median"] > MIN_NORM, "median"]
     if len(seen):
         grid[0].set_ylim(seen.min() / 3, table["q90"].max() * 3)
     label = "gradient of the log-odds at the verb (norm)"
-    grid[0].set_ylabel(label, fontsize=MEDIUM, color=INK)
+    grid[0].set_ylabel(label)
     named = {str(line.get_label()): line for axes in grid for line in axes.lines}
     # the trained networks in the first row, and below each the same without training
     order = sorted(named, key=lambda name: "untrained" in name)
-    lines = legend(figure, [named[name] for name in order])
-    figure.set_figheight(1.2 + 0.25 * lines + WIDTH * (0.35 if len(states) > 1 else 0.4))
+    lines = canvas.legend(figure, [named[name] for name in order])
+    figure.set_figheight(1.2 + 0.25 * lines + canvas.WIDTH * (0.35 if len(states) > 1 else 0.4))
     note = "lines: medians over items; bands: 10% to 90% quantile of trained networks"
-    if (table["median"] <= LEAST).any():
-        note += f"; not below {LEAST:.0e}"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    if (table["median"] <= MIN_NORM).any():
+        note += f"; not below {MIN_NORM:.0e}"
+    canvas.set_note(figure, note)
     return figure
 
 
 def _gradients(axes: Axes, part: pd.DataFrame) -> None:
-    dress(axes, grid="both")
+    canvas.dress(axes, grid="both")
     several = len(part["layer"].unique()) > 1
     lines = part.sort_values("distance").groupby(["cell", "layer", "trained"], sort=False)
     for (cell, layer, trained), rows in lines:
-        color, _ = CELLS.get(str(cell), OTHER)
+        color, _ = canvas.CELLS.get(str(cell), canvas.OTHER_CELL)
         name = f"{str(cell).upper()}, {'trained' if trained else 'untrained'}"
         axes.add_line(
             Line2D(
@@ -160,4 +143,4 @@ def _gradients(axes: Axes, part: pd.DataFrame) -> None:
             )
     axes.set_yscale("log")
     axes.set_xlim(float(part["distance"].max()) + 0.5, -0.5)  # as read: the verb is on the right
-    axes.set_xlabel("words between the word and the verb", fontsize=MEDIUM, color=INK)
+    axes.set_xlabel("words between the word and the verb")

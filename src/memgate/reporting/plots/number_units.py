@@ -19,23 +19,12 @@ from memgate.gates.units.ablation import SET_DTYPES
 from memgate.gates.units.number_units import UNIT_DTYPES
 from memgate.gates.units.probe import LAST_WORD, PROBE_DTYPES, PROBED_WORDS
 from memgate.metrics.accuracy import CHANCE
-from memgate.reporting.plots.canvas import (
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    WIDTH,
-    blank,
-    dress,
-    need,
-)
+from memgate.reporting.plots import canvas
 
-LAYERS = (("#0072B2", "o"), ("#CC79A7", "s"), ("#009E73", "^"), (INK, "D"))
+LAYER_STYLES = (("#0072B2", "o"), ("#CC79A7", "s"), ("#009E73", "^"), (canvas.INK, "D"))
 """Colour and marker of each layer; a fifth looks as the first."""
 
-NUMBER, OTHERS = "#D55E00", "#8c8c8c"
+NUMBER_UNIT_COLOR, OTHER_UNIT_COLOR = "#D55E00", "#8c8c8c"
 """Colours of number units and of the others."""
 
 ORDERS = {
@@ -75,11 +64,11 @@ def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataF
         "probe": (probe, PROBE_DTYPES),
     }
     for name, (table, columns) in tables.items():
-        need(table, name, *columns)
+        canvas.need(table, name, *columns)
         if table.empty:
             raise InputError(f"{name} table: expected at least one row, got none")
-    figure = blank()
-    figure.set_figheight(0.95 * WIDTH)
+    figure = canvas.blank()
+    figure.set_figheight(0.95 * canvas.WIDTH)
     (words, ablated), (by_probe, by_readout) = figure.subplots(2, 2)
     _probe(words, probe)
     _sets(ablated, sets, int(units["number"].sum()))
@@ -89,7 +78,7 @@ def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataF
     _units(by_probe, units, "probe", looks, several)
     _units(by_readout, below, "readout", looks, several)
     by_readout.sharey(by_probe)
-    hollow = Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="none")
+    hollow = Line2D([], [], color=canvas.INK, marker="o", markerfacecolor="white", linestyle="none")
     hollow.set_label("hollow: without attractors, filled: with")
     _legend(figure, [*(Line2D([], [], **look) for look in looks.values()), hollow])
     return figure
@@ -97,9 +86,9 @@ def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataF
 
 def _legend(where: Axes | Figure, handles: Sequence[Artist]) -> None:
     """Name what is drawn below a panel, or at the bottom of the figure."""
-    look: dict[str, Any] = {"fontsize": SMALL, "labelcolor": INK, "frameon": False}
+    look: dict[str, Any] = {"fontsize": canvas.SMALL, "labelcolor": canvas.INK, "frameon": False}
     if isinstance(where, Figure):
-        note = {"title": NOTE, "title_fontsize": SMALL}
+        note = {"title": NOTE, "title_fontsize": canvas.SMALL}
         where.legend(handles=handles, loc="outside lower center", ncols=3, **look, **note)
     else:
         below = (0, -0.15)
@@ -108,27 +97,27 @@ def _legend(where: Axes | Figure, handles: Sequence[Artist]) -> None:
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
     """Name a panel and its axes."""
-    axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
-    axes.set_xlabel(x, fontsize=MEDIUM, color=INK)
-    axes.set_ylabel(y, fontsize=MEDIUM, color=INK)
+    canvas.set_title(axes, title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
 def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     """Draw accuracies by word after the subject, a line a layer, and the last word apart."""
-    dress(axes, grid="y")
+    canvas.dress(axes, grid="y")
     several = len(probe["layer"].unique()) > 1
     positions = [*map(str, range(PROBED_WORDS + 1)), "", LAST_WORD]  # the gap parts the lines
     x = np.arange(len(positions))
     for layer, rows in probe.groupby("layer"):
         by_position = rows.set_index("position").reindex(positions)
-        color, marker = LAYERS[int(str(layer)) % len(LAYERS)]
+        color, marker = LAYER_STYLES[int(str(layer)) % len(LAYER_STYLES)]
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5}
         end = f", layer {layer}" if several else ""
         axes.vlines(x, by_position["low"], by_position["high"], color=color, linewidth=1.4)
         axes.plot(x, by_position["accuracy"], label=f"number{end}", linewidth=1.8, **look)
         look |= {"markerfacecolor": "white", "linestyle": (0, (4, 2)), "linewidth": 1.2}
         axes.plot(x, by_position["control"], label=f"control{end}", **look)
-    axes.plot(x, by_position["majority"], label="majority", **DOTTED)
+    axes.plot(x, by_position["majority"], label="majority", **canvas.DOTTED)
     bottom = min(0.4, float(probe[["low", "control"]].min().min()) - 0.03)
     axes.set(xlim=(-0.5, len(positions) - 0.5), ylim=(bottom, 1.02))
     axes.set_xticks(x[::2], ["subject", *positions[2::2]])
@@ -141,7 +130,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
 
 def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
     """Draw the accuracy by the size of the ablated set, a line an order."""
-    dress(axes, grid="y")
+    canvas.dress(axes, grid="y")
     intact = sets[sets["size"] == 0]
     for order, (name, color, marker, dashes) in ORDERS.items():
         rows = pd.concat([intact, sets[sets["order"] == order]]).sort_values("size")
@@ -163,17 +152,19 @@ def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
                 )
     random = pd.concat([intact, sets[sets["order"] == "random"]]).groupby("size")["accuracy"]
     mean, low, high = random.mean(), random.min(), random.max()
-    axes.fill_between(mean.index, low, high, color=GREY, alpha=0.2, linewidth=0)
-    axes.plot(mean.index, mean, color=GREY, linewidth=1.4, label="random (mean)")
-    axes.axhline(CHANCE, **DOTTED, label="chance")
+    axes.fill_between(mean.index, low, high, color=canvas.GREY, alpha=0.2, linewidth=0)
+    axes.plot(mean.index, mean, color=canvas.GREY, linewidth=1.4, label="random (mean)")
+    axes.axhline(CHANCE, **canvas.DOTTED, label="chance")
     largest = max(1, int(sets["size"].max()))
     label, at, side = "no set brings accuracy to chance", 0.0, "left"
     if named:
-        axes.axvline(named, color=NUMBER, linewidth=1, linestyle=(0, (2, 2)))
+        axes.axvline(named, color=NUMBER_UNIT_COLOR, linewidth=1, linestyle=(0, (2, 2)))
         label, at = f"number units: {named}", float(named)
         side = "left" if named < largest / 2 else "right"
     bottom = min(0.42, float(sets["low"].min()) - 0.06)
-    axes.text(at, bottom + 0.01, f" {label} ", ha=side, fontsize=SMALL, color=NUMBER)
+    axes.text(
+        at, bottom + 0.01, f" {label} ", ha=side, fontsize=canvas.SMALL, color=NUMBER_UNIT_COLOR
+    )
     axes.set(xlim=(0, largest * 1.02), ylim=(bottom, 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -189,8 +180,8 @@ def _looks(units: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict[st
         name = "number units" if number else "other units"
         looks[bool(number), int(layer)] = {
             "label": f"{name}, layer {layer}" if several else name,
-            "color": NUMBER if number else OTHERS,
-            "marker": LAYERS[layer % len(LAYERS)][1],
+            "color": NUMBER_UNIT_COLOR if number else OTHER_UNIT_COLOR,
+            "marker": LAYER_STYLES[layer % len(LAYER_STYLES)][1],
             "markersize": size,
             "linestyle": "none",
         }
@@ -205,7 +196,7 @@ def _units(
     several: bool,
 ) -> None:
     """Draw what ablating each unit costs, in points, against its weight of either sign."""
-    dress(axes, grid="both")
+    canvas.dress(axes, grid="both")
     drops = ["drop_without", "drop_with"]
     units = units.assign(x=units[weight].abs(), **{name: 100 * units[name] for name in drops})
     faint = 0.6 if len(units) <= 50 else 0.2  # that the bars of many units don't hide their dots
@@ -219,7 +210,7 @@ def _units(
         for name, marker in zip(drops, (hollow, look), strict=True):
             axes.plot(part["x"], part[name], zorder=3 if number else 2, **marker)
     _names(axes, units, several)
-    axes.axhline(0, **DOTTED)
+    axes.axhline(0, **canvas.DOTTED)
     axes.set_xlim(left=0)
     _finish(
         axes,
@@ -248,8 +239,8 @@ def _names(axes: Axes, units: pd.DataFrame, several: bool) -> None:
                 xytext=(-5 if right else 5, 4),
                 textcoords="offset points",
                 ha="right" if right else "left",
-                fontsize=SMALL,
-                color=INK,
+                fontsize=canvas.SMALL,
+                color=canvas.INK,
                 zorder=4,
                 path_effects=[withStroke(linewidth=2, foreground="white")],
             )

@@ -13,23 +13,12 @@ from matplotlib.lines import Line2D
 
 from memgate.errors import InputError
 from memgate.gates.profile import PROFILE_DTYPES, pooled, variance_of_mean
-from memgate.reporting.plots.canvas import (
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    blank,
-    dress,
-    legend,
-    need,
-)
+from memgate.reporting.plots import canvas
 
-NUMBER = {"sg": ("singular", "#0072B2", "o"), "pl": ("plural", "#E69F00", "D")}
+NUMBER_STYLES = {"sg": ("singular", "#0072B2", "o"), "pl": ("plural", "#E69F00", "D")}
 """How a number looks: two colours of Okabe and Ito's, told apart with any colour vision."""
 
-ROLES = {
+ROLE_LABELS = {
     "before": "before",
     "subject": "subject",
     "attractor": "attractor",
@@ -53,14 +42,14 @@ AXES = {
     "probe": "change of its log-odds",
 }
 
-PAIRS = (("write", "keep"), ("state_update", "contribution_change"), ("probe",))
+READING_PAIRS = (("write", "keep"), ("state_update", "contribution_change"), ("probe",))
 """What stands side by side."""
 
 FIRST, LAST, VERB = -3, 20, 27
 """Positions from the subject that are drawn, and where the verb stands on their axis."""
 
 Points = npt.NDArray[np.float64]
-Looks = dict[tuple[str, str], dict[str, Any]]
+UnitStyles = dict[tuple[str, str], dict[str, Any]]
 
 
 def profile_figure(profile: pd.DataFrame) -> Figure:
@@ -80,15 +69,15 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
     Raises:
         InputError: The table has no row, or lacks a column.
     """
-    need(profile, "profile", *PROFILE_DTYPES)
+    canvas.need(profile, "profile", *PROFILE_DTYPES)
     if profile.empty:
         raise InputError("profile table: expected rows, got none")
     last = profile[profile["layer"] == profile["layer"].max()]
     means = pooled(last, "answer")
     looks = _looks(means)
-    pairs = [pair for pair in PAIRS if means["reading"].isin(pair).any()]
-    figure = blank()
-    lines = legend(figure, [Line2D([], [], **look) for look in looks.values()])
+    pairs = [pair for pair in READING_PAIRS if means["reading"].isin(pair).any()]
+    figure = canvas.blank()
+    lines = canvas.legend(figure, [Line2D([], [], **look) for look in looks.values()])
     figure.set_figheight(0.5 + 0.25 * lines + 5.2 * len(pairs))
     grid = figure.subplots(2 * len(pairs), 2, squeeze=False)
     for row, pair in enumerate(pairs):
@@ -98,24 +87,26 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
         for axes in grid[2 * row : 2 * row + 2, len(pair) :].flat:
             axes.remove()
     note = "bars and bands: 95% intervals of the mean; a prefix counts once, however many its words"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
-def _reading(upper: Axes, lower: Axes, reading: str, means: pd.DataFrame, looks: Looks) -> None:
+def _reading(
+    upper: Axes, lower: Axes, reading: str, means: pd.DataFrame, looks: UnitStyles
+) -> None:
     """Draw a reading by role, and below it by position."""
     _by_role(upper, means[means["by"] == "role"], looks)
     _by_position(lower, means[means["by"] != "role"], looks)
-    upper.set_title(TITLES[reading], fontsize=LARGE, color=INK, loc="left", weight="bold")
+    canvas.set_title(upper, TITLES[reading])
     for axes in (upper, lower):
-        axes.set_ylabel(AXES[reading], fontsize=MEDIUM, color=INK)
+        axes.set_ylabel(AXES[reading])
         if reading in ("write", "keep"):
             axes.set_ylim(-0.03, 1.03)
         else:
-            axes.axhline(0, **DOTTED)
+            axes.axhline(0, **canvas.DOTTED)
 
 
-def _looks(means: pd.DataFrame) -> Looks:
+def _looks(means: pd.DataFrame) -> UnitStyles:
     """Return the look of each set of units and number, number units first."""
     return {
         (units, number): {
@@ -128,16 +119,16 @@ def _looks(means: pd.DataFrame) -> Looks:
             "linestyle": "-" if filled else (0, (4, 2)),
         }
         for units, filled in (("number units", True), ("all", False))
-        for number, (name, color, marker) in NUMBER.items()
+        for number, (name, color, marker) in NUMBER_STYLES.items()
         if (means["units"] == units).any()
     }
 
 
-def _by_role(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
+def _by_role(axes: Axes, part: pd.DataFrame, looks: UnitStyles) -> None:
     """Draw roles; the verb only where the model reads it."""
-    dress(axes, grid="y")
+    canvas.dress(axes, grid="y")
     counts = part[part["units"] == "all"].groupby("stratum")["n"].sum()
-    roles = [role for role in ROLES if role != "verb" or role in counts]
+    roles = [role for role in ROLE_LABELS if role != "verb" or role in counts]
     shifts = np.linspace(-0.24, 0.24, len(looks))
     for ((units, number), look), shift in zip(looks.items(), shifts, strict=True):
         mean, half = _points(part, units, number, roles)
@@ -146,13 +137,13 @@ def _by_role(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
         axes.add_line(Line2D(x, mean, **{**look, "linestyle": "none"}))
     axes.autoscale_view()
     axes.set_xlim(-0.5, len(roles) - 0.5)
-    names = [f"{ROLES[role]}\n(n {counts.get(role, 0):,})" for role in roles]
+    names = [f"{ROLE_LABELS[role]}\n(n {counts.get(role, 0):,})" for role in roles]
     axes.set_xticks(range(len(roles)), names)
 
 
-def _by_position(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
+def _by_position(axes: Axes, part: pd.DataFrame, looks: UnitStyles) -> None:
     """Draw positions from the subject on, and right of the line those up to the verb."""
-    dress(axes, grid="y")
+    canvas.dress(axes, grid="y")
     from_subject, to_verb = np.arange(FIRST, LAST + 1), np.arange(-5, 0)
     for (units, number), look in looks.items():
         for by, positions, shift in (("from_subject", from_subject, 0), ("to_verb", to_verb, VERB)):
@@ -165,12 +156,13 @@ def _by_position(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
             small = {**look, "markersize": 3.5, "label": "_" if shift else look["label"]}
             axes.add_line(Line2D(x, mean, **small))
     axes.autoscale_view()
-    axes.axvline(LAST + 1, **DOTTED)
+    axes.axvline(LAST + 1, **canvas.DOTTED)
     axes.set_xlim(FIRST - 0.7, VERB - 0.3)
     ticks = {0: "subject", 5: "5", 10: "10", 15: "15", 20: "20", VERB - 5: "-5", VERB - 1: "-1"}
     axes.set_xticks(list(ticks), [name.replace("-", "−") for name in ticks.values()])
     axes.set_xlabel(
-        "words after the subject  |  before the verb", fontsize=MEDIUM, color=INK, loc="right"
+        "words after the subject  |  before the verb",
+        loc="right",
     )
 
 

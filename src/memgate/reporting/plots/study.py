@@ -15,44 +15,38 @@ from matplotlib.ticker import PercentFormatter
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, best_baseline
-from memgate.reporting.plots.canvas import (
-    CELLS,
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    baseline_styles,
-    blank,
-    dress,
-    legend,
-    need,
-    network_styles,
-    plain,
-)
+from memgate.reporting.plots import canvas
 
-Looks = dict[str, dict[str, Any]]
-
-PAIRS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
+PAIR_COLORS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
 """Colours of pairs of models (Okabe and Ito's, Tol's), none a cell's; markers tell more apart."""
 
-METRICS = {
+CURVE_TITLES = {
     "train/loss": "training loss",
     "val/loss": "validation loss",
     "val/accuracy": "validation accuracy",
 }
 
-DIFFERENCES = (
+DIFFERENCE_PANELS = (
     ("intervening", INTERVENING, "by intervening words"),
     ("attractors", ATTRACTORS, "by attractors"),
 )
 """The panels of differences: breakdown, strata and title."""
 
 BOTH = "intervening_x_attractors"
-COLUMNS = ("model", "system", "by", "stratum", "n", "correct", "items", "accuracy", "low", "high")
+ACCURACY_COLUMNS = (
+    "model",
+    "system",
+    "by",
+    "stratum",
+    "n",
+    "correct",
+    "items",
+    "accuracy",
+    "low",
+    "high",
+)
 
-LEAST = 30
+MIN_ITEMS_IN_RANGE = 30
 """Items from which on a stratum's interval has to fit its panel; of fewer it may reach beyond."""
 
 
@@ -67,15 +61,15 @@ def cross_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: A column is missing, or there is no such row.
     """
-    need(table, "accuracy", "data", *COLUMNS)
+    canvas.need(table, "accuracy", "data", *ACCURACY_COLUMNS)
     rows = table[table["by"] == BOTH]
     if not (rows["system"] == NETWORK).any():
         raise InputError(f"accuracy table: expected rows of networks by {BOTH}, got none")
     rows = _split_strata(rows)
-    looks = network_styles(list(table.loc[table["system"] == NETWORK, "model"].unique()))
+    looks = canvas.network_styles(list(table.loc[table["system"] == NETWORK, "model"].unique()))
     datasets = list(rows["data"].unique())
     best = {data: best_baseline(table[table["data"] == data]) for data in datasets}
-    greys = baseline_styles([baseline.name for baseline in best.values() if baseline])
+    greys = canvas.baseline_styles([baseline.name for baseline in best.values() if baseline])
     shown = [name for name in ATTRACTORS.names if (rows["attractors"] == name).any()]
     figure, grid = _grid(datasets, [*looks.values(), *greys.values()], len(shown))
     for row, (data, baseline) in zip(grid, best.items(), strict=True):
@@ -87,14 +81,14 @@ def cross_figure(table: pd.DataFrame) -> Figure:
                 points = part[(part["system"] == baseline.system) & (part["model"] == model)]
                 axes.add_line(_line(points, "accuracy", greys[baseline.name]))
             noun = "attractor" if attractors == "1" else "attractors"
-            axes.set_title(f"{attractors} {noun}", fontsize=MEDIUM, color=INK)
+            axes.set_title(f"{attractors} {noun}", fontsize=canvas.MEDIUM, color=canvas.INK)
         _name(row, data, "accuracy")
-    certain = rows[(rows["system"] == NETWORK) & (rows["items"] >= LEAST)]
+    certain = rows[(rows["system"] == NETWORK) & (rows["items"] >= MIN_ITEMS_IN_RANGE)]
     lines = [line.get_ydata() for axes in figure.axes for line in axes.lines]
     lowest = min(np.concatenate([np.asarray(y, dtype=float) for y in lines]).min(), *certain["low"])
     grid[0][0].set_ylim(lowest - 0.04, 1.03)
     note = "words between subject and verb; bars: 95% intervals over seeds and items"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
@@ -107,9 +101,9 @@ def _split_strata(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _cross(axes: Axes, part: pd.DataFrame, looks: Looks) -> None:
-    dress(axes, grid="y")
-    axes.axhline(0.5, **DOTTED)
+def _cross(axes: Axes, part: pd.DataFrame, looks: canvas.Styles) -> None:
+    canvas.dress(axes, grid="y")
+    axes.axhline(0.5, **canvas.DOTTED)
     axes.set_xlim(-0.5, len(INTERVENING.names) - 0.5)
     axes.set_xticks(range(len(INTERVENING.names)), INTERVENING.names)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -134,16 +128,18 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: A column is missing, or there is no row.
     """
-    need(table, "differences", *("data", "a", "b", "by", "stratum", "difference", "low", "high"))
+    canvas.need(
+        table, "differences", *("data", "a", "b", "by", "stratum", "difference", "low", "high")
+    )
     if table.empty:
         raise InputError("differences table: expected at least one row, got none")
     table = table.assign(pair=table["a"] + " less " + table["b"])
     pairs = list(table["pair"].unique())
     looks = {
         pair: {
-            "label": plain(pair, 60),
-            "color": PAIRS[index % len(PAIRS)],
-            "marker": "os^Dv<>"[index // len(PAIRS) % 7],
+            "label": canvas.plain(pair, 60),
+            "color": PAIR_COLORS[index % len(PAIR_COLORS)],
+            "marker": "os^Dv<>"[index // len(PAIR_COLORS) % 7],
             "markersize": 5,
             "linewidth": 1.6,
         }
@@ -152,19 +148,21 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     datasets = list(table["data"].unique())
     figure, grid = _grid(datasets, list(looks.values()), 2)
     for row, data in zip(grid, datasets, strict=True):
-        for axes, (by, strata, title) in zip(row, DIFFERENCES, strict=True):
+        for axes, (by, strata, title) in zip(row, DIFFERENCE_PANELS, strict=True):
             part = table[(table["data"] == data) & (table["by"] == by)]
             _differences(axes, part, strata.names, looks)
-            axes.set_title(title, fontsize=MEDIUM, color=INK)
+            axes.set_title(title, fontsize=canvas.MEDIUM, color=canvas.INK)
         _name(row, data, "difference (points)")
     note = "accuracy, with 95% intervals over seeds and items; above 0 the first is better"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
-def _differences(axes: Axes, part: pd.DataFrame, names: Sequence[str], looks: Looks) -> None:
-    dress(axes, grid="y")
-    axes.axhline(0, **DOTTED)
+def _differences(
+    axes: Axes, part: pd.DataFrame, names: Sequence[str], looks: canvas.Styles
+) -> None:
+    canvas.dress(axes, grid="y")
+    axes.axhline(0, **canvas.DOTTED)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xticks(range(len(names)), names)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
@@ -179,28 +177,28 @@ def curves_figure(table: pd.DataFrame) -> Figure:
     """Draw learning curves: a thin line a network, a thick one their mean as far as all went.
 
     Args:
-        table: Columns data, model, run, metric (of `METRICS`), step and value.
+        table: Columns data, model, run, metric (of `CURVE_TITLES`), step and value.
 
     Raises:
         InputError: A column is missing, or there is no row.
     """
-    need(table, "curves", "data", "model", "run", "metric", "step", "value")
+    canvas.need(table, "curves", "data", "model", "run", "metric", "step", "value")
     if table.empty:
         raise InputError("curves table: expected at least one row, got none")
-    looks = network_styles(list(table["model"].unique()))
+    looks = canvas.network_styles(list(table["model"].unique()))
     datasets = list(table["data"].unique())
-    figure, grid = _grid(datasets, list(looks.values()), len(METRICS), sharey=False)
+    figure, grid = _grid(datasets, list(looks.values()), len(CURVE_TITLES), sharey=False)
     for row, data in zip(grid, datasets, strict=True):
-        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
-            dress(axes, grid="y")
-            axes.set_title(name, fontsize=MEDIUM, color=INK)
+        for axes, (metric, name) in zip(row, CURVE_TITLES.items(), strict=True):
+            canvas.dress(axes, grid="y")
+            axes.set_title(name, fontsize=canvas.MEDIUM, color=canvas.INK)
             part = table[(table["data"] == data) & (table["metric"] == metric)]
             for model, rows in part.groupby("model", sort=False):
                 _curves(axes, rows, looks[str(model)])
             if metric == "val/accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         _name(row, data, "")
-    figure.supxlabel("steps; thin lines: each seed, thick: their mean", fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, "steps; thin lines: each seed, thick: their mean")
     return figure
 
 
@@ -223,19 +221,19 @@ def paper_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: A column is missing, or there is no row.
     """
-    need(table, "paper", *("data", "model", "whose", "attractors", "error", "low", "high"))
+    canvas.need(table, "paper", *("data", "model", "whose", "attractors", "error", "low", "high"))
     if table.empty:
         raise InputError("paper table: expected at least one row, got none")
-    looks = network_styles(list(table.loc[table["whose"] == "ours", "model"].unique()))
+    looks = canvas.network_styles(list(table.loc[table["whose"] == "ours", "model"].unique()))
     for model in table.loc[table["whose"] == "paper", "model"].unique():
-        color, marker = CELLS["lstm" if "lstm" in model.lower() else "rnn"]
+        color, marker = canvas.CELLS["lstm" if "lstm" in model.lower() else "rnn"]
         dashed = {"linestyle": (0, (4, 2)), "linewidth": 1.4, "markerfacecolor": "white"}
         looks[model] = {"label": model, "color": color, "marker": marker, **dashed}
     datasets = list(table["data"].unique())
     figure, grid = _grid(datasets, list(looks.values()), 1)
     for row, data in zip(grid, datasets, strict=True):
         axes = row[0]
-        dress(axes, grid="y")
+        canvas.dress(axes, grid="y")
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.set_xticks(range(int(table["attractors"].max()) + 1))
         for (model, look), shift in zip(looks.items(), _shifts(len(looks)), strict=True):
@@ -245,7 +243,7 @@ def paper_figure(table: pd.DataFrame) -> Figure:
             axes.plot(x, rows["error"].to_numpy(float), **look)
         _name(row, data, "error")
     note = "attractors between subject and verb; bars: 95% intervals"
-    figure.supxlabel(note, fontsize=SMALL, color=GREY)
+    canvas.set_note(figure, note)
     return figure
 
 
@@ -253,8 +251,8 @@ def _grid(
     datasets: Sequence[str], looks: Sequence[dict[str, Any]], columns: int, sharey: bool = True
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with its legend and a row of panels for each data set."""
-    figure = blank()
-    lines = legend(figure, [Line2D([], [], **look) for look in looks])
+    figure = canvas.blank()
+    lines = canvas.legend(figure, [Line2D([], [], **look) for look in looks])
     figure.set_figheight(0.7 + 0.25 * lines + 3.1 * len(datasets))
     grid = figure.subplots(len(datasets), columns, squeeze=False, sharey=sharey)
     return figure, [list(row) for row in grid]
@@ -262,8 +260,8 @@ def _grid(
 
 def _name(row: Sequence[Axes], data: str, value: str) -> None:
     """Name a row of panels by its data, and its vertical axis."""
-    label = f"{plain(data, 40)}\n{value}" if value else plain(data, 40)
-    row[0].set_ylabel(label, fontsize=LARGE, color=INK)
+    label = f"{canvas.plain(data, 40)}\n{value}" if value else canvas.plain(data, 40)
+    row[0].set_ylabel(label, fontsize=canvas.LARGE, color=canvas.INK)
 
 
 def _shifts(lines: int) -> list[float]:

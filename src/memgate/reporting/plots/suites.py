@@ -13,29 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from memgate.metrics.systems import NETWORK, BaselineResult, best_baseline
-from memgate.reporting.plots.canvas import (
-    DOTTED,
-    GREY,
-    INK,
-    LARGE,
-    MEDIUM,
-    SMALL,
-    baseline_styles,
-    blank,
-    dress,
-    legend,
-    need_points,
-    network_styles,
-    plain,
-)
+from memgate.reporting.plots import canvas
 
 STRIPE = "#f3f3f3"
 LANE = 0.12  # inches from one dot of a condition to the next
 NO_LINE: dict[str, Any] = {"linestyle": "none", "clip_on": False}
 ROW = 0.3  # inches that a condition has at least: two lines of its name
 NAME = 50  # letters of a condition's name in one line: half of the figure's width
-
-Styles = dict[str, dict[str, Any]]
 
 
 def suite_figure(table: pd.DataFrame) -> Figure:
@@ -56,17 +40,17 @@ def suite_figure(table: pd.DataFrame) -> Figure:
     """
     keys = ["model", "suite", "system", "condition"]
     numbers = ["n", "correct", "accuracy", "low", "high", "chance", "questions"]
-    need_points(table, "suite", keys, numbers)
+    canvas.need_points(table, "suite", keys, numbers)
     networks = table[table["system"] == NETWORK]
     suites = list(networks["suite"].unique())
     best = {suite: best_baseline(table[table["suite"] == suite]) for suite in suites}
-    styles = network_styles(list(networks["model"].unique()))
-    greys = baseline_styles([baseline.name for baseline in best.values() if baseline])
-    figure = blank()
+    styles = canvas.network_styles(list(networks["model"].unique()))
+    greys = canvas.baseline_styles([baseline.name for baseline in best.values() if baseline])
+    figure = canvas.blank()
     handles = [
         Line2D([], [], **{**style, **NO_LINE}) for style in (*styles.values(), *greys.values())
     ]
-    lines = legend(figure, [*handles, Line2D([], [], label="chance", **DOTTED)])
+    lines = canvas.legend(figure, [*handles, Line2D([], [], label="chance", **canvas.DOTTED)])
     rows = [networks.loc[networks["suite"] == suite, "condition"].nunique() for suite in suites]
     height = max(ROW, LANE * (len(styles) + bool(greys) + 1))
     figure.set_figheight(0.7 + 0.25 * lines + sum(height * count + 0.75 for count in rows))
@@ -74,14 +58,17 @@ def suite_figure(table: pd.DataFrame) -> Figure:
     for axes, (suite, baseline) in zip(grid[:, 0], best.items(), strict=True):
         part = networks[networks["suite"] == suite]
         _panel(axes, part, _dots(part, styles, baseline, greys), LANE / height)
-        axes.set_title(plain(suite, 60), fontsize=LARGE, color=INK, loc="left", weight="bold")
-    grid[-1, 0].set_xlabel("accuracy", fontsize=MEDIUM, color=INK)
-    figure.supxlabel(_note(networks), fontsize=SMALL, color=GREY)
+        canvas.set_title(axes, canvas.plain(suite, 60))
+    grid[-1, 0].set_xlabel("accuracy")
+    canvas.set_note(figure, _note(networks))
     return figure
 
 
 def _dots(
-    networks: pd.DataFrame, styles: Styles, baseline: BaselineResult | None, greys: Styles
+    networks: pd.DataFrame,
+    styles: canvas.Styles,
+    baseline: BaselineResult | None,
+    greys: canvas.Styles,
 ) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
     """Return what is drawn in a suite, from top to bottom of a condition: rows, and their look."""
     dots = [(networks[networks["model"] == model], style) for model, style in styles.items()]
@@ -97,21 +84,29 @@ def _panel(
     lane: float,
 ) -> None:
     """Draw a suite: a line of dots for each condition, the first one above."""
-    dress(axes, grid="x")
+    canvas.dress(axes, grid="x")
     conditions = list(networks["condition"].unique())
     positions = np.arange(len(conditions))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_yticks(positions, [plain(condition, NAME) for condition in conditions])
+    axes.set_yticks(positions, [canvas.plain(condition, NAME) for condition in conditions])
     axes.tick_params(axis="y", length=0)
     for position in positions[1::2]:
         axes.axhspan(position - 0.5, position + 0.5, color=STRIPE, linewidth=0, zorder=0)
     first = networks.drop_duplicates("condition")
-    axes.vlines(first["chance"], positions - 0.5, positions + 0.5, **DOTTED)
+    axes.vlines(first["chance"], positions - 0.5, positions + 0.5, **canvas.DOTTED)
     for position, count in enumerate(_counts(networks, conditions)):
         outside = axes.get_yaxis_transform()
-        axes.text(1.01, position, count, transform=outside, va="center", fontsize=SMALL, color=GREY)
+        axes.text(
+            1.01,
+            position,
+            count,
+            transform=outside,
+            va="center",
+            fontsize=canvas.SMALL,
+            color=canvas.GREY,
+        )
     shifts = (np.arange(len(dots)) - (len(dots) - 1) / 2) * lane
     for (rows, style), shift in zip(dots, shifts, strict=True):
         by_condition = rows.set_index("condition").reindex(conditions)
