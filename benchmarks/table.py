@@ -25,7 +25,7 @@ class Target:
     """What a ratio must reach.
 
     Args:
-        limit: The number in the issue's table.
+        limit: The ratio to reach.
         at_least: Whether it bounds the ratio from below; else from above.
     """
 
@@ -33,7 +33,7 @@ class Target:
     at_least: bool
 
     def met_by(self, ratio: float) -> bool:
-        """Say whether a ratio is good enough."""
+        """Return whether a ratio is good enough."""
         return ratio >= self.limit if self.at_least else ratio <= self.limit
 
     def __str__(self) -> str:

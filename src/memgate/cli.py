@@ -211,7 +211,7 @@ def _add(
     help_: str,
     positional: bool,
 ) -> list[str]:
-    """Add a parameter to a parser; return what the usage says of it if it is required."""
+    """Add a parameter to a parser; return its part of the usage if it is required."""
     required = parameter.default is parameter.empty
     kind, several = _type(hint)
     metavar = parameter.name.strip("_").upper()

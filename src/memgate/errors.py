@@ -9,14 +9,14 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What a user gave can't be used; the message is one line: what was expected, what came, where.
+    """Wrong input of a user; the message is one line: what was expected, what was got, and where.
 
     The command line prints it without a traceback and exits with 2.
     """
 
 
 def usage_error(error: Exception, parser: argparse.ArgumentParser) -> str:
-    """Return what a parser refused in one line, with the nearest option to a mistyped one.
+    """Return the error of a parser in one line, with the nearest option to a mistyped one.
 
     Args:
         error: As jsonargparse or argparse raises it.

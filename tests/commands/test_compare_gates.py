@@ -127,7 +127,7 @@ def test_faults_are_one_line_and_nothing_is_written() -> None:
     save(profile(), "a")
     Path("empty").mkdir()
     for model, message in {
-        "empty": r"empty: expected profile.parquet beside the model, found none; make one by "
+        "empty": r"empty: expected profile.parquet in the model's folder, found none; make one by "
         r"`memgate gates empty --data FILE --out DIR`",
         "none": r"none: expected a model URI or a folder, found neither",
         save(profile(n=3), "few"): r"expected a cell with at least 30 items in both, got 6",

@@ -113,7 +113,7 @@ def test_number_units_are_those_beside_the_model(
 ) -> None:
     folder = versions.model_folder(GRU)
     assert intervene(str(folder), "--units", "number", out="none") == 2
-    assert f"--units number: expected {NUMBER_UNITS} with units beside" in error(capsys)
+    assert f"--units number: expected {NUMBER_UNITS} with units in the folder of" in error(capsys)
     (folder / NUMBER_UNITS).write_text('{"units": [[0, 2], [0, 0]]}')
     assert intervene(str(folder), "--units", "number") == 0
     assert intervene(str(folder), "--units", "0:0,2", out="same") == 0

@@ -22,7 +22,7 @@ from memgate.studies.plan import PlannedRun, read_study
 from memgate.studies.run import is_elsewhere, make_run
 from memgate.tracking.delivery.spool import SPOOLS_FOLDER, Spool
 from memgate.tracking.store import EXPERIMENT, connect, experiment, store_name
-from memgate.tracking.study_runs import RETIRED, attempts, search
+from memgate.tracking.study_runs import RETIRED, attempts, current_owner, search
 
 
 def write(name: str = "mine", **content: Any) -> str:
@@ -46,7 +46,7 @@ def begun(run: PlannedRun, **tags: str) -> str:
 
 
 def plan(**content: Any) -> list[PlannedRun]:
-    return read_study(Path(write(**content))).runs()
+    return read_study(Path(write(**content))).runs(owner=current_owner())
 
 
 @pytest.mark.processes

@@ -22,7 +22,7 @@ from torch import Tensor
 from memgate.data.batches import Prefixes
 from memgate.data.datamodule import AgreementData
 from memgate.data.sources.grammar import Grammar
-from memgate.fitting.gate_series import GateSeries, early_steps, part, sample
+from memgate.fitting.gate_series import GateSeries, early_steps, sample_rows, select
 from memgate.fitting.module import AgreementModule
 from memgate.gates.profile import pooled
 from memgate.gates.statistics import read_gates
@@ -115,7 +115,7 @@ def logged(fit: pl.Trainer) -> list[tuple[int, dict[str, float]]]:
 
 def read(classifier: Classifier, served: AgreementData) -> dict[str, float]:
     """Read the same from the tables of `memgate gates`, over the same items."""
-    table = served.table("validation").take(sample(served.prefixes["validation"]))
+    table = served.table("validation").take(sample_rows(served.prefixes["validation"]))
     predictor = Predictor(classifier, served.vocabulary, served.task)
     profile = read_gates(predictor, table).profile
     profile = profile[(profile["layer"] == profile["layer"].max()) & (profile["by"] == "role")]
@@ -290,19 +290,19 @@ def prefixes(lengths: list[int], known: bool = True) -> Prefixes:
 
 def test_a_sample_has_the_lengths_of_the_whole() -> None:
     drawn = prefixes([2] * 500 + [5] * 240 + [9] * 10 + [30] * 250)
-    rows = sample(drawn)
+    rows = sample_rows(drawn)
     lengths, counts = np.unique(drawn.lengths[rows], return_counts=True)
     assert dict(zip(lengths.tolist(), counts.tolist(), strict=True)) == {2: 120, 5: 40, 30: 80}
     assert len(set(rows.tolist())) == len(rows)
-    np.testing.assert_array_equal(rows, sample(drawn))
-    assert sample(drawn, seed=1).tolist() != rows.tolist()
-    few = sample(prefixes([4, 7]))
+    np.testing.assert_array_equal(rows, sample_rows(drawn))
+    assert sample_rows(drawn, seed=1).tolist() != rows.tolist()
+    few = sample_rows(prefixes([4, 7]))
     assert sorted(few.tolist()) == [0] * 120 + [1] * 120
-    assert len(sample(prefixes([4, 7], known=False))) == 0
+    assert len(sample_rows(prefixes([4, 7], known=False))) == 0
 
 
 def test_a_part_has_the_words_of_the_whole() -> None:
     whole = prefixes([3, 2, 3, 1])
-    own = part(whole, np.array([2, 0]))
+    own = select(whole, np.array([2, 0]))
     assert own.lengths.tolist() == [3, 3]
     assert own.batch(torch.tensor([0, 1]), 3).inputs.tolist() == [[5, 6, 7], [0, 1, 2]]

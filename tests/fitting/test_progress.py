@@ -37,7 +37,7 @@ def test_a_log_gets_a_line_an_epoch(tmp_path: Path) -> None:
         for name in ("one", "two"):
             progress.begin(name)
             fitted(progress, tmp_path)
-            progress.say("testing")
+            progress.show_status("testing")
             progress.end()
     lines = out.getvalue().splitlines()
     first = [line for line in lines if line.startswith("[1/2] one: ")]

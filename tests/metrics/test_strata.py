@@ -13,7 +13,7 @@ from memgate.arrays import UNKNOWN_COUNT
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, Strata
 
 
-def test_names_are_exactly_those_of_the_issue() -> None:
+def test_the_names_of_the_strata() -> None:
     assert INTERVENING.names == ("0", "1\u20132", "3\u20135", "6\u201310", "11+")
     assert ATTRACTORS.names == ("0", "1", "2", "3", "4+")
 

@@ -9,6 +9,7 @@ import yaml
 
 from memgate.errors import InputError
 from memgate.studies.plan import read_study
+from memgate.tracking.study_runs import current_owner
 
 
 def study(folder: Path, **content: object) -> Path:
@@ -27,7 +28,7 @@ def test_runs_are_groups_times_seeds_times_what_varies(empty: Path) -> None:
         vary={"model.hidden_size": [4, 6], "model.dropout": [0.0, 0.5]},
     )
     planned = read_study(path)
-    runs = planned.runs()
+    runs = planned.runs(owner=current_owner())
     assert len(runs) == len({run.name for run in runs}) == 32
     assert len({run.digest for run in runs}) == 16, "seeds share one"
     assert runs[0].name == "gru-synthetic-hidden_size4-dropout0.0-seed0"

@@ -25,9 +25,9 @@ from memgate.reporting.files import write_all
 from memgate.tracking.registry.versions import model_folder
 
 FARTHEST = 8
-"""Places that are printed: one a reading, set of units and layer."""
+"""Positions that are printed: one a reading, set of units and layer."""
 
-WHAT = ["layer", "units", "reading"]
+READING_KEYS = ["layer", "units", "reading"]
 
 
 def compare_gates(a: str, b: str, out: Path | None = None) -> None:
@@ -43,15 +43,15 @@ def compare_gates(a: str, b: str, out: Path | None = None) -> None:
         InputError: A model or its profile isn't there, the profiles have nothing in common, or the
             folder can't be written.
     """
-    profiles = [_profile(each) for each in (a, b)]
-    found = profile_differences(*profiles)
+    profiles = [_profile(model) for model in (a, b)]
+    differences = profile_differences(*profiles)
     if out is not None:
-        write_all(out, {"profile_differences.csv": partial(found.to_csv, index=False)})
+        write_all(out, {"profile_differences.csv": partial(differences.to_csv, index=False)})
     terminal = console()
     _print_models(terminal, (a, b), profiles)
-    _print_count(terminal, found)
-    _print_roles(terminal, found)
-    _print_places(found)
+    _print_count(terminal, differences)
+    _print_roles(terminal, differences)
+    _print_positions(differences)
     if out is not None:
         echo(f"wrote profile_differences.csv to {out}")
 
@@ -60,14 +60,14 @@ def _profile(model: str) -> pd.DataFrame:
     path = model_folder(model) / PROFILE
     if not path.is_file():
         raise InputError(
-            f"{model}: expected {PROFILE} beside the model, found none; make one by "
+            f"{model}: expected {PROFILE} in the model's folder, found none; make one by "
             f"`memgate gates {model} --data FILE --out DIR` and give DIR instead"
         )
     return read_profile(path)
 
 
 def _print_models(terminal: Console, models: tuple[str, str], profiles: list[pd.DataFrame]) -> None:
-    hashes = [profile_hash(each) for each in profiles]
+    hashes = [profile_hash(profile) for profile in profiles]
     for side, model, digest in zip("AB", models, hashes, strict=True):
         terminal.print(f"{side}  {digest[:12]}  {model}", markup=False)
     same = hashes[0] == hashes[1]
@@ -78,22 +78,22 @@ def _print_models(terminal: Console, models: tuple[str, str], profiles: list[pd.
 
 def _words(profile: pd.DataFrame) -> pd.Series[int]:
     """Count the words of each stratum, singular and plural apart: the same on the same items."""
-    one = profile.drop_duplicates(["by", "stratum", "number", "answer"])
-    return one.groupby(["by", "stratum", "number"])["n"].sum()
+    rows = profile.drop_duplicates(["by", "stratum", "number", "answer"])
+    return rows.groupby(["by", "stratum", "number"])["n"].sum()
 
 
-def _print_count(terminal: Console, found: pd.DataFrame) -> None:
-    count = int(found["differs"].sum())
+def _print_count(terminal: Console, differences: pd.DataFrame) -> None:
+    count = int(differences["differs"].sum())
     if count:
-        terminal.print(f"{count} of {len(found)} cells differ beyond sampling error")
+        terminal.print(f"{count} of {len(differences)} cells differ beyond sampling error")
     else:
-        terminal.print(f"Nothing differs beyond sampling error in {len(found)} cells")
+        terminal.print(f"Nothing differs beyond sampling error in {len(differences)} cells")
     terminal.print(f"(5%, Holm; cells with at least {LEAST_ITEMS} items in both profiles)")
 
 
-def _print_roles(terminal: Console, found: pd.DataFrame) -> None:
+def _print_roles(terminal: Console, differences: pd.DataFrame) -> None:
     """Print the means at the words of each role, B below A, where some of them differ."""
-    rows = found[found["by"] == "role"]
+    rows = differences[differences["by"] == "role"]
     rows = rows[rows.groupby(["layer", "units"])["differs"].transform("any")]
     roles = [role for role in ROLES if role in set(rows["stratum"])]
     for (layer, units), part in rows.groupby(["layer", "units"], sort=False):
@@ -117,18 +117,18 @@ def _cell(row: Mapping[Hashable, Any] | None, side: str) -> str:
     return f"{row['mean_' + side]:.2f}{mark}"
 
 
-def _print_places(found: pd.DataFrame) -> None:
-    """Print where by place each reading differs most, the surest first."""
-    places = found[(found["by"] != "role") & found["differs"]]
-    if places.empty:
+def _print_positions(differences: pd.DataFrame) -> None:
+    """Print the position at which each reading differs most, the most certain first."""
+    rows = differences[(differences["by"] != "role") & differences["differs"]]
+    if rows.empty:
         return
-    size = places["difference"].abs()
-    most = places.loc[size.groupby([places[name] for name in WHAT], sort=False).idxmax()]
-    most = most.sort_values("p_holm", kind="stable")[:FARTHEST]
+    size = rows["difference"].abs()
+    largest = rows.loc[size.groupby([rows[name] for name in READING_KEYS], sort=False).idxmax()]
+    largest = largest.sort_values("p_holm", kind="stable")[:FARTHEST]
     cells = []
-    for row in most.to_dict("records"):
+    for row in largest.to_dict("records"):
         units = str(row["units"]).removesuffix(" units")
-        position = _place(row["by"], int(row["stratum"]))
+        position = _position(row["by"], int(row["stratum"]))
         cells.append(
             {
                 "layer": f"{row['layer']} {units}",
@@ -139,15 +139,15 @@ def _print_places(found: pd.DataFrame) -> None:
                 "B less A, 95%": f"{row['low']:.2f} to {row['high']:.2f}",
             }
         )
-    title = "Where each differs most, by place (subject + words after it; verb - words)"
+    title = "Where each differs most, by position (subject + words after it; verb - words)"
     print_table(pd.DataFrame(cells), names=3, title=title)
 
 
-def _place(by: str, place: int) -> str:
-    """Name a place.
+def _position(by: str, offset: int) -> str:
+    """Name a position.
 
-    >>> _place("from_subject", 2), _place("from_subject", 0), _place("to_verb", -1)
+    >>> _position("from_subject", 2), _position("from_subject", 0), _position("to_verb", -1)
     ('subject+2', 'subject', 'verb-1')
     """
-    of = "subject" if by == "from_subject" else "verb"
-    return f"{of}{place:+}" if place else of
+    word = "subject" if by == "from_subject" else "verb"
+    return f"{word}{offset:+}" if offset else word

@@ -148,7 +148,7 @@ def _explain(
 
 
 def _write(out: Path, explanations: Sequence[Explanation]) -> str:
-    """Write the page; return a line that says so."""
+    """Write the page; return the line to print about it."""
     from memgate.reporting.explain_page import page  # noqa: PLC0415  matplotlib
 
     text = page(explanations).encode()

@@ -47,8 +47,8 @@ def gates(model: str, *, data: Sequence[str], out: Path) -> None:
     predictor = Predictor.load(folder)
     table = jsonl.read(files.paths(data, jsonl.FORMAT)).with_format("arrow")[:]
     saved = folder / NUMBER_UNITS
-    known_units = NumberUnits.load(saved) if saved.is_file() else None
-    analysis = analyse(predictor, table, table, known_units=known_units)
+    registered_units = NumberUnits.load(saved) if saved.is_file() else None
+    analysis = analyse(predictor, table, table, registered_units=registered_units)
     written = {artifact.name: artifact.write for artifact in analysis.artifacts()}
     write_all(out, written)
     for name in OF_NUMBER_UNITS.difference(written):  # of another model, in the same folder before
@@ -58,14 +58,14 @@ def gates(model: str, *, data: Sequence[str], out: Path) -> None:
         console().print(f"\nno number units: {analysis.no_units_reason}", markup=False)
     else:
         print_units(analysis.number_units)
-        if known_units is not None:
-            console().print("as found by the model's validation items when it was registered")
+        if registered_units is not None:
+            console().print("as determined on the model's validation items when it was registered")
     print_memory(analysis)
     echo(f"wrote {', '.join(written)} to {out}")
 
 
 def print_memory(analysis: GateAnalysis) -> None:
-    """Print how long memory lasts by the gates, and whether the gradient says so too."""
+    """Print how long memory lasts by the gates, and its correlation with the gradient."""
     if analysis.memory.empty:
         return
     out = console()

@@ -1,4 +1,4 @@
-"""`memgate intervene`: what a network gets right while its gates are clamped, its paths cut."""
+"""`memgate intervene`: accuracy while gates are clamped and paths are cut."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ def intervene(
     one_quiet_thread()
     predictor = Predictor.load(folder := versions.model_folder(model))
     chosen = _units(units, predictor, folder, model)
-    prefixes = _draw(predictor, data, items, seed)
-    found = dose_response(predictor, prefixes, chosen, tuple(roles), steps, seed=seed)
-    found.insert(0, "model", model.removeprefix("models:/"))
-    found["roles"] = " ".join(roles)
-    _write(found, out)
+    prefixes = _sample(predictor, data, items, seed)
+    table = dose_response(predictor, prefixes, chosen, tuple(roles), steps, seed=seed)
+    table.insert(0, "model", model.removeprefix("models:/"))
+    table["roles"] = " ".join(roles)
+    _write(table, out)
     echo(f"\n{len(prefixes)} items, changed at {', '.join(roles)}; units: {units}")
-    _print(found)
+    _print(table)
     echo(f"wrote {out}/interventions.csv, {out}/interventions.png")
 
 
-def _write(found: pd.DataFrame, out: Path) -> None:
+def _write(table: pd.DataFrame, out: Path) -> None:
     files: dict[str, Callable[[Path], object]] = {
-        "interventions.csv": partial(found.to_csv, index=False),
-        "interventions.png": partial(plots.save, plots.intervention_figure(found)),
+        "interventions.csv": partial(table.to_csv, index=False),
+        "interventions.png": partial(plots.save, plots.intervention_figure(table)),
     }
     write_all(out, files)
 
@@ -98,7 +98,9 @@ def _units(
     if text == "number":
         units = saved_units(folder).units
         if not units:
-            raise InputError(f"--units number: expected {NUMBER_UNITS} with units beside {model}")
+            raise InputError(
+                f"--units number: expected {NUMBER_UNITS} with units in the folder of {model}"
+            )
     else:
         layer = "0:" if predictor.classifier.recurrence.num_layers == 1 else ""
         parts = [part.strip() for part in text.split(",")]
@@ -107,46 +109,46 @@ def _units(
             raise InputError(f"--units: expected {what}, got {text!r}")
         units = [Unit.parse(part if ":" in part else layer + part) for part in parts]
     check_model_units(units, predictor, model)
-    return tuple(dict.fromkeys((each.layer, each.unit) for each in units))
+    return tuple(dict.fromkeys((unit.layer, unit.unit) for unit in units))
 
 
-def _draw(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> Prefixes:
-    """Draw items whose roles are known, and say how many there are without."""
+def _sample(predictor: Predictor, data: Sequence[str], items: int, seed: int) -> Prefixes:
+    """Sample items whose roles are known, and print how many have none."""
     if items < 1:
         raise InputError(f"--items: expected at least 1, got {items}")
     if seed < 0:
         raise InputError(f"--seed: expected at least 0, got {seed}")
     table = jsonl.read(data).with_format("arrow")[:]
     task = predictor.task
-    known = with_roles(predictor, table)
-    if len(known) == 0:
+    usable = with_roles(predictor, table)
+    if len(usable) == 0:
         raise InputError(
-            f"expected items with subj_idx and tags, read in their places, got none of "
+            f"expected items with subj_idx and tags, whose words the model reads, got none of "
             f"{len(table)} (a model of {task.name} reads {task.reads})"
         )
-    prefixes = sample_items(predictor, known, items, seed)
-    if len(known) < len(table):
-        left_out = f"{len(table) - len(known)} of {len(table)} items left out"
+    prefixes = sample_items(predictor, usable, items, seed)
+    if len(usable) < len(table):
+        left_out = f"{len(table) - len(usable)} of {len(table)} items left out"
         echo(f"{left_out} (they lack subj_idx, tags or {task.needs})")
     return prefixes
 
 
-def _print(found: pd.DataFrame) -> None:
+def _print(responses: pd.DataFrame) -> None:
     out = console()
-    out.print(f"{found['model'].iloc[0]}: accuracy in %", markup=False)
+    out.print(f"{responses['model'].iloc[0]}: accuracy in %", markup=False)
     strata = [("overall", "all")]
     strata += [("intervening", name) for name in INTERVENING.names]
     strata += [("attractors", name) for name in ATTRACTORS.names]
     suffixes = {"overall": "", "intervening": "\nwords", "attractors": "\nattr."}
     table = []
-    for name, rows in _rows(found):
+    for name, rows in _rows(responses):
         mean = rows.groupby(["by", "stratum"])["accuracy"].mean()
         cells = [f"{100 * mean[key]:.1f}" if key in mean.index else "–" for key in strata]
         table.append([name, f"{cells[0]} {_interval(rows)}", *cells[1:]])
     columns = ["", *(stratum + suffixes[by] for by, stratum in strata)]
     print_table(pd.DataFrame(table, columns=columns))
     out.print(f"[dim]{BELOW}[/dim]")
-    if not (found["edit"] == "clamp").any():
+    if not (responses["edit"] == "clamp").any():
         out.print("an RNN has no gates to clamp: only its recurrent path was cut")
 
 
@@ -158,18 +160,18 @@ def _interval(rows: pd.DataFrame) -> str:
     return f"({100 * low:.1f}–{100 * high:.1f})"
 
 
-def _rows(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Name the changes that are printed: all but the doses between first, middle and last."""
-    clamp_values = sorted(found.loc[found["quantity"] == "write", "to"].dropna().unique())
+def _rows(responses: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Name the changes that are printed; of the clamp values only first, middle and last."""
+    clamp_values = sorted(responses.loc[responses["quantity"] == "write", "to"].dropna().unique())
     shown = (
         {clamp_values[0], clamp_values[len(clamp_values) // 2], clamp_values[-1]}
         if clamp_values
         else set()
     )
-    kinds = set(found["units"])
+    kinds = set(responses["units"])
     keys = ["edit", "quantity", "to", "units"]
     rows = []
-    for (edit, quantity, to, units), part in found.groupby(keys, sort=False, dropna=False):
+    for (edit, quantity, to, units), part in responses.groupby(keys, sort=False, dropna=False):
         if edit == "clamp" and quantity == "write" and to not in shown:
             continue
         name = EDIT_NAMES[str(edit)].format(quantity=str(quantity).replace("_", " "), to=to)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from memgate import __version__
 from memgate.data.items.roles import ROLES
@@ -21,7 +19,9 @@ from memgate.metrics.accuracy import wilson
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, baseline_results
 from memgate.predictor import Predictor
+from memgate.reporting.accuracy import in_line
 from memgate.reporting.console import DASH, markdown_table
+from memgate.reporting.pages import render
 from memgate.tracking.registry.origin import Origin
 from memgate.tracking.registry.versions import EXAMPLES
 
@@ -58,7 +58,7 @@ CHANGE_READINGS = ("state_update", "contribution_change", "probe")
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of an exported model.
+    """The facts about an exported model that its card states.
 
     Attributes:
         name: Name of the model.
@@ -88,20 +88,15 @@ def card(facts: Facts, files: Collection[str]) -> str:
     """Return the card in Markdown, with the YAML header that the Hub reads.
 
     Args:
-        facts: What is known of the model.
+        facts: Of the model.
         files: Names of the other files of the export; the card shows the figures among them.
     """
-    environment = Environment(  # noqa: S701  # Markdown has nothing to escape
-        loader=PackageLoader("memgate.export"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     classifier, task = facts.predictor.classifier, facts.predictor.task
     gated = classifier.cell != "rnn"
     table, profile, origin = facts.accuracy, facts.profile, facts.origin
-    return environment.get_template("card.md.jinja").render(
+    return render(
+        "card.md.jinja",
+        "memgate.export",
         facts=facts,
         files=files,
         metadata=_metadata(facts).to_yaml(),
@@ -177,7 +172,7 @@ def accuracy_table(table: pd.DataFrame) -> str:
         cells = {
             "test items": ROWS[row["by"]].format(row["stratum"]),
             "n": f"{row['n']:,}",
-            "this model": _with_interval(row),
+            "this model": in_line(row),
         }
         for name, accuracies in baseline_accuracies.items():
             if stratum in accuracies.index:
@@ -191,7 +186,7 @@ def accuracy_table(table: pd.DataFrame) -> str:
 def cross_table(table: pd.DataFrame) -> str:
     """Return the network's accuracy in Markdown, by intervening words (rows) and attractors."""
     strata = {
-        row["stratum"]: f"{_with_interval(row)} [{row['n']:,}]"
+        row["stratum"]: f"{in_line(row)} [{row['n']:,}]"
         for row in _of_network(table, "intervening_x_attractors").to_dict("records")
     }
     rows = [
@@ -271,10 +266,4 @@ def _of_network(table: pd.DataFrame, *by: str) -> pd.DataFrame:
 def _total(rows: pd.DataFrame) -> str:
     n, correct = int(rows["n"].sum()), int(rows["correct"].sum())
     low, high = wilson(correct, n)
-    accuracy = _with_interval({"accuracy": correct / n, "low": low, "high": high})
-    return f"{accuracy}% of {n:,}"
-
-
-def _with_interval(row: Mapping[Any, Any]) -> str:
-    accuracy, low, high = (f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high"))
-    return f"{accuracy} ({low}–{high})"
+    return f"{in_line({'accuracy': correct / n, 'low': low, 'high': high})}% of {n:,}"

@@ -44,7 +44,7 @@ Writers = dict[str, Callable[[Path], object]]
 
 
 def read_facts(model: str, folder: Path, licence: str | None, address: str) -> Facts:
-    """Return what is known of a model from its folder, and from the run that trained it.
+    """Return the facts about a model, from its folder and from the run that trained it.
 
     Args:
         model: The model's URI or folder as the user wrote it.

@@ -141,29 +141,29 @@ def analyse(
     test: pa.Table,
     *,
     name: str = "",
-    known_units: NumberUnits | None = None,
+    registered_units: NumberUnits | None = None,
     batches: ExactLengthBatches | None = None,
     strategy: Strategy | None = None,
     report: Callable[[str], object] = lambda _: None,
 ) -> GateAnalysis:
-    """Find the number units of a model by validation items, and read its gates on test items.
+    """Determine number units on validation items, and read the gates on test items.
 
     Args:
-        predictor: A model of any task; left on the device that it is on.
+        predictor: A model of any task, which stays on its device.
         validation: Items with the columns of `memgate.data.items.schema.FEATURES`.
         test: Likewise.
         name: Name of the model on the page of example sentences; no page without.
-        known_units: The number units, if they were found before.
+        registered_units: The number units, if they were determined before.
         batches: This process's batches of the test items, where several processes share them; all
             processes get the sums over all.
         strategy: That of the Trainer, where there are several processes.
-        report: Takes what is being done, to show it.
+        report: Shows the step that begins.
 
     Raises:
         InputError: As `memgate.gates.statistics.read_gates`.
     """
-    units, reason = known_units, ""
-    # One process looks: sums over other units in other processes wouldn't belong together.
+    units, reason = registered_units, ""
+    # One process determines them: sums over other units in other processes would not add up.
     if units is None and (strategy is None or strategy.is_global_zero):
         report("looking for the number units")
         try:

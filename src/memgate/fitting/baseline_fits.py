@@ -27,9 +27,9 @@ SHARED_SETTINGS = (
     "gradient_clip_algorithm",
     "accumulate_grad_batches",
 )
-"""Settings of the Trainer that the noun-only network shares.
+"""Settings of the Trainer that the noun-only network copies.
 
-Its epochs end it, not ``max_steps``: it has fewer batches, and it is validated after an epoch.
+It has fewer batches, so it trains for as many epochs, not for ``max_steps``.
 """
 
 

@@ -188,7 +188,7 @@ class Checkpoint:
         return int(state["epoch"]) + 1
 
     def require_resumable(self) -> None:
-        """See that a fit can be resumed from it.
+        """Check that a fit can be resumed from it.
 
         Raises:
             InputError: An earlier version saved it, whose loop Lightning counted otherwise.
@@ -203,7 +203,7 @@ class Checkpoint:
             )
 
     def require_epochs_left(self, trainer: pl.Trainer) -> None:
-        """See that a fit has something left to do, or its run would end and register again.
+        """Check that epochs remain; otherwise the run would end and register again.
 
         Raises:
             InputError: All its epochs are done, or early stopping ended it.

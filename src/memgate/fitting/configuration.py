@@ -241,7 +241,7 @@ class _CommandLine(LightningCLI):
 
 
 def _quiet() -> None:
-    """Leave out what Lightning and datasets say of themselves; warnings stay."""
+    """Silence Lightning's and datasets' messages about themselves; warnings stay."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     datasets.disable_progress_bars()

@@ -19,7 +19,7 @@ from memgate.gates.units.unit import Unit
 from memgate.predictor import Predictor
 
 SENTENCES = (
-    # The lecture's, as the forum asked about it, and the same of several cats.
+    # The lecture's sentence, and the same with several cats.
     (
         "the cat , which already ate a bunch of food , sleeps",
         "DT NN , WDT RB VBD DT NN IN NN , VBZ",
@@ -54,17 +54,17 @@ def explain_sentences(
     chosen: str,
     probe: npt.NDArray[np.float64] | None = None,
 ) -> list[Explanation]:
-    """Explain the six sentences, as the model's task poses them, with the roles of their words.
+    """Explain the six sentences as inputs of the model's task, with the roles of their words.
 
     Args:
         predictor: A model of any task.
         units: As for `memgate.gates.explain.explanation.explain`.
-        model: How the model is called.
+        model: Name of the model.
         chosen: How its units were chosen, in words.
         probe: Direction of its number probe, layers × units, or None.
 
     Returns:
-        One explanation a sentence; those of which the model knows no word are left out.
+        One explanation a sentence, without sentences of which the model knows no word.
     """
     table = sentences()
     task_inputs = predictor.task.make_inputs(table, 0)
@@ -72,21 +72,21 @@ def explain_sentences(
     ends = np.cumsum(task_inputs.lengths)
     codes = np.split(prefixes.roles.cpu().numpy(), ends[:-1])
     words, tags = ([text.as_py().split(" ") for text in column] for column in task_inputs[1:3])
-    found = []
-    for place, length in enumerate(task_inputs.lengths.tolist()):
+    explanations = []
+    for row, length in enumerate(task_inputs.lengths.tolist()):
         with suppress(InputError):  # not one word is known
             explained = explain(
                 predictor,
-                " ".join(words[place][:length]),
+                " ".join(words[row][:length]),
                 units,
                 model=model,
                 chosen=chosen,
-                roles=[None if code == NO_ROLE else ROLES[code] for code in codes[place]],
-                tags=tags[place][:length],
+                roles=[None if code == NO_ROLE else ROLES[code] for code in codes[row]],
+                tags=tags[row][:length],
                 probe=probe,
             )
-            found.append(explained)
-    return found
+            explanations.append(explained)
+    return explanations
 
 
 def sentences() -> pa.Table:
@@ -102,6 +102,6 @@ def sentences() -> pa.Table:
             "tags": tags,
         }
         number = "sg" if verb == "sleeps" else "pl"
-        made = parse_item({**row, "label": number, "verb": verb, "verb_alt": other[verb]})
-        rows.append({**made, "label": LABELS.index(number)})
+        item = parse_item({**row, "label": number, "verb": verb, "verb_alt": other[verb]})
+        rows.append({**item, "label": LABELS.index(number)})
     return pa.Table.from_pylist(rows, FEATURES.arrow_schema)

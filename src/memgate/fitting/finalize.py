@@ -178,7 +178,7 @@ def _store(
     scores = {"val_accuracy": val_accuracy, **_test_scores(result.table)}
     try:
         with storing():
-            run.log_files({_path_in_run(each.name): each.write for each in artifacts})
+            run.log_files({_path_in_run(file.name): file.write for file in artifacts})
             run.describe(description)
             version = run.register(
                 predictor, fit.model_name, scores, tags, description, in_model_folder

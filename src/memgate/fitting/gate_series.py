@@ -26,19 +26,19 @@ ROLES_OF_METRIC: dict[str, tuple[str, ...]] = {
     "intervening": ("attractor", "noun", "other"),
     "attractors": ("attractor",),
 }
-"""Where gates are read, by the ending of the metric, and the roles that belong to it."""
+"""Roles of the words at which gates are read, by the ending of the metric."""
 
 LOGGED_READINGS = {
     "rnn": ("state_update",),
     "gru": ("write", "state_update"),
     "lstm": ("write", "keep", "state_update"),
 }
-"""What is logged of each cell; a GRU's keep is 1 − write."""
+"""Readings that are logged of each cell; a GRU's keep is 1 − write."""
 
 SAMPLED_LENGTHS, PREFIXES_PER_LENGTH = 6, 40
-"""How many lengths of prefixes are sampled, and how many prefixes of each.
+"""Number of lengths that are sampled, and of prefixes of each length.
 
-A pass takes about 1.4 ms a length and little a prefix: 500 prefixes drawn from all would have 74
+A pass takes about 1.4 ms a length and little a prefix: 500 prefixes sampled from all would have 74
 lengths in the synthetic grammar, and 16 passes would take a fifth of the fit of a GRU of 8 units.
 These take 10 ms each, 2% of it (an LSTM of 100 units on the corpus: 21 ms, 1.1%), and the means of
 gates differ by less than 0.02 from those over the whole split.
@@ -59,9 +59,9 @@ class GateSeries(pl.Callback):
     at steps 1, 2, 4, 8 and so on; and at the end of each epoch. A checkpoint holds the last step
     that was measured, so a resumed fit measures each step once.
 
-    Every measurement reads the same sample of the validation split. Words of unknown role are left
-    out, and a metric without words isn't logged. Nothing is read without a logger, and in any
-    process but the first.
+    Every measurement reads the same sample of the validation split. Words of unknown role are
+    omitted, and a metric without words isn't logged. Gates are read only with a logger, and only in
+    the first process.
 
     The callback changes nothing in training: it only reads weights, applies no dropout and takes
     nothing from torch's random numbers.
@@ -88,10 +88,10 @@ class GateSeries(pl.Callback):
         if not isinstance(pl_module, AgreementModule):
             raise TypeError(f"expected an AgreementModule, got {type(pl_module)}")
         prefixes = pl_module.data.prefixes["validation"]
-        rows = sample(prefixes)
+        rows = sample_rows(prefixes)
         if len(rows) == 0:
             return
-        self._sample = part(prefixes, rows).to(_device(pl_module))
+        self._sample = select(prefixes, rows).to(_device(pl_module))
         steps = epoch_steps(trainer, pl_module.data)
         self._early = early_steps(steps)
         if trainer.global_step % steps == 0:  # else it is resumed within an epoch
@@ -127,7 +127,7 @@ class GateSeries(pl.Callback):
 
 
 def _device(module: pl.LightningModule) -> torch.device:
-    """Return where gates are read: Apple's GPUs can't add up in double precision."""
+    """Return the device that reads gates: Apple's GPUs can't add up in double precision."""
     return torch.device("cpu") if module.device.type == "mps" else module.device
 
 
@@ -143,20 +143,20 @@ def early_steps(steps: int) -> frozenset[int]:
     return frozenset(2**power for power in range(steps.bit_length()) if 2**power < steps)
 
 
-def sample(prefixes: Prefixes, seed: int = 0) -> Ints:
-    """Draw prefixes with a known subject, of few lengths that stand for all.
+def sample_rows(prefixes: Prefixes, seed: int = 0) -> Ints:
+    """Sample prefixes with a known subject, of few lengths that represent all.
 
-    The lengths are those at 6 evenly spaced quantiles (8%, 25%, …, 92%), so that each stands for
-    as many prefixes; of each come 40, of one at two quantiles 80, and so on. Where fewer have that
-    length, some come more than once: else the long ones, of which few are alike, would weigh less
-    than they do among all.
+    The lengths are those at 6 evenly spaced quantiles (8%, 25%, …, 92%), so that each represents
+    as many prefixes. The sample has 40 prefixes of each, 80 of a length at two quantiles, and so
+    on. If fewer prefixes have a length, some are repeated. Otherwise long prefixes, of which
+    few have the same length, would weigh less than they do among all.
 
     Args:
-        prefixes: To draw from.
-        seed: Of the draw.
+        prefixes: The population.
+        seed: Of the sample.
 
     Returns:
-        240 places; none if no subject is known.
+        240 rows of `prefixes`; none if no subject is known.
     """
     items = np.flatnonzero(prefixes.subjects.cpu().numpy() >= 0)
     if len(items) == 0:
@@ -173,17 +173,17 @@ def sample(prefixes: Prefixes, seed: int = 0) -> Ints:
     )
 
 
-def part(prefixes: Prefixes, rows: Ints) -> Prefixes:
-    """Return some of the prefixes; their words stay where they are.
+def select(prefixes: Prefixes, rows: Ints) -> Prefixes:
+    """Return some of the prefixes, which share the words of all.
 
     Args:
-        prefixes: The whole.
-        rows: Places in it.
+        prefixes: All.
+        rows: Rows of these.
     """
-    places = torch.from_numpy(rows).to(prefixes.ids.device)
+    index = torch.from_numpy(rows).to(prefixes.ids.device)
     names = ("starts", "targets", "labels", "intervening", "attractors", "subjects")
-    own = {name: getattr(prefixes, name)[places] for name in names}
-    return replace(prefixes, lengths=prefixes.lengths[rows], **own)
+    selected = {name: getattr(prefixes, name)[index] for name in names}
+    return replace(prefixes, lengths=prefixes.lengths[rows], **selected)
 
 
 @torch.inference_mode()
@@ -205,7 +205,7 @@ def gate_means(classifier: Classifier, prefixes: Prefixes) -> dict[str, float]:
     sums = statistics.cell_sums[-1, :, 0, 0].cpu()  # the last layer, averages over all its units
     n = statistics.cell_n.cpu()
     means = {}
-    for place, roles in ROLES_OF_METRIC.items():
+    for ending, roles in ROLES_OF_METRIC.items():
         cells = [
             4 * PROFILE_STRATA.index(("role", role)) + side for role in roles for side in range(4)
         ]
@@ -214,5 +214,5 @@ def gate_means(classifier: Classifier, prefixes: Prefixes) -> dict[str, float]:
             for reading, complement in READINGS.get(name, {name: False}).items():
                 if words and reading in LOGGED_READINGS[classifier.cell]:
                     mean = float(total) / words
-                    means[f"gates/{reading}_{place}"] = 1 - mean if complement else mean
+                    means[f"gates/{reading}_{ending}"] = 1 - mean if complement else mean
     return means

@@ -82,7 +82,7 @@ def hand_set_classifier(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table
     """
     tagger = Tagger.fit(train)
     if len(tagger) == 0:
-        raise InputError("expected training items with tags, which say what is a noun; got none")
+        raise InputError("expected training items with tags, which mark the nouns; got none")
     classes = noun_ids(vocabulary, tagger)
     plural = sum(train["label"].to_pylist())
     # One more of each (Laplace's rule), as a label may be missing.

@@ -15,11 +15,11 @@ from memgate.reporting.progress import ProgressBars
 
 
 class FitProgress(pl.Callback):
-    """Draws a bar for all fits and one for this in a terminal; prints a line an epoch in a log.
+    """Shows bars for all fits and for this one in a terminal; prints a line an epoch in a log.
 
     Args:
-        fits: How many fits there will be.
-        console: Where to; its kind decides between bars and lines.
+        fits: Number of fits.
+        console: Its kind decides between bars and lines.
     """
 
     def __init__(self, fits: int, console: Console) -> None:
@@ -52,10 +52,10 @@ class FitProgress(pl.Callback):
         if self._fit is not None:
             self._bars.remove_task(self._fit)
         self._fit = self._bars.add_task(self._name, total=None)
-        self.say("reading the data")
+        self.show_status("reading the data")
 
-    def say(self, status: str) -> None:
-        """Show what is being done now."""
+    def show_status(self, status: str) -> None:
+        """Show the step that the fit is at."""
         if self._fit is not None:
             self._bars.update(self._fit, status=status)
             self._bars.line(f"{self._name}: {status}")
@@ -66,7 +66,7 @@ class FitProgress(pl.Callback):
             self._bars.update(self._all_fits, completed=self._position)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Learn how many steps there are."""
+        """Read the number of steps."""
         steps = trainer.estimated_stepping_batches
         self._steps = int(steps) if math.isfinite(steps) else None
         if self._fit is not None:
@@ -91,7 +91,7 @@ class FitProgress(pl.Callback):
             accuracy = 100 * float(trainer.callback_metrics["val/accuracy"])
             epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self._show_step(trainer.global_step)
-            self.say(f"{epoch}, val accuracy {accuracy:.1f}%")
+            self.show_status(f"{epoch}, val accuracy {accuracy:.1f}%")
 
     def _show_step(self, step: int) -> None:
         if self._fit is not None:

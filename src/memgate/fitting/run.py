@@ -55,10 +55,10 @@ def run_fit(
             with storing():
                 log_setting(fit, training_settings(fit))
         _train_and_test(fit, best)
-        progress.say("fitting the baselines")
+        progress.show_status("fitting the baselines")
         baselines = fit_baselines(fit, fit.module.epochs)
         val_accuracy = float(best.best_model_score or 0.0)
-        result = finalize(fit, baselines, val_accuracy, progress.say)
+        result = finalize(fit, baselines, val_accuracy, progress.show_status)
     progress.end()
     return result
 
@@ -93,7 +93,7 @@ def _resume_advice(args: Sequence[str], last: LastCheckpoint) -> Iterator[None]:
 
 
 def score(args: Sequence[str], stage: str) -> FitResult:
-    """Score a checkpoint beside its baselines; nothing is tracked.
+    """Score a checkpoint and its baselines; nothing is tracked.
 
     Args:
         args: Arguments of the command line, with ``--ckpt_path``.

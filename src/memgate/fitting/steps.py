@@ -1,4 +1,4 @@
-"""How many batches and steps of the optimiser a fit takes, known before it begins."""
+"""Number of batches and optimiser steps of a fit, computed before it begins."""
 
 from __future__ import annotations
 

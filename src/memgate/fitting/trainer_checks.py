@@ -1,4 +1,4 @@
-"""Settings of the Trainer that a fit can't work with, refused before it begins."""
+"""Checks of the Trainer's settings before a fit begins: `check_trainer`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MONITORED = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
 
 
 def check_trainer(trainer: pl.Trainer, module: AgreementModule, data: AgreementData) -> None:
-    """See that a fit can do what the Trainer's settings ask for.
+    """Check that a fit works with the Trainer's settings.
 
     Args:
         trainer: As configured.
@@ -32,7 +32,7 @@ def check_trainer(trainer: pl.Trainer, module: AgreementModule, data: AgreementD
         data: Set up.
 
     Raises:
-        InputError: It can't.
+        InputError: A setting can't be used.
     """
     for stage, (split, reason) in REQUIRED_SPLITS.items():
         name = f"limit_{stage}_batches"
@@ -68,7 +68,7 @@ def _check_monitor(where: str, monitor: str) -> None:
 
 
 def _check_first_validation(trainer: pl.Trainer, data: AgreementData) -> None:
-    """See that the fit validates before its last step."""
+    """Check that the fit validates before its last step."""
     interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
     if not isinstance(interval, int | float):  # by the clock
         return
@@ -92,7 +92,7 @@ def _check_first_validation(trainer: pl.Trainer, data: AgreementData) -> None:
 
 
 def _check_scheduler(trainer: pl.Trainer, module: AgreementModule, data: AgreementData) -> None:
-    """See that the scheduler can be made, and that what it monitors is logged."""
+    """Check that the scheduler can be made, and that its monitor is logged."""
     epochs = trainer.max_epochs
     steps = fit_steps(trainer, data) if module.lr_scheduler_interval == "step" else epochs
     try:

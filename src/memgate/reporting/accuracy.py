@@ -1,4 +1,4 @@
-"""What a command shows when it is done: tables of accuracy, printed and written."""
+"""Tables of accuracy, printed and written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = {"intervening": "subj_idx", "attractors": "n_attractors", "condition": 
 """The field that an item needs for a breakdown."""
 
 WIDE_TABLE_WIDTH = 110
-"""Columns from which on the names of model and data have room beside six figures."""
+"""Width of the terminal at which the names of model and data fit next to six figures."""
 
 PRINTED_BREAKDOWNS = {
     "intervening": (INTERVENING.names, "words between subject and verb"),
@@ -73,7 +73,9 @@ def _print_narrow(table: pd.DataFrame, by: str, strata: Sequence[str], out: Cons
             out.print(f"{model} on {data}", markup=False)
             figures = _figures(network, by, strata, with_interval)
             print_table(pd.DataFrame([figures], columns=["all", *strata]), names=0)
-        cells = [[name, *_figures(each, by, strata, percent)] for name, each in _baselines(rows)]
+        cells = [
+            [name, *_figures(baseline, by, strata, percent)] for name, baseline in _baselines(rows)
+        ]
         if cells:
             columns = ["baselines", "all", *strata]
             print_table(pd.DataFrame(cells, columns=columns), dim_rows=range(len(cells)))
@@ -87,8 +89,8 @@ def _networks(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _baselines(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     best = best_baseline(rows)
     return [
-        (f"{'*' if best and each.name == best.name else ' '} {each.name}", each.rows)
-        for each in baseline_results(rows)
+        (f"{'*' if best and baseline.name == best.name else ' '} {baseline.name}", baseline.rows)
+        for baseline in baseline_results(rows)
     ]
 
 
@@ -114,12 +116,12 @@ def percent(row: AccuracyRow) -> str:
 
 
 def interval(row: AccuracyRow) -> str:
-    """Write the interval of a row in percent.
+    """Write the interval of a row in percent, without a negative zero.
 
-    >>> interval({"low": 0.92, "high": 0.942})
-    '92.0–94.2'
+    >>> interval({"low": 0.92, "high": 0.942}), interval({"low": -1e-17, "high": 0.434})
+    ('92.0–94.2', '0.0–43.4')
     """
-    return f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
+    return f"{100 * row['low']:z.1f}–{100 * row['high']:.1f}"
 
 
 def with_interval(row: AccuracyRow) -> str:
@@ -131,12 +133,21 @@ def with_interval(row: AccuracyRow) -> str:
     return f"{percent(row)}\n{interval(row)}"
 
 
+def in_line(row: AccuracyRow, unit: str = "") -> str:
+    """Write the accuracy of a row in percent, and in brackets its interval.
+
+    >>> in_line({"accuracy": 0.9312, "low": 0.92, "high": 0.942}, "%")
+    '93.1% (92.0–94.2)'
+    """
+    return f"{percent(row)}{unit} ({interval(row)})"
+
+
 def write_accuracy(table: pd.DataFrame, out: Path, predicted: pd.DataFrame | None = None) -> None:
     """Write ``accuracy.csv``, ``accuracy.png`` and what was predicted: all files or none.
 
     Args:
         table: Columns model, data, system, by, stratum, n, correct, accuracy, low, high.
-        out: Folder, made where it is missing.
+        out: Folder, created if it is missing.
         predicted: Rows for ``predictions.parquet``, or None for no such file.
 
     Raises:
@@ -152,12 +163,12 @@ def write_accuracy(table: pd.DataFrame, out: Path, predicted: pd.DataFrame | Non
 
 
 def left_out_notes(data: str, counts: Mapping[str, int], n: int) -> list[str]:
-    """Say how many items each breakdown leaves out, one line each, and why.
+    """Return a line for each breakdown that omits items: how many, and why.
 
     Args:
         data: Name of the data.
-        counts: Items left out by breakdown, as `memgate.metrics.accuracy.left_out` gives them.
-        n: Items in all; a breakdown by condition that none of them has isn't missed.
+        counts: Omitted items by breakdown, as `memgate.metrics.accuracy.left_out` returns them.
+        n: Number of items. If none has a condition, that breakdown has no line.
     """
     return [
         f"{data}: {count} of {n} items left out of {by} (no {FIELDS[by]})"
@@ -167,7 +178,7 @@ def left_out_notes(data: str, counts: Mapping[str, int], n: int) -> list[str]:
 
 
 def notes(task: Task) -> list[str]:
-    """Say what makes a task's accuracies and its baselines' differ in kind."""
+    """Return what distinguishes the accuracies of a task from those of its baselines."""
     if task is not GRAMMATICALITY:
         return []
     return ["baselines choose the verb's number, and are right about a sentence where that is"]

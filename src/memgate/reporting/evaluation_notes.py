@@ -36,7 +36,7 @@ def evaluation_notes(predicted: pd.DataFrame, kind: str, sizes: Mapping[str, int
 
 
 def _weaknesses(model: str, predicted: pd.DataFrame, n: int) -> Iterator[str]:
-    """Yield why the accuracy of a model on a data set says less than it seems."""
+    """Yield what weakens the accuracy of a model on a data set."""
     if len(predicted) < n:
         yield f"{n - len(predicted)} of {n} items lack what {model} reads"
     unread = int((~predicted["known_word"]).sum())

@@ -59,7 +59,7 @@ def page(explanations: Sequence[Explanation]) -> str:
 
 
 def _sentence(explanations: Sequence[Explanation]) -> dict[str, Any]:
-    """Return a sentence's words, with their roles if a model's tags tell them, and its tables."""
+    """Return a sentence's words, with roles if a model's tags determine them, and its tables."""
     readings = [explanation.words for explanation in explanations]
     with_roles = (words for words in readings if any(word.role for word in words))
     words = next(with_roles, readings[0])

@@ -14,7 +14,7 @@ def write_all(out: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
     """Write several files of a folder: all, or where something is wrong none.
 
     Args:
-        out: Folder, made where it is missing.
+        out: Folder, created if it is missing.
         files: For each name a function that writes to the path it gets.
 
     Raises:
@@ -38,7 +38,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; when all is written, it becomes the file.
 
     Args:
-        path: The file, replaced where it exists; its folder is made where it is missing.
+        path: The file, replaced if it exists; its folder is created if it is missing.
 
     Raises:
         InputError: The file can't be written.

@@ -9,6 +9,7 @@ from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.probe import LAST_WORD
 from memgate.gates.units.unit import Unit
 from memgate.metrics.accuracy import CHANCE
+from memgate.reporting.accuracy import in_line
 from memgate.reporting.console import DASH, console, print_table
 
 PRINTED = 8
@@ -75,36 +76,32 @@ def _signed(value: float, decimals: int) -> str:
 def _ablation(units: NumberUnits) -> str:
     """Report the accuracy with the number units ablated, or why there are none."""
     sets, n = units.sets, len(units.unit_table)
-    intact = sets[sets["size"] == 0].iloc[0]
+    intact = sets[sets["size"] == 0].iloc[0].to_dict()
+    intact_accuracy = in_line(intact, "%")
     if units.units:
         names = ", ".join(_name(units, unit) for unit in units.units[:PRINTED])
         more = f" and {len(units.units) - PRINTED} more" if len(units.units) > PRINTED else ""
-        without = _accuracy(smallest_set_row(sets).iloc[0])
+        without = in_line(smallest_set_row(sets).iloc[0].to_dict(), "%")
         return (
             f"number units: {names}{more} (of {n}): accuracy {without} with "
-            f"these ablated, chance {CHANCE:.0%}; {_accuracy(intact)} intact"
+            f"these ablated, chance {CHANCE:.0%}; {intact_accuracy} intact"
         )
     ablated = sets[(sets["order"] != "random") & (sets["size"] > 0)]
     if intact["low"] <= CHANCE or ablated.empty:
-        return f"no number units: the intact network has an accuracy of only {_accuracy(intact)}"
-    worst = ablated.sort_values("accuracy", kind="stable").iloc[0]
+        return f"no number units: the intact network has an accuracy of only {intact_accuracy}"
+    worst = ablated.sort_values("accuracy", kind="stable").iloc[0].to_dict()
     return (
         f"no number units: the number is distributed over many of the {n} units; accuracy "
-        f"{_accuracy(worst)} with the {worst['size']} ablated that cost most, chance {CHANCE:.0%}; "
-        f"{_accuracy(intact)} intact"
+        f"{in_line(worst, '%')} with the {worst['size']} ablated that cost most, "
+        f"chance {CHANCE:.0%}; {intact_accuracy} intact"
     )
-
-
-def _accuracy(row: pd.Series) -> str:
-    accuracy, low, high = (100 * float(row[name]) for name in ("accuracy", "low", "high"))
-    return f"{accuracy:.1f}% ({low:.1f}–{high:.1f})"
 
 
 def _probe(units: NumberUnits) -> str:
     """Report how well a probe reads the number off the last layer's state after the last word."""
     rows = units.probe[units.probe["position"] == LAST_WORD]
-    last = rows.sort_values("layer").iloc[-1]
-    text = f"linear probe of the state after the last word: accuracy {_accuracy(last)}"
+    last = rows.sort_values("layer").iloc[-1].to_dict()
+    text = f"linear probe of the state after the last word: accuracy {in_line(last, '%')}"
     if pd.isna(last["control"]):
         return text
     return (

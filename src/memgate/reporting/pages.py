@@ -1,4 +1,4 @@
-"""HTML pages from the files in ``templates/``: `render`. A page is one file that loads nothing."""
+"""Pages from templates: `render`. An HTML page is one file that loads nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import base64
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 
 @cache
-def _environment() -> Environment:
+def _environment(package: str) -> Environment:
     environment = Environment(
-        loader=PackageLoader("memgate.reporting"),
-        autoescape=True,
+        loader=PackageLoader(package),
+        autoescape=select_autoescape(["html"], default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -23,11 +23,12 @@ def _environment() -> Environment:
     return environment
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill in a template; texts are escaped.
+def render(template: str, package: str = "memgate.reporting", /, **values: Any) -> str:
+    """Fill in a template; texts are escaped in HTML, and nothing is in Markdown.
 
     Args:
-        template: Name of a file in ``templates/``.
+        template: Name of a file in ``templates/`` of the package.
+        package: The package.
         values: What the template names.
     """
-    return _environment().get_template(template).render(values)
+    return _environment(package).get_template(template).render(values)

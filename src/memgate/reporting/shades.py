@@ -32,7 +32,7 @@ SIGNED: Mapping[str, tuple[str, tuple[Colour, Colour], float]] = MappingProxyTyp
 """Rows with a sign: their letter, the colours below and above 0, and the size of the full colour.
 
 The sign of a memory means nothing by itself, so its rows are grey; what goes towards an answer is
-purple or green (ColorBrewer's PRGn), told apart with any colour vision, pale enough for dark print.
+purple or green (ColorBrewer's PRGn), distinct with any colour vision, pale enough for dark print.
 """
 
 TINTS = 5
@@ -98,4 +98,4 @@ def as_hex(colour: Colour) -> str:
     >>> as_hex((255, 0, 16))
     '#ff0010'
     """
-    return "#" + "".join(f"{each:02x}" for each in colour)
+    return "#" + "".join(f"{channel:02x}" for channel in colour)

@@ -35,7 +35,7 @@ def print_suites(table: pd.DataFrame) -> None:
     """Print one table a suite: conditions down, networks and baselines across, in percent.
 
     Networks have their 95% intervals. Where not all columns fit, the table goes on below, each part
-    with the best baseline; the others have what room is left, the better ones first.
+    with the best baseline; the other baselines fill the remaining width, better ones first.
 
     Args:
         table: Columns model, suite, system, condition, n, correct, accuracy, low, high, chance and
@@ -45,7 +45,7 @@ def print_suites(table: pd.DataFrame) -> None:
     for suite, rows in table.groupby("suite", sort=False):
         networks = rows[rows["system"] == NETWORK]
         best = best_baseline(rows)
-        others = [each for each in baseline_results(rows) if not best or each.name != best.name]
+        others = [b for b in baseline_results(rows) if not best or b.name != best.name]
         others.sort(key=lambda each: -each.accuracy)
         out.print(f"\n{suite}: accuracy in %, and its 95% interval", markup=False)
         if best:
@@ -61,7 +61,7 @@ def write_suites(table: pd.DataFrame, out: Path, predicted: pd.DataFrame) -> Non
 
     Args:
         table: As for `print_suites`.
-        out: Folder, made where it is missing.
+        out: Folder, created if it is missing.
         predicted: A row an item, model and suite.
 
     Raises:
@@ -96,7 +96,7 @@ def _print_parts(
                 break
         out.print(part)
         waiting = waiting[size:]
-    names = [each.name for each in waiting if not isinstance(each, str)]
+    names = [column.name for column in waiting if not isinstance(column, str)]
     if names:
         many = f"{len(names)} other baselines, which suites.csv has"
         listed = many if len(names) > len(SYSTEM_NAMES) else ", ".join(names)
@@ -107,11 +107,11 @@ def _part(
     networks: pd.DataFrame, columns: Sequence[str | BaselineResult], best: BaselineResult | None
 ) -> Table:
     """Tabulate some networks, by their names, and baselines, and always the best one."""
-    models = [each for each in columns if isinstance(each, str)]
+    models = [column for column in columns if isinstance(column, str)]
     shown = [best] if best else []
-    shown += [each for each in columns if not isinstance(each, str)]
+    shown += [column for column in columns if not isinstance(column, str)]
     by_model = [_by_condition(networks[networks["model"] == model]) for model in models]
-    by_baseline = [_by_condition(each.rows) for each in shown]
+    by_baseline = [_by_condition(baseline.rows) for baseline in shown]
     cells = []
     for condition, rows in networks.groupby("condition", sort=False):
         n, fewest, most = rows["n"].max(), rows["questions"].min(), rows["questions"].max()
@@ -121,12 +121,12 @@ def _part(
             [
                 name,
                 f"{n}\n({questions})" if fewest < n else f"{n}",
-                *(with_interval(each[name]) if name in each else DASH for each in by_model),
+                *(with_interval(rows[name]) if name in rows else DASH for rows in by_model),
                 f"{100 * rows['chance'].iloc[0]:.1f}",
-                *(percent(each[name]) if name in each else DASH for each in by_baseline),
+                *(percent(rows[name]) if name in rows else DASH for rows in by_baseline),
             ]
         )
-    names = [f"* {each.name}" if each is best else each.name for each in shown]
+    names = [f"* {b.name}" if b is best else b.name for b in shown]
     header = ["condition", *map(_folded, ("n", *models, "chance", *names))]
     first_dim = 2 + len(models)  # chance and the baselines
     return rich_table(

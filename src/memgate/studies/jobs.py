@@ -122,11 +122,11 @@ def print_failures(failed: Mapping[str, str]) -> None:
 
 @contextmanager
 def locked(folder: Path, command: str) -> Iterator[None]:
-    """Keep a folder to this process; another would take what is half done for a leftover.
+    """Lock a folder for this process; another would take unfinished files for leftovers.
 
     Args:
-        folder: Is made if need be.
-        command: For the message.
+        folder: The folder, created if it is missing.
+        command: Its name in the message.
 
     Raises:
         InputError: Another process is at work there, or it is no folder.

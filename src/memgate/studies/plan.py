@@ -18,7 +18,6 @@ from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.errors import InputError
 from memgate.fitting.config_files import config_file
 from memgate.models.classifier import RECURRENCE
-from memgate.tracking.study_runs import current_owner
 
 STUDY_KEYS = ("cells", "data", "tasks", "seeds", "settings", "vary", "search")
 """The keys of a study's file; all but ``data`` have defaults."""
@@ -148,13 +147,14 @@ class Study:
         return self.file.stem
 
     def runs(
-        self, best_settings: Mapping[str, Mapping[str, Any]] | None = None
+        self, best_settings: Mapping[str, Mapping[str, Any]] | None = None, owner: str = ""
     ) -> list[PlannedRun]:
         """Return every run, those of one seed together.
 
         Args:
             best_settings: Result of the search, by the name of the group. A group without an entry
                 has no runs, if the study has a search.
+            owner: Of the runs; "" for a plan that isn't run.
 
         Raises:
             InputError: Two runs would have the same name.
@@ -170,9 +170,7 @@ class Study:
             suffix = "".join(f"-{key.rpartition('.')[2]}{value}" for key, value in varied.items())
             name = re.sub(r"[^\w.-]", "_", f"{group.name}{suffix}-seed{seed}")
             settings = {**self.settings, **searched[group.name], **varied, "seed_everything": seed}
-            runs.append(
-                PlannedRun(self.name, name, group.arguments(settings), current_owner(), varied)
-            )
+            runs.append(PlannedRun(self.name, name, group.arguments(settings), owner, varied))
         names = [run.name for run in runs]
         duplicates = {name for name in names if names.count(name) > 1}
         if duplicates:

@@ -18,7 +18,7 @@ from memgate.metrics.bootstrap import RESAMPLES
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, BaselineResult, baseline_results, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.accuracy import AccuracyRow, print_accuracy
+from memgate.reporting.accuracy import AccuracyRow, print_accuracy, with_interval
 from memgate.reporting.console import DASH, echo, format_p, markdown_table, print_table
 from memgate.reporting.files import write_all
 from memgate.reporting.plots.study import (
@@ -71,14 +71,14 @@ ABOUT_DIFFERENCES = (
 
 
 def report_on(study: str, out: Path, reference: Path | None = None) -> str:
-    """Report on a study: print, write, and log to a run of its own.
+    """Report on a study: print, write, and log to a new run.
 
     Every report is a new run with the tag ``study_report``, so that earlier reports stay as they
     were.
 
     Args:
         study: Its name.
-        out: Folder of ``report.html``, ``report.md``, ``tables/`` and ``figures/``; made where it
+        out: Folder of ``report.html``, ``report.md``, ``tables/`` and ``figures/``; created if it
             is missing.
         reference: The figures of Linzen et al. (2016), see
             `memgate.studies.linzen2016.errors_with_paper`.
@@ -292,7 +292,7 @@ def _breakdown_table(
     cells = []
     for name, part in named:
         by_stratum = _by_stratum(part)
-        cells.append({"": name} | {column: _percent(by_stratum.get(column)) for column in columns})
+        cells.append({"": name} | {column: _accuracy(by_stratum.get(column)) for column in columns})
     items = networks.drop_duplicates("stratum").set_index("stratum")["items"]
     counts = {name: f"{items[name]:,}" if name in items.index else DASH for name in columns}
     cells.append({"": "test items"} | counts)
@@ -311,29 +311,18 @@ def _cross_table(rows: pd.DataFrame, data: str, best: BaselineResult | None) -> 
         for words in INTERVENING.names:
             figures = {a: by_stratum.get(f"{words} × {a}") for a in ATTRACTORS.names}
             if any(figures.values()):
-                shown = {a: _percent(figure, items=True) for a, figure in figures.items()}
+                shown = {a: _accuracy(row, ", n {items:,}") for a, row in figures.items()}
                 cells.append({"": name, "words": words} | shown)
     title = f"{data}: accuracy in % by words and attractors between subject and verb, and items"
     return ShownTable(title, pd.DataFrame(cells), names=2)
 
 
+def _accuracy(row: AccuracyRow | None, more: str = "") -> str:
+    return DASH if row is None else with_interval(row) + more.format_map(row)
+
+
 def _by_stratum(rows: pd.DataFrame) -> dict[str, AccuracyRow]:
     return {str(row["stratum"]): row for row in rows.to_dict("records")}
-
-
-def _percent(row: AccuracyRow | None, items: bool = False) -> str:
-    r"""Write an accuracy in percent, its interval in a second line.
-
-    >>> _percent({"accuracy": 0.5, "low": 0.4, "high": 0.612, "items": 1000}, items=True).split()
-    ['50.0', '40.0–61.2,', 'n', '1,000']
-    >>> _percent({"accuracy": 0.0, "low": -1e-17, "high": 0.434})
-    '0.0\n0.0–43.4'
-    """
-    if row is None:
-        return DASH
-    interval = f"{100 * row['low']:z.1f}–{100 * row['high']:.1f}"  # z: no negative zero
-    count = f", n {row['items']:,}" if items else ""
-    return f"{100 * row['accuracy']:.1f}\n{interval}{count}"
 
 
 def _difference_tables(results: StudyResults, by: Sequence[str]) -> list[ShownTable]:

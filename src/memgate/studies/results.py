@@ -108,7 +108,7 @@ def study_results(runs: Sequence[StudyRun]) -> StudyResults:
 
 
 def model_of(run: StudyRun) -> str:
-    """Name what a run shares with those of other seeds, such as ``lstm, hidden_size 50``."""
+    """Return the name of a run's model: cell and settings without the seed, such as ``lstm``."""
     return ", ".join([run.cell, *(f"{name} {value}" for name, value in run.settings.items())])
 
 

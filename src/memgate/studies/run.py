@@ -23,7 +23,7 @@ from memgate.studies.plan import PlannedRun, Study, read_study
 from memgate.studies.search import SearchResult, read_space, search_settings
 from memgate.tracking.delivery import spool
 from memgate.tracking.store import EXPERIMENT, store_name, tracking_uri
-from memgate.tracking.study_runs import Attempt, attempts, retire
+from memgate.tracking.study_runs import Attempt, attempts, current_owner, retire
 
 STUDIES_FOLDER = Path("mlruns/studies")
 """Where a study keeps its lock and the storage of its search."""
@@ -40,7 +40,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
     A study that was stopped goes on with the runs that are missing; a run that was stopped resumes
     at its last checkpoint. A run whose settings the file no longer plans leaves the study, because
     a report would take it for another seed of what is planned; a seed that is no longer planned
-    stays. Runs that others make under the study's name on the same server are left alone.
+    stays. Runs that others make under the study's name on the same server are not touched.
 
     Args:
         file: The study's file, see `memgate.studies.plan.read_study`.
@@ -73,7 +73,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
                         best = search_settings(study, folder, local)
                 else:
                     best = search_settings(study, folder, pool)
-                runs = study.runs(best.settings)
+                runs = study.runs(best.settings, current_owner())
                 failed = _run_missing(study.name, runs, pool)
             except KeyboardInterrupt:
                 echo("stopped; the same command goes on with what is missing", err=True)
@@ -162,8 +162,8 @@ def is_elsewhere(attempt: Attempt, owner: str) -> bool:
 
     Args:
         attempt: In the store that both use.
-        owner: Who asks, see `memgate.tracking.study_runs.current_owner`. The owner also owns
-            attempts that left a checkpoint or a spool in this folder (the folder may have moved),
+        owner: The caller, see `memgate.tracking.study_runs.current_owner`. The owner also owns
+            attempts with a checkpoint or a spool in this folder (the folder may have moved),
             and those that have no owner and are not running.
     """
     traces = (

@@ -26,12 +26,12 @@ WIDTH = 10.0  # inches
 SMALL, MEDIUM, LARGE = 9.5, 11.0, 12.0  # points: 13, 15 and 17 pixels where the figure has 1,000
 INK, GREY, GRID = "#222222", "#5c5c5c", "#dddddd"
 
-# Okabe and Ito's palette, told apart with any colour vision; the marker says the cell once more.
+# Okabe and Ito's palette, distinct with any colour vision; the marker repeats the cell.
 CELLS = {"rnn": ("#D55E00", "o"), "gru": ("#009E73", "s"), "lstm": ("#0072B2", "^")}
 OTHER_CELL = ("#CC79A7", "D")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 FILLS = ("full", "left", "bottom")
-"""How much of a marker is filled: points have no dashes to tell models of one cell apart."""
+"""How much of a marker is filled: points have no dashes that distinguish models of one cell."""
 DOTTED: dict[str, Any] = {"color": GREY, "linewidth": 1.2, "linestyle": ":"}
 BASELINES = ("X", "P", "v", "*", "<", "p", ">", "h")
 """Markers of baselines; none of them is a cell's."""
@@ -160,9 +160,9 @@ def need_points(
 
     Args:
         table: The table.
-        name: What errors call it.
-        keys: The columns that tell its rows apart, `system` among them.
-        columns: What else it needs.
+        name: Its name in error messages.
+        keys: The columns that identify a row, `system` among them.
+        columns: Further columns that it needs.
 
     Raises:
         InputError: A column is missing, no row is a network's, a system is unknown, or two rows

@@ -35,7 +35,7 @@ def gate_figure(table: pd.DataFrame) -> Figure:
             unit. The table of an RNN is empty.
 
     Returns:
-        The figure; for an empty table one that says that an RNN has no gates.
+        The figure; for an empty table, a text that an RNN has no gates.
 
     Raises:
         InputError: The table has rows but lacks a column.

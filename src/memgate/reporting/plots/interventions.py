@@ -41,7 +41,7 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
         Three panels: all items, by words between subject and verb, by attractors; one line a
         stratum, bands from low to high for all items. Grey: the mean of as many random units, and
         in the first panel their range. Horizontal, dashed: without any edit. The dotted line is
-        chance for two equally frequent labels, 50%. For an RNN a figure that says why it is empty.
+        chance for two equally frequent labels, 50%. For an RNN, a figure of text.
 
     Raises:
         InputError: The table lacks a column, or has no row without an edit.

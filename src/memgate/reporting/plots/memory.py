@@ -33,7 +33,7 @@ def timescale_figure(table: pd.DataFrame) -> Figure:
             an RNN is empty.
 
     Returns:
-        The figure; for an empty table one that says that an RNN's units have no gate to keep with.
+        The figure; for an empty table, a text that an RNN has no keep gate.
 
     Raises:
         InputError: The table has rows but lacks a column, or a gate doesn't keep.

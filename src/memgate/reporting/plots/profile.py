@@ -16,7 +16,7 @@ from memgate.gates.profile import PROFILE_DTYPES, pooled, variance_of_mean
 from memgate.reporting.plots import canvas
 
 NUMBER_STYLES = {"sg": ("singular", "#0072B2", "o"), "pl": ("plural", "#E69F00", "D")}
-"""How a number looks: two colours of Okabe and Ito's, told apart with any colour vision."""
+"""How a number looks: two colours of Okabe and Ito's, distinct with any colour vision."""
 
 ROLE_LABELS = {
     "before": "before",

@@ -18,7 +18,7 @@ from memgate.metrics.systems import NETWORK, best_baseline
 from memgate.reporting.plots import canvas
 
 PAIR_COLORS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
-"""Colours of pairs of models (Okabe and Ito's, Tol's), none a cell's; markers tell more apart."""
+"""Colours of pairs of models (Okabe and Ito's, Tol's), none a cell's; then the marker changes."""
 
 CURVE_TITLES = {
     "train/loss": "training loss",

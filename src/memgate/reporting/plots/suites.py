@@ -111,9 +111,9 @@ def _panel(
     for (rows, style), shift in zip(dots, shifts, strict=True):
         by_condition = rows.set_index("condition").reindex(conditions)
         y = positions + shift
-        known = by_condition["low"].notna().to_numpy()
-        low, high = (by_condition.loc[known, end] for end in ("low", "high"))
-        axes.hlines(y[known], low, high, color=style["color"], alpha=0.6, linewidth=1.4)
+        has_interval = by_condition["low"].notna().to_numpy()
+        low, high = (by_condition.loc[has_interval, end] for end in ("low", "high"))
+        axes.hlines(y[has_interval], low, high, color=style["color"], alpha=0.6, linewidth=1.4)
         accuracy = by_condition["accuracy"].to_numpy(float)
         axes.add_line(Line2D(accuracy, y, **{**style, **NO_LINE}))
 
