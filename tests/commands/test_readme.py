@@ -1,4 +1,4 @@
-"""What the README tells a reader to type works."""
+"""What the README and the pages of docs/ tell a reader to type works."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ from memgate.studies.plan import read_study
 
 ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("MEMGATE_DATA")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *(ROOT / f"docs/{page}.md" for page in ("gates", "data", "training"))]
+PAGES += [ROOT / "docs/models.md"]
+README = PAGES[0].read_text(encoding="utf-8")
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
 
 
-COMMANDS = [
-    line for block in blocks("bash") for line in block.splitlines() if line.startswith("memgate")
-]
+COMMANDS = sorted(
+    {line for block in blocks("bash") for line in block.splitlines() if line.startswith("memgate")},
+    key=lambda line: "generate" not in line,  # its items are read by others
+)
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
@@ -54,7 +58,7 @@ def test_every_make_target_exists() -> None:
         "bench-growth",
         "clean",
     }
-    assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
+    assert set(re.findall(r"\bmake ([a-z]+)\b", TEXT)) <= targets
 
 
 REAL = [command for command in COMMANDS if "--suite" in command or "corpus-check" in command]
@@ -102,9 +106,10 @@ def test_the_python_works(trained: Path) -> None:
     assert re.search(r"singular|plural", run.stdout)
 
 
-def test_links_to_files_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^):]+)\)", README):
-        assert (ROOT / target).is_file(), target
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / "docs").glob("*.md")], ids=str)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
 
 
 def test_the_studies_that_ship_can_be_run() -> None:

@@ -31,7 +31,7 @@ TITLES = {
     "write": "write: 1 lets the word in",
     "keep": "keep: 1 holds what was there",
     "state_update": "state update: how far the memory moves",
-    "contribution_change": "change of the contribution: towards the right answer",
+    "contribution_change": "Δ logit: towards the right answer",
     "probe": "probe: towards the subject's number",
 }
 AXES = {
