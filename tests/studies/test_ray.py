@@ -267,7 +267,8 @@ def test_a_study_and_its_search_run_on_both_workers_into_one_store(
 def test_both_workers_write_a_study_to_one_server(
     cluster: Cluster, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("two.yaml").write_text("{cells: [rnn, gru], data: [synthetic], seeds: 2}")
+    analysed = "settings: {analyse_gates: true}"
+    Path("two.yaml").write_text(f"{{cells: [rnn, gru], data: [synthetic], seeds: 2, {analysed}}}")
     with server() as team:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", team.uri)
         assert main(["study", "two.yaml", "--ray", cluster.address]) == 0
