@@ -1,7 +1,7 @@
 """What the study measures of one network, as tidy tables: `network_tables`, `hand_set_tables`.
 
-Number units are found on the validation split; everything else is measured on the test split. The
-same items are sampled for every network of the same data.
+Number units are determined on the validation split; everything else is measured on the test split.
+The same items are sampled for every network of the same data.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ MEASURES: Mapping[str, int] = {
     "unit_steps": 6,  # … in the number units, and in random ones
 }
 
-BREAKDOWNS = ("overall", "label", "intervening", "attractors")
+MEASURED_BREAKDOWNS = ("overall", "label", "intervening", "attractors")
 """The breakdowns that are kept."""
 
 IN_NUMBER_UNITS = ("clamp", "hold", "cut")
 """The edits of number units and of random units; all units have the controls too."""
 
-OF = {"all": "all", "number units": "number", "chosen": "number", "random": "random"}
+NAMES_OF_SETS = {"all": "all", "number units": "number", "chosen": "number", "random": "random"}
 """The study's names of sets of units, by those of `profile` and of `dose_response`."""
 
 
@@ -81,9 +81,9 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
 
     Returns:
         ``accuracy`` (by, stratum, n, correct, accuracy); ``roles`` and ``positions``, see
-        `role_table` and `position_table`; ``interventions`` (as
-        the table of `memgate.gates.interventions.dose_response.dose_response`, but `of` is ``all``,
-        ``number`` or ``random``); ``gradients`` (trained, state, distance, n, median);
+        `role_table` and `position_table`; ``interventions``
+        (as `memgate.gates.interventions.dose_response.dose_response` returns it, but `of` is
+        ``all``, ``number`` or ``random``); ``gradients`` (trained, state, distance, n, median);
         ``timescales``, a row a unit (unit, keep, timescale, half_life); ``number_units``, one row,
         see `number_unit_table`.
 
@@ -102,15 +102,15 @@ def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.
     gates = gate_tables(predictor.classifier, batches, units.units, units.probe_direction)
     sample = sample_items(predictor, with_roles(predictor, data.table("test")), MEASURES["items"])
     norms, decay = _gradients(predictor, sample, seed)
-    lasting = _timescales(gates, decay)
+    timescales = _timescales(gates, decay)
     return {
         "accuracy": accuracies(predictor, data.prefixes["test"]),
         "roles": role_table(gates, units.units),
         "positions": position_table(gates),
         "interventions": _interventions(predictor, sample, units.units),
         "gradients": norms,
-        "timescales": lasting,
-        "number_units": number_unit_table(units, lasting),
+        "timescales": timescales,
+        "number_units": number_unit_table(units, timescales),
     }
 
 
@@ -146,7 +146,9 @@ def _by_stratum(prefixes: Prefixes, correct: Mask, counted: Mask) -> pd.DataFram
     columns = prefixes.labels, prefixes.intervening, prefixes.attractors
     frame = answer_frame(correct, *(column.numpy() for column in columns))
     table = accuracy_table(frame[counted])
-    return table.loc[table["by"].isin(BREAKDOWNS), ["by", "stratum", "n", "correct", "accuracy"]]
+    return table.loc[
+        table["by"].isin(MEASURED_BREAKDOWNS), ["by", "stratum", "n", "correct", "accuracy"]
+    ]
 
 
 def _baselines(data: Data) -> pd.DataFrame:
@@ -174,11 +176,13 @@ def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
         of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``state_update``,
         ``contribution_change``, ``probe``), role, n (words), mean (over words and units, singular
         and plural, right and wrong answers together), median (of write and keep: the mean over
-        units of each unit's median over words, off by less than 0.01; units differ in where they
-        stand, so that a median over all their words together would speak of no unit).
+        units of each unit's median over words, off by less than 0.01; units differ in their
+        level, so a median over the words of all units would describe no unit).
     """
     average = pooled(gates.profile[gates.profile["by"] == "role"], "number", "answer")
-    average = average.assign(of=average["units"].map(OF)).rename(columns={"stratum": "role"})
+    average = average.assign(of=average["units"].map(NAMES_OF_SETS)).rename(
+        columns={"stratum": "role"}
+    )
     statistics = gates.statistics[gates.statistics["reading"].isin(["write", "keep"])]
     number = {unit.unit for unit in units}  # networks of one layer
     medians = [
@@ -219,7 +223,9 @@ def _interventions(predictor: Predictor, sample: Prefixes, units: Sequence[Unit]
     table = pd.concat(
         [score_condition(predictor, sample, line) for line in planned], ignore_index=True
     )
-    table = table[table["by"].isin(BREAKDOWNS)].assign(of=table["units"].map(OF))
+    table = table[table["by"].isin(MEASURED_BREAKDOWNS)].assign(
+        of=table["units"].map(NAMES_OF_SETS)
+    )
     columns = ["edit", "quantity", "to", "of", "draw", "by", "stratum", "n", "correct", "accuracy"]
     return table[columns]
 
@@ -240,7 +246,7 @@ def _timescales(gates: GateTables, decay: pd.DataFrame) -> pd.DataFrame:
     return both[["unit", "keep", "timescale", "half_life"]]
 
 
-def number_unit_table(units: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame:
+def number_unit_table(units: NumberUnits, timescales: pd.DataFrame) -> pd.DataFrame:
     """Tabulate in one row the number units, and whether timescales predict half-lives.
 
     Returns:
@@ -252,7 +258,7 @@ def number_unit_table(units: NumberUnits, lasting: pd.DataFrame) -> pd.DataFrame
     """
     sets = units.sets
     last = units.probe[units.probe["position"] == LAST_WORD].iloc[-1]
-    rho = half_life_correlation(lasting)
+    rho = half_life_correlation(timescales)
     row = {
         "size": len(units.units),
         "members": " ".join(map(str, units.units)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -118,7 +117,7 @@ def _measure(measurements: Sequence[Measurement], pool: ProcessPool) -> None:
         with pool:
             failed = run_jobs(pool, make, waiting, done)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on with what is missing", file=sys.stderr)
+        echo("stopped; the same command goes on with what is missing", err=True)
         raise
     print_failures(failed)
     if failed:

@@ -23,7 +23,7 @@ FIT = "fit.yaml"
 """Name of the configuration that trains on a corpus."""
 
 REASONS = 6
-"""Reasons that are shown, the most frequent ones; the card has all."""
+"""Largest number of reasons that are printed; the card has all."""
 
 
 def corpus(
@@ -110,7 +110,7 @@ def _print_card(folder: Path) -> None:
 
 
 def _write_fit(folder: Path) -> None:
-    """Write a configuration that trains on the corpus, with sizes that suit its own.
+    """Write a configuration that trains on the corpus, with sizes that suit the number of items.
 
     On 5,000 items of Wikipedia an LSTM gets 81% of validation right with 10,000 words in its
     vocabulary and 95% with 1,000 and small batches; 67,000 items are enough for the defaults.

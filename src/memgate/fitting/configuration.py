@@ -31,7 +31,7 @@ from memgate.tracking.store import EXPERIMENT
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One configured fit: plain values, made once from the command line by `configure`.
+    """One configured fit: plain values that `configure` makes from a command line.
 
     Attributes:
         module: The LightningModule.

@@ -62,7 +62,7 @@ def finalize(
         fit: Its network was tested.
         baselines: Fitted on its training split.
         val_accuracy: Of the epoch that was tested, in [0, 1].
-        report: Takes what is being done, to show it.
+        report: Shows the step that begins.
 
     Raises:
         InputError: Nothing was tested, or the store can't be used.
@@ -80,7 +80,7 @@ def finalize(
 
 
 def show(results: Sequence[FitResult]) -> pd.DataFrame:
-    """Print the accuracies, the notes to them, and what was registered; return all accuracies."""
+    """Print accuracies, notes and the names of registered models; return all accuracies."""
     table = pd.concat([result.table for result in results], ignore_index=True)
     print_accuracy(table)
     for note in dict.fromkeys(note for result in results for note in result.notes):

@@ -77,12 +77,12 @@ class AgreementModule(pl.LightningModule):
 
     @property
     def epochs(self) -> int:
-        """Epochs that the fit has trained, also where a resumed fit had nothing left to train."""
+        """Epochs that the fit has trained, with those before it was resumed."""
         progress: Any = self.trainer.fit_loop.epoch_progress.current  # annotated as its base
         return int(progress.processed)
 
     def configure_model(self) -> None:
-        """Make the network, now that the size of the vocabulary is known."""
+        """Make the network, whose vocabulary the data determine."""
         self.build(len(self.data.vocabulary))
 
     def build(self, vocab_size: int) -> None:
@@ -118,15 +118,15 @@ class AgreementModule(pl.LightningModule):
         """Make the configured scheduler of an optimiser's learning rate; None if there is none.
 
         Args:
-            optimizer: What it is the scheduler of.
-            total: How often the scheduler steps in the whole fit; None if there is no end.
+            optimizer: Its learning rate is scheduled.
+            total: Steps of the scheduler in the whole fit; None if the fit has no end.
 
         Raises:
             ValueError: Its settings are impossible, or it ends before the fit does.
         """
         if self.lr_scheduler is None:
             return None
-        # jsonargparse makes a partial, in which the lengths that the user left out are None.
+        # jsonargparse makes a partial, in which lengths that the user omits are None.
         settings: dict[str, Any] = getattr(self.lr_scheduler, "keywords", {})
         no_length = all(settings.get(name, 0) is None for name in ("total_steps", "epochs"))
         scheduler = self.lr_scheduler(optimizer, **({"total_steps": total} if no_length else {}))
@@ -214,7 +214,7 @@ class AgreementModule(pl.LightningModule):
         self._count(batch, "test")
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics, and how long the network was trained."""
+        """Log the test metrics and the number of trained epochs."""
         self._log({**self._metrics("test"), "epoch": torch.tensor(float(self.epochs))})
 
     def _begin(self, stage: str) -> None:
@@ -261,25 +261,25 @@ class AgreementModule(pl.LightningModule):
                 logger.log_metrics({**values, "epoch": self.current_epoch}, self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random numbers' state, the loss of the epoch so far, the vocabulary's digest."""
+        """Save the random state, the loss of the epoch so far and the vocabulary's digest."""
         checkpoint["rng"] = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
         loss = self._losses.get("train")
         checkpoint["train_loss"] = None if loss is None else loss.state()
         checkpoint["vocabulary"] = self.data.vocabulary.digest()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the random numbers until training starts, for Lightning draws some before."""
+        """Remember the random state until training starts, because Lightning uses it before."""
         self.check(checkpoint, self.data.vocabulary.digest())
         self._rng = checkpoint["rng"]
         if checkpoint["train_loss"] is not None:  # an epoch that goes on doesn't start again
             self._losses["train"] = LossSum(self.device, checkpoint["train_loss"])
 
     def check(self, checkpoint: dict[str, Any], vocabulary: str) -> None:
-        """See that a checkpoint is of this network and these data.
+        """Check that a checkpoint is of this network and these data.
 
         Args:
-            checkpoint: What `on_save_checkpoint` and Lightning saved.
-            vocabulary: Digest of the vocabulary at hand.
+            checkpoint: The state that `on_save_checkpoint` and Lightning saved.
+            vocabulary: Digest of the vocabulary of the data.
 
         Raises:
             InputError: It was trained with another vocabulary or architecture.
@@ -316,7 +316,7 @@ class LossSum:
 
     Args:
         device: Of the losses.
-        state: What another one's `state` returned; it continues from there.
+        state: The `state` of another one, from which it continues.
     """
 
     def __init__(self, device: torch.device, state: Float[Tensor, " 2"] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Explanations in the terminal: a column a word, below it what the units do at this word."""
+"""Explanations in the terminal: a column for each word, with the units' readings below it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Part = list[tuple[int, int]]
 
 
 def print_explanations(explanations: Sequence[Explanation]) -> None:
-    """Print explanations one below another, and what the names of the rows mean.
+    """Print explanations one below another, and a glossary of the rows.
 
-    A sentence that is wider than the terminal goes on in further lines, cut between words. Where
-    there is no colour, blocks stand for the shades.
+    A sentence that is wider than the terminal goes on in further lines, cut between words. A
+    terminal without colour shows blocks instead of shades.
     """
     out = console()
     coloured = out.color_system is not None and not out.no_color
@@ -95,7 +95,7 @@ def print_json(explanations: Sequence[Explanation]) -> None:
 
 
 def _glossary(explanations: Sequence[Explanation]) -> Iterator[str]:
-    """Yield what the names of the printed rows mean."""
+    """Yield the meaning of each printed row."""
     traces = (trace for explanation in explanations for trace in explanation.units)
     names = dict.fromkeys(name for trace in traces for name, _ in trace.shown)
     for name in names:
@@ -183,7 +183,7 @@ def _right(text: str, width: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Replace what would steer the terminal, such as an escape sequence within a word."""
+    """Replace control characters, such as those of an escape sequence."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )

@@ -106,7 +106,7 @@ def _print_parts(
 def _part(
     networks: pd.DataFrame, columns: Sequence[str | BaselineResult], best: BaselineResult | None
 ) -> Table:
-    """Tabulate some networks, by their names, and baselines, and always the best one."""
+    """Tabulate some networks and baselines; the best baseline is always among them."""
     models = [column for column in columns if isinstance(column, str)]
     shown = [best] if best else []
     shown += [column for column in columns if not isinstance(column, str)]

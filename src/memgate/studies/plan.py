@@ -249,11 +249,7 @@ def _mapping(value: Any, position: str) -> dict[str, Any]:
 
 
 def _refuse_planned_settings(study: Study) -> None:
-    """Refuse settings that the plan itself sets, because names and tags would be wrong.
-
-    Raises:
-        InputError: There is one.
-    """
+    """Refuse settings that the plan itself sets, because names and tags would be wrong."""
     searched = study.search.get("settings")
     settings = {"settings": study.settings, "vary": study.vary}
     settings["search"] = searched if isinstance(searched, dict) else {}

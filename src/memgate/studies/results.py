@@ -155,11 +155,7 @@ def _cell_order(run: StudyRun) -> int:
 
 
 def _require_one_setting(runs: Sequence[StudyRun]) -> None:
-    """Check that the networks of each model differ only in their seed, before they are averaged.
-
-    Raises:
-        InputError: Two were trained with other settings.
-    """
+    """Check that the networks of each model differ only in their seed, before they are averaged."""
     first_runs: dict[tuple[str, str, str], StudyRun] = {}
     for run in runs:
         first = first_runs.setdefault((run.data, run.task, model_of(run)), run)

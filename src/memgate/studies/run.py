@@ -84,11 +84,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
 
 
 def _require_shared_store(option: str, machine: str) -> None:
-    """Check that another machine reaches the store: it is no file and no server on loopback.
-
-    Raises:
-        InputError: It doesn't.
-    """
+    """Check that another machine reaches the store: it is no file and no server on loopback."""
     host = HOST.search(tracking_uri())
     if host is None or LOOPBACK.match(host[1]):
         raise InputError(
@@ -122,11 +118,7 @@ def _unfinished(runs: Sequence[PlannedRun], tried: Sequence[Attempt]) -> list[Pl
 
 
 def _require_valid_arguments(runs: Sequence[PlannedRun]) -> None:
-    """Check the arguments of one run of each digest.
-
-    Raises:
-        InputError: They can't be understood.
-    """
+    """Check the arguments of one run of each digest."""
     by_digest: dict[str, PlannedRun] = {}
     for run in runs:
         by_digest.setdefault(run.digest, run)
@@ -138,11 +130,7 @@ def _require_valid_arguments(runs: Sequence[PlannedRun]) -> None:
 
 
 def _retire_unplanned(runs: Sequence[PlannedRun], tried: Sequence[Attempt]) -> None:
-    """Take attempts with other settings than any planned run out of the study.
-
-    Raises:
-        InputError: One is somebody else's.
-    """
+    """Remove attempts from the study whose settings no planned run has."""
     digests = {run.digest for run in runs}
     unplanned = [attempt for attempt in tried if attempt.digest not in digests] if runs else []
     for attempt in unplanned:
@@ -205,11 +193,7 @@ def _last_checkpoint(attempt: Attempt) -> Path:
 def _require_all_finished(
     study: Study, runs: Sequence[PlannedRun], best: SearchResult, failed: Mapping[str, str]
 ) -> None:
-    """Check that the store has every run; it may have been away.
-
-    Raises:
-        InputError: It hasn't, or doesn't answer.
-    """
+    """Check that the store has every run: it may have been out of reach."""
     if failed:
         raise InputError(f"{len(failed)} of {len(runs)} runs failed, see above; {RESUME}")
     delivery = f"`memgate sync` delivers what waits in {spool.SPOOLS_FOLDER}"
