@@ -23,7 +23,7 @@ Look = dict[str, Any]
 NAMES = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 
 MARKERS = ("o", "s", "^", "D", "v")
-"""One a size, in their order; the colour, from light to dark, says the same."""
+"""One a size, in their order; its colour repeats it, from light to dark."""
 
 ROLES = {
     "before": "before",
@@ -79,7 +79,7 @@ def role_figure(tables: Tables) -> Figure:
             _roles(axes, rows[rows["data"] == data], looks)
             axes.set_title(f"{title}, {data}", fontsize=canvas.MEDIUM, color=canvas.INK, loc="left")
             axes.set_ylim(-0.03, 1.03)
-        row[0].set_ylabel("mean gate, all units", fontsize=canvas.MEDIUM, color=canvas.INK)
+        row[0].set_ylabel("mean gate, all units")
     return figure
 
 
@@ -134,7 +134,7 @@ def clamp_figure(tables: Tables) -> Figure:
             axes.set_title(
                 f"{NAMES[cell]}, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
             )
-        row[0].set_ylabel("accuracy", fontsize=canvas.MEDIUM, color=canvas.INK)
+        row[0].set_ylabel("accuracy")
     note = "lines: means over seeds; bands: from the lowest to the highest seed"
     canvas.set_note(figure, note)
     return figure
@@ -159,9 +159,7 @@ def _clamped(
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
     middle = 1.12 + 0.025 * (len(looks) - 1)
     axes.set_xticks([*ticks, middle], [*(f"{tick:g}" for tick in ticks), "trained"])
-    axes.set_xlabel(
-        "write clamped to, on the words between", fontsize=canvas.MEDIUM, color=canvas.INK
-    )
+    axes.set_xlabel("write clamped to, on the words between")
 
 
 def cut_figure(tables: Tables) -> Figure:
@@ -194,8 +192,8 @@ def cut_figure(tables: Tables) -> Figure:
             axes.set_title(
                 f"{NAMES[cell]}, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
             )
-            axes.set_xlabel("units", fontsize=canvas.MEDIUM, color=canvas.INK)
-        row[0].set_ylabel("accuracy", fontsize=canvas.MEDIUM, color=canvas.INK)
+            axes.set_xlabel("units")
+        row[0].set_ylabel("accuracy")
     return figure
 
 
@@ -256,7 +254,7 @@ def gradient_figure(tables: Tables) -> Figure:
             axes.set_title(
                 f"{size} units, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
             )
-        row[0].set_ylabel("gradient (norm)", fontsize=canvas.MEDIUM, color=canvas.INK)
+        row[0].set_ylabel("gradient (norm)")
     note = "with respect to the hidden state, of the LSTM to its cell; bands: range over seeds"
     canvas.set_note(figure, note)
     return figure
@@ -291,7 +289,7 @@ def _gradients(axes: Axes, rows: pd.DataFrame, looks: Mapping[tuple[str, bool], 
                 seen["distance"], low, high, color=look["color"], alpha=0.13, linewidth=0
             )
         axes.plot(seen["distance"], seen["median"], **look)
-    axes.set_xlabel("words before the last", fontsize=canvas.MEDIUM, color=canvas.INK)
+    axes.set_xlabel("words before the last")
 
 
 def _panels(

@@ -33,7 +33,7 @@ from memgate.tracking.store import EXPERIMENT
 from memgate.tracking.study_runs import FINISHED, study_runs
 
 SETTINGS = "settings.json"
-"""What the tables in the same folder were made from."""
+"""The file with the settings of the tables in the same folder."""
 
 PARTIAL = ".partial-"
 """Start of the names of folders that are being written."""
@@ -105,7 +105,7 @@ class Measurement:
         }
 
     def is_done(self) -> bool:
-        """Return whether its tables exist, made with these settings."""
+        """Return whether its tables exist with these settings."""
         try:
             digest = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))["digest"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -148,7 +148,7 @@ def trained(study: Study, work: Path) -> list[Measurement]:
 
 
 def clean(work: Path) -> None:
-    """Remove what a stopped run left half written; no other run may be at work."""
+    """Remove the unfinished folders of a stopped run; no other run may be at work."""
     for partial in work.glob(f"{PARTIAL}*"):
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -95,7 +95,7 @@ class Numbers:
         """Return the test accuracy.
 
         Args:
-            cell: This and the next two say which networks.
+            cell: This and the next two select the networks.
             data: See above.
             units: See above.
             stratum: ``all``; ``sg`` or ``pl``; or a number of words between, such as ``11+``.
@@ -265,7 +265,7 @@ def render(template: Path) -> str:
         template: Jinja2; the tables are in the same folder. Its functions are those of `Numbers`.
 
     Raises:
-        InputError: The template can't be read or asks for a number that no table has.
+        InputError: The template can't be read, or needs a number that no table has.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),

@@ -48,8 +48,8 @@ def answer(
 ) -> None:
     """Train and measure the networks of the study, then write the tables, the figures and the page.
 
-    Networks that are trained and measured already are left as they are. They are tracked in a store
-    of their own in `work`, unless ``MLFLOW_TRACKING_URI`` names another.
+    Networks that are trained and measured already stay as they are. They are tracked in a separate
+    store in `work`, unless ``MLFLOW_TRACKING_URI`` names another.
 
     Args:
         out: Folder of tables, figures and the page's template; the page is written to its parent.
@@ -90,7 +90,7 @@ def answer(
 
 @contextmanager
 def _store(work: Path) -> Iterator[None]:
-    """Track in a store of the study's own, unless the user named one."""
+    """Track in a separate store, unless the user named one."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         yield
         return

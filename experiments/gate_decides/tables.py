@@ -12,7 +12,7 @@ from scipy.stats import t
 from memgate.errors import InputError
 
 KIND = ["cell", "data", "units"]
-"""What networks of different seeds share; units is the hidden size."""
+"""The columns that are equal for networks of different seeds; units is the hidden size."""
 
 INTERVENTION = ["edit", "quantity", "to", "of"]
 """What identifies an intervention, see `memgate.gates.interventions.dose_response`."""
@@ -92,7 +92,7 @@ def over_seeds(table: pd.DataFrame, value: str, keys: Sequence[str]) -> pd.DataF
 
     Args:
         table: A row a seed for each of the keys.
-        value: The column of the number; rows without it are left out.
+        value: The column of the number; rows without it are omitted.
         keys: Columns, null where a row has none.
 
     Returns:
