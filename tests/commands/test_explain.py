@@ -366,6 +366,7 @@ def test_damaged_number_units_are_told(capsys: pytest.CaptureFixture[str]) -> No
     assert "number_units.json: expected pairs of layer and unit" in error(capsys)
 
 
+@pytest.mark.processes
 def test_a_folder_is_explained_without_what_is_slow_to_import() -> None:
     code = (
         "import sys; from memgate.cli import main; "

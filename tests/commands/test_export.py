@@ -89,6 +89,7 @@ def test_the_folder_loads_and_its_card_says_what_the_run_measured(
     assert shown == {name for name in names if name.endswith(".png")}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_the_code_of_the_card_runs_and_gives_what_memgate_gives(
     trained: Path, cell: str, monkeypatch: pytest.MonkeyPatch

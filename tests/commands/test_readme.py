@@ -98,6 +98,7 @@ def test_the_other_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> N
             assert parse(name, corpus, arguments)["out"]
 
 
+@pytest.mark.processes
 def test_the_python_works(trained: Path) -> None:
     script = "\n".join(blocks("python"))
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
