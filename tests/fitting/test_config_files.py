@@ -86,3 +86,20 @@ def test_a_wheel_has_the_configurations(tmp_path: Path) -> None:
         )
         found = tmp_path / "site/memgate/configs" / name.removeprefix("configs/")
         assert run.stdout == f"{found}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "expected settings, such as model or trainer, got None"),
+        ("- a list", "expected settings, such as model or trainer, got ['a list']"),
+        ("a: [1", "expected YAML, got: while parsing a flow sequence line 1, column 4:"),
+    ],
+)
+def test_a_file_without_settings_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        with_config_paths(["-c", str(path)])
+    assert str(refused.value).startswith(f"{path}: {expected}")
+    assert "\n" not in str(refused.value)

@@ -54,8 +54,8 @@ def explain(
 
     Args:
         models: models:/NAME@ALIAS, runs:/…/model or a folder; several are shown together.
-        sentence: Sentences, each in quotes, with spaces between words and commas. A rare word may
-            be replaced by its tag, such as NNS.
+        sentence: Sentences, each in quotes, with spaces between words and commas. A model of real
+            text reads the tag of a rare word in its place, such as NNS.
         units: Units to show, as LAYER:UNIT from 0 with commas between; without it the model's
             number units.
         subject: Position of the subject, from 0: one for all sentences, or one for each with

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 import memgate
 from memgate.errors import InputError
 
@@ -51,22 +53,39 @@ def _alternatives(inner: Path) -> str:
     return "there are " + ", ".join(sorted(same_kind or files))
 
 
+def _settings_file(name: str) -> str:
+    """Return the path of a configuration that has settings.
+
+    Raises:
+        InputError: As `config_file`; or the file isn't YAML, or is empty.
+    """
+    path = config_file(name)
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).replace('in "<unicode string>", ', "")
+        raise InputError(f"{path}: expected YAML, got: {reason}") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: expected settings, such as model or trainer, got {settings!r}")
+    return str(path)
+
+
 def with_config_paths(arguments: Sequence[str]) -> list[str]:
-    """Return a command line whose ``-c`` and ``--config`` name files that exist.
+    """Return a command line whose ``-c`` and ``--config`` name files with settings.
 
     Args:
         arguments: Of a command that takes configurations.
 
     Raises:
-        InputError: As `config_file`.
+        InputError: As `config_file`; or a file isn't YAML, or is empty.
     """
     resolved: list[str] = []
     for argument in arguments:
         option, equals, name = argument.partition("=")
         if resolved and resolved[-1] in OPTIONS:
-            resolved.append(str(config_file(argument)))
+            resolved.append(_settings_file(argument))
         elif option in OPTIONS and equals:
-            resolved.append(f"{option}={config_file(name)}")
+            resolved.append(f"{option}={_settings_file(name)}")
         else:
             resolved.append(argument)
     return resolved
