@@ -29,8 +29,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
 
 
-COMMANDS = sorted(
-    {line for block in blocks("bash") for line in block.splitlines() if line.startswith("memgate")},
+LINES = [line for block in blocks("bash") for line in block.splitlines()]
+COMMANDS = sorted(  # in the order of the pages, as compare needs what fit registers
+    dict.fromkeys(line for line in LINES if line.startswith("memgate")),
     key=lambda line: "generate" not in line,  # its items are read by others
 )
 
