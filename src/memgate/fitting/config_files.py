@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -53,6 +54,21 @@ def _alternatives(inner: Path) -> str:
     return "there are " + ", ".join(sorted(same_kind or files))
 
 
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        InputError: It can't be read, or isn't YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a configuration, got: {error}") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split()).replace('in "<unicode string>", ', "")
+        raise InputError(f"{path}: expected YAML, got: {reason}") from error
+
+
 def _settings_file(name: str) -> str:
     """Return the path of a configuration that has settings.
 
@@ -60,11 +76,7 @@ def _settings_file(name: str) -> str:
         InputError: As `config_file`; or the file isn't YAML, or is empty.
     """
     path = config_file(name)
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()).replace('in "<unicode string>", ', "")
-        raise InputError(f"{path}: expected YAML, got: {reason}") from error
+    settings = read_yaml(path)
     if not isinstance(settings, dict):
         raise InputError(f"{path}: expected settings, such as model or trainer, got {settings!r}")
     return str(path)

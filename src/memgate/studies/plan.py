@@ -16,7 +16,7 @@ import yaml
 
 from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.errors import InputError
-from memgate.fitting.config_files import config_file
+from memgate.fitting.config_files import config_file, read_yaml
 from memgate.models.classifier import RECURRENCE
 
 STUDY_KEYS = ("cells", "data", "tasks", "seeds", "settings", "vary", "search")
@@ -191,7 +191,7 @@ def read_study(path: Path) -> Study:
     Raises:
         InputError: The file or a configuration is missing or isn't YAML, or a value is impossible.
     """
-    content = _mapping(_yaml(path), str(path))
+    content = _mapping(read_yaml(path), str(path))
     unknown = sorted(set(content) - set(STUDY_KEYS))
     if unknown:
         raise InputError(f"{path}: expected {', '.join(STUDY_KEYS)}; got {', '.join(unknown)}")
@@ -221,7 +221,7 @@ def _configurations(cell: str, data: str) -> tuple[str, ...]:
     """Return the configurations in one form, whatever their comments, blanks and order of keys."""
     files = ("trainer/default.yaml", f"cell/{cell}.yaml", f"data/{data}.yaml")
     paths = [config_file(file) for file in files]
-    return tuple(yaml.safe_dump(_mapping(_yaml(path) or {}, str(path))) for path in paths)
+    return tuple(yaml.safe_dump(_mapping(read_yaml(path) or {}, str(path))) for path in paths)
 
 
 def _seeds(path: Path, value: Any) -> tuple[int, ...]:
@@ -260,12 +260,3 @@ def _refuse_planned_settings(study: Study) -> None:
                     f"{study.file}: {key}: expected settings that {planned_by} doesn't set, "
                     f"got {name}"
                 )
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a configuration, got: {error}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
