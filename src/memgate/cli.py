@@ -150,11 +150,6 @@ def _help() -> str:
 def parse(command: str, function: Callable[..., object], arguments: list[str]) -> dict[str, Any]:
     """Return the arguments of a command's function by name.
 
-    Args:
-        command: Name of the command.
-        function: Its function, see `parser_of`.
-        arguments: What was typed after the name.
-
     Raises:
         InputError: An argument is missing, unknown or of the wrong type.
     """

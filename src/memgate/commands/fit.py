@@ -12,29 +12,17 @@ from memgate.reporting.console import console
 
 
 def fit(arguments: Sequence[str]) -> None:
-    """Train, test the best epoch, track, register, and print the accuracy.
-
-    Args:
-        arguments: Of the command line, such as ``-c cell/gru.yaml``.
-    """
+    """Train, test the best epoch, track, register, and print the accuracy."""
     with FitProgress(1, console()) as progress:
         result = run_fit(with_config_paths(arguments), progress)
     show([result])
 
 
 def validate(arguments: Sequence[str]) -> None:
-    """Score a checkpoint on the validation split.
-
-    Args:
-        arguments: As for `fit`, with ``--ckpt_path``.
-    """
+    """Score a checkpoint on the validation split."""
     show([score(with_config_paths(arguments), "val")])
 
 
 def test(arguments: Sequence[str]) -> None:
-    """Score a checkpoint on the test split.
-
-    Args:
-        arguments: As for `fit`, with ``--ckpt_path``.
-    """
+    """Score a checkpoint on the test split."""
     show([score(with_config_paths(arguments), "test")])

@@ -158,9 +158,6 @@ def analyse(
             processes get the sums over all.
         strategy: That of the Trainer, where there are several processes.
         report: Shows the step that begins.
-
-    Raises:
-        InputError: As `memgate.gates.statistics.read_gates`.
     """
     units, reason = registered_units, ""
     # One process determines them: sums over other units in other processes would not add up.

@@ -45,12 +45,7 @@ class LoadedItems:
 
 
 def fit_baselines(fit: Fit, epochs: int) -> Baselines:
-    """Fit every baseline of a prepared fit.
-
-    Args:
-        fit: Its data are prepared.
-        epochs: Epochs that the network was trained; the one that reads only nouns gets as many.
-    """
+    """Fit every baseline of a prepared fit; the one that reads only nouns for so many epochs."""
     train = fit.data.table("train")
     tagger = Tagger.fit(train)
     splits = {name: tagger.fill(fit.data.table(name)) for name in ("train", "validation")}

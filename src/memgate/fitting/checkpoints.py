@@ -42,9 +42,6 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
 
     A fit that early stopping ended trains no further when it is resumed, unless it has more
     patience now: Lightning restores neither that it had stopped, nor the configured patience.
-
-    Args:
-        best: The other checkpoint; ``last.ckpt`` lies in its folder.
     """
 
     def __init__(self, best: ModelCheckpoint) -> None:
@@ -148,10 +145,6 @@ def has_stopped(callback: EarlyStopping, state: Mapping[str, Any]) -> bool:
     """Return whether early stopping ended a fit, and would end it with its present patience too.
 
     A decision before ``min_epochs`` holds, as Lightning's does, though a later epoch was better.
-
-    Args:
-        callback: As configured.
-        state: Its state in the checkpoint.
     """
     reason = EarlyStoppingReason(state["stopping_reason"])
     if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
@@ -228,9 +221,7 @@ class Checkpoint:
 def find(ckpt_path: str | None, run_name: str) -> Checkpoint | None:
     """Find the checkpoint that a user names, and read it.
 
-    Args:
-        ckpt_path: A path; ``last`` or ``best`` of the newest run of this name; or None.
-        run_name: Name of the run, ``<cell>-<data>-seed<seed>``, see `Fit.name`.
+    ``last`` and ``best`` are those of the newest run of this name.
 
     Raises:
         InputError: There is no such checkpoint, or it is damaged or another program's.

@@ -70,11 +70,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def _settings_file(name: str) -> str:
-    """Return the path of a configuration that has settings.
-
-    Raises:
-        InputError: As `config_file`; or the file isn't YAML, or is empty.
-    """
+    """Return the path of a configuration that has settings."""
     path = config_file(name)
     settings = read_yaml(path)
     if not isinstance(settings, dict):
@@ -83,14 +79,7 @@ def _settings_file(name: str) -> str:
 
 
 def with_config_paths(arguments: Sequence[str]) -> list[str]:
-    """Return a command line whose ``-c`` and ``--config`` name files with settings.
-
-    Args:
-        arguments: Of a command that takes configurations.
-
-    Raises:
-        InputError: As `config_file`; or a file isn't YAML, or is empty.
-    """
+    """Return a command line whose ``-c`` and ``--config`` name files with settings."""
     resolved: list[str] = []
     for argument in arguments:
         option, equals, name = argument.partition("=")

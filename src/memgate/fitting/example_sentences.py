@@ -56,13 +56,6 @@ def explain_sentences(
 ) -> list[Explanation]:
     """Explain the six sentences as inputs of the model's task, with the roles of their words.
 
-    Args:
-        predictor: A model of any task.
-        units: As for `memgate.gates.explain.explanation.explain`.
-        model: Name of the model.
-        chosen: How its units were chosen, in words.
-        probe: Direction of its number probe, layers × units, or None.
-
     Returns:
         One explanation a sentence, without sentences of which the model knows no word.
     """

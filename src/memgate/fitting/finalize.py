@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from memgate.baselines.fitted import Baselines
-from memgate.data.datamodule import AgreementData
 from memgate.errors import InputError
 from memgate.evaluation import baseline_accuracy, predictions
 from memgate.evaluation.items import PREDICTIONS
@@ -58,11 +57,7 @@ def finalize(
 ) -> FitResult:
     """Tabulate a tested fit and, if it is tracked, analyse its gates, log and register it.
 
-    Args:
-        fit: Its network was tested.
-        baselines: Fitted on its training split.
-        val_accuracy: Of the epoch that was tested, in [0, 1].
-        report: Shows the step that begins.
+    The validation accuracy is that of the epoch that was tested.
 
     Raises:
         InputError: Nothing was tested, or the store can't be used.
@@ -70,7 +65,19 @@ def finalize(
     table, lines = accuracy_of(fit, "test", baselines)
     if fit.run is None:
         return FitResult(table, lines)
-    analysis = _analyse(fit, report) if fit.analyse_gates else None
+    analysis = None
+    if fit.analyse_gates:
+        device = fit.trainer.strategy.root_device
+        analysis = analyse(
+            # Apple's GPUs can't add up in double precision.
+            fit.predictor("cpu" if device.type == "mps" else device),
+            fit.data.table("validation"),
+            fit.data.table("test"),
+            name=fit.name,
+            batches=fit.data.test_dataloader(),
+            strategy=fit.trainer.strategy,
+            report=report,
+        )
     if analysis is not None and analysis.no_units_reason:
         lines.append(f"{fit.name}: no number units: {analysis.no_units_reason}")
     result = FitResult(table, lines)
@@ -95,12 +102,7 @@ def show(results: Sequence[FitResult]) -> pd.DataFrame:
 
 
 def accuracy_of(fit: Fit, stage: str, baselines: Baselines) -> tuple[pd.DataFrame, list[str]]:
-    """Tabulate the counts of a stage and the baselines, and list what the table omits.
-
-    Args:
-        fit: Its network was scored.
-        stage: ``val`` or ``test``.
-        baselines: Fitted on the training split.
+    """Tabulate the counts of a stage (``val`` or ``test``) and the baselines, with notes.
 
     Raises:
         InputError: Nothing was scored.
@@ -117,35 +119,17 @@ def accuracy_of(fit: Fit, stage: str, baselines: Baselines) -> tuple[pd.DataFram
     table.insert(0, "model", fit.name)
     table.insert(1, "data", name)
     n = int(counts["n"].sum())
-    lines = [*_without_task(fit.data, split, name), *left_out_notes(name, left_out(counts), n)]
+    lines = left_out_notes(name, left_out(counts), n)
+    omitted = fit.data.left_out[split]
+    if omitted:
+        total = omitted + len(fit.data.splits[split])
+        needs = fit.data.task.needs
+        lines.insert(0, f"{name}: {omitted} of {total} items left out, without {needs}")
     if n < len(items):
         lines.append(
             f"{name}: the network was evaluated on {n} of {len(items)} items, the baselines on all"
         )
     return table, [*lines, *notes(fit.data.task)]
-
-
-def _without_task(data: AgreementData, split: str, name: str) -> list[str]:
-    omitted = data.left_out[split]
-    if omitted == 0:
-        return []
-    n = omitted + len(data.splits[split])
-    return [f"{name}: {omitted} of {n} items left out, without {data.task.needs}"]
-
-
-def _analyse(fit: Fit, report: Callable[[str], object]) -> GateAnalysis:
-    device = fit.trainer.strategy.root_device
-    # Apple's GPUs can't add up in double precision.
-    predictor = fit.predictor("cpu" if device.type == "mps" else device)
-    return analyse(
-        predictor,
-        fit.data.table("validation"),
-        fit.data.table("test"),
-        name=fit.name,
-        batches=fit.data.test_dataloader(),
-        strategy=fit.trainer.strategy,
-        report=report,
-    )
 
 
 def _store(
@@ -178,25 +162,24 @@ def _store(
     scores = {"val_accuracy": val_accuracy, **_test_scores(result.table)}
     try:
         with storing():
-            run.log_files({_path_in_run(file.name): file.write for file in artifacts})
+            run.log_files(
+                {
+                    FOLDERS.get(Path(file.name).suffix, "tables/") + file.name: file.write
+                    for file in artifacts
+                }
+            )
             run.describe(description)
             version = run.register(
                 predictor, fit.model_name, scores, tags, description, in_model_folder
             )
-            return result if version is None else _registered(result, fit.model_name, version)
+            if version is None:
+                return result
+            status = champion_status(fit.model_name, version)
     except InputError:
         print_accuracy(result.table)
         raise
-
-
-def _registered(result: FitResult, name: str, version: str) -> FitResult:
-    status = champion_status(name, version)
-    champion = "" if status else " (champion)"
-    return replace(result, model=f"{name} version {version}{champion}", champion_status=status)
-
-
-def _path_in_run(file: str) -> str:
-    return FOLDERS.get(Path(file).suffix, "tables/") + file
+    model = f"{fit.model_name} version {version}{'' if status else ' (champion)'}"
+    return replace(result, model=model, champion_status=status)
 
 
 def _test_scores(table: pd.DataFrame) -> dict[str, float]:

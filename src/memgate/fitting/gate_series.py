@@ -134,9 +134,6 @@ def _device(module: pl.LightningModule) -> torch.device:
 def early_steps(steps: int) -> frozenset[int]:
     """Return the steps within the first epoch after which gates are measured: powers of two.
 
-    Args:
-        steps: Steps of an epoch.
-
     >>> sorted(early_steps(200)), sorted(early_steps(3))
     ([1, 2, 4, 8, 16, 32, 64, 128], [1, 2])
     """
@@ -174,12 +171,7 @@ def sample_rows(prefixes: Prefixes, seed: int = 0) -> Ints:
 
 
 def select(prefixes: Prefixes, rows: Ints) -> Prefixes:
-    """Return some of the prefixes, which share the words of all.
-
-    Args:
-        prefixes: All.
-        rows: Rows of these.
-    """
+    """Return some of the prefixes, which share the words of all."""
     index = torch.from_numpy(rows).to(prefixes.ids.device)
     names = ("starts", "targets", "labels", "intervening", "attractors", "subjects")
     selected = {name: getattr(prefixes, name)[index] for name in names}
@@ -192,10 +184,6 @@ def gate_means(classifier: Classifier, prefixes: Prefixes) -> dict[str, float]:
 
     The sums are those of `memgate.gates.statistics.gate_tables`, whose tables take as long as the
     pass itself (12 and 10 ms in a GRU of 8 units).
-
-    Args:
-        classifier: Its dropout is not applied.
-        prefixes: On its device.
     """
     statistics = GateStatistics(classifier).to(prefixes.ids.device)
     for batch in ExactLengthBatches(prefixes, SAMPLED_LENGTHS * PREFIXES_PER_LENGTH):

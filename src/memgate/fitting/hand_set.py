@@ -29,10 +29,6 @@ def fit_hand_set(cell: GatedCell, data: str) -> FitResult:
     Its baselines are those of the training split, without the network that reads only nouns: with
     hand-set weights that is the baseline of the first noun.
 
-    Args:
-        cell: ``gru`` or ``lstm``.
-        data: Name of a configuration of data.
-
     Raises:
         InputError: A configuration, the data or the store can't be used, or the task is another
             than number prediction.
@@ -72,11 +68,6 @@ def hand_set_classifier(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table
 
     If it has read no noun, it predicts the training split's proportion of plural.
 
-    Args:
-        cell: ``gru`` or ``lstm``.
-        vocabulary: That of the training split.
-        train: The training split, with the columns of `memgate.data.items.schema.FEATURES`.
-
     Raises:
         InputError: No item has tags, or the cell has no gate; or nearly all labels are the same.
     """
@@ -91,12 +82,7 @@ def hand_set_classifier(cell: GatedCell, vocabulary: Vocabulary, train: pa.Table
 
 
 def noun_ids(vocabulary: Vocabulary, tagger: Tagger) -> dict[Label, list[int]]:
-    """Return the ids of common nouns by number: words by their most frequent tag, and NN and NNS.
-
-    Args:
-        vocabulary: Words and, for the rarer ones, the symbols of their tags.
-        tagger: Tags of words; `memgate.data.tagger.UNKNOWN_TAG` is no noun's.
-    """
+    """Return the ids of common nouns by number: words by their most frequent tag, NN and NNS."""
     entries = vocabulary.tokenizer.get_vocab()
     words = sorted(entries, key=entries.__getitem__)
     words[0] = ""  # <unk> stands for any word; raw texts have it too, as a word with a tag

@@ -277,10 +277,6 @@ class AgreementModule(pl.LightningModule):
     def check(self, checkpoint: dict[str, Any], vocabulary: str) -> None:
         """Check that a checkpoint is of this network and these data.
 
-        Args:
-            checkpoint: The state that `on_save_checkpoint` and Lightning saved.
-            vocabulary: Digest of the vocabulary of the data.
-
         Raises:
             InputError: It was trained with another vocabulary or architecture.
         """
@@ -313,10 +309,6 @@ class LossSum:
 
     torchmetrics' MeanMetric does the same in 70 µs a batch; this takes 3, of 2,700 for a step of an
     RNN of 50 units.
-
-    Args:
-        device: Of the losses.
-        state: The `state` of another one, from which it continues.
     """
 
     def __init__(self, device: torch.device, state: Float[Tensor, " 2"] | None = None) -> None:

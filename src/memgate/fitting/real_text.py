@@ -38,14 +38,7 @@ def data_at_hand() -> tuple[list[str], str]:
 
 
 def build_corpus(name: str) -> None:
-    """Build the corpus that a configuration of data names, unless it is built already.
-
-    Args:
-        name: Of the configuration, such as ``wikipedia`` for ``data/wikipedia.yaml``.
-
-    Raises:
-        InputError: As `Corpus.build`.
-    """
+    """Build the corpus that a configuration of data names, unless it is built already."""
     corpus = _corpus(name)
     if corpus is not None and not corpus.finished():
         echo(f"{corpus.folder}: built once, before the fits")
@@ -64,14 +57,7 @@ def _corpus(name: str) -> Corpus | None:
 
 
 def build(corpus: Corpus) -> None:
-    """Build a corpus; if that is interrupted, print how to resume.
-
-    Args:
-        corpus: One that isn't in its folder yet.
-
-    Raises:
-        InputError: As `Corpus.build`.
-    """
+    """Build a corpus; if that is interrupted, print how to resume."""
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:

@@ -31,11 +31,6 @@ def run_fit(
 ) -> FitResult:
     """Train, test the best epoch, track and register.
 
-    Args:
-        args: Arguments of the command line, such as ``-c cell/gru.yaml``.
-        progress: Shows where the fit is.
-        labels: As for `configure`.
-
     Raises:
         InputError: The configuration, the data, the checkpoint or the store can't be used.
     """
@@ -93,15 +88,7 @@ def _resume_advice(args: Sequence[str], last: LastCheckpoint) -> Iterator[None]:
 
 
 def score(args: Sequence[str], stage: str) -> FitResult:
-    """Score a checkpoint and its baselines; nothing is tracked.
-
-    Args:
-        args: Arguments of the command line, with ``--ckpt_path``.
-        stage: ``val`` or ``test``.
-
-    Raises:
-        InputError: As `run_fit`; or no checkpoint is named.
-    """
+    """Score a checkpoint and its baselines on ``val`` or ``test``; nothing is tracked."""
     fit = configure([*args, "--track=false"])
     if fit.checkpoint is None:
         raise InputError("--ckpt_path: expected a checkpoint (a path, last or best), got none")
@@ -114,12 +101,7 @@ def score(args: Sequence[str], stage: str) -> FitResult:
 
 
 def log_setting(fit: Fit, settings: Mapping[str, object]) -> None:
-    """Log what a run was configured to do: configuration, main settings, data with digests.
-
-    Args:
-        fit: Its data are prepared; nothing is logged where it isn't tracked.
-        settings: How the weights come about, by name.
-    """
+    """Log what a run was configured to do: configuration, main settings, data with digests."""
     run, data = fit.run, fit.data
     if run is None:
         return

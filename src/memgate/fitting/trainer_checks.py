@@ -26,11 +26,6 @@ MONITORED = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
 def check_trainer(trainer: pl.Trainer, module: AgreementModule, data: AgreementData) -> None:
     """Check that a fit works with the Trainer's settings.
 
-    Args:
-        trainer: As configured.
-        module: Its network is built.
-        data: Set up.
-
     Raises:
         InputError: A setting can't be used.
     """

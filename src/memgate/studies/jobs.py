@@ -23,10 +23,7 @@ DIED = "its process ended without a message; was it killed, or was there too lit
 
 
 def process_pool(jobs: int | None) -> ProcessPool:
-    """Return a pool on this machine.
-
-    Args:
-        jobs: The option ``--jobs``: processes, or None for one on each core.
+    """Return a pool on this machine, by default with a process on each core.
 
     Raises:
         InputError: It is below 1.
@@ -123,10 +120,6 @@ def print_failures(failed: Mapping[str, str]) -> None:
 @contextmanager
 def locked(folder: Path, command: str) -> Iterator[None]:
     """Lock a folder for this process; another would take unfinished files for leftovers.
-
-    Args:
-        folder: The folder, created if it is missing.
-        command: Its name in the message.
 
     Raises:
         InputError: Another process is at work there, or it is no folder.

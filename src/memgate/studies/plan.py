@@ -38,10 +38,6 @@ def digest_of(arguments: Sequence[str], *more: object) -> str:
     """Hash everything that may change the result of a fit, except its seed and the code.
 
     ``MEMGATE_DATA`` counts where an argument names it, as the folder that it leads to.
-
-    Args:
-        arguments: Those of `memgate fit`; configurations as `Group` has them.
-        more: Further values that count, as JSON takes them.
     """
     seedless = [text for text in arguments if not text.startswith("--seed_everything=")]
     folder = os.environ.get("MEMGATE_DATA", "")

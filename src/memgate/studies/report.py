@@ -71,17 +71,10 @@ ABOUT_DIFFERENCES = (
 
 
 def report_on(study: str, out: Path, reference: Path | None = None) -> str:
-    """Report on a study: print, write, and log to a new run.
+    """Report on a study: print, write ``report.html`` and more, and log to a new run.
 
     Every report is a new run with the tag ``study_report``, so that earlier reports stay as they
     were.
-
-    Args:
-        study: Its name.
-        out: Folder of ``report.html``, ``report.md``, ``tables/`` and ``figures/``; created if it
-            is missing.
-        reference: The figures of Linzen et al. (2016), see
-            `memgate.studies.linzen2016.errors_with_paper`.
 
     Returns:
         The name of the report's run.
@@ -259,12 +252,7 @@ def with_data_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracy_tables(accuracy: pd.DataFrame, data: str) -> list[ShownTable]:
-    """Return the accuracy of networks and baselines on one data set as readers see it.
-
-    Args:
-        accuracy: As from `with_data_labels`.
-        data: A value of its column data.
-    """
+    """Return the accuracy of networks and baselines on one data set as readers see it."""
     rows = accuracy[accuracy["data"] == data]
     best = best_baseline(rows)
     tables = [
@@ -331,13 +319,7 @@ def _difference_tables(results: StudyResults, by: Sequence[str]) -> list[ShownTa
 
 
 def difference_table(table: pd.DataFrame, data: str, by: Sequence[str]) -> ShownTable:
-    """Return the differences between models on one data set, with p after Holm's correction.
-
-    Args:
-        table: Differences, as from `with_data_labels`.
-        data: A value of its column data.
-        by: Breakdowns.
-    """
+    """Return the differences between models on one data set, with p after Holm's correction."""
     rows = table[(table["data"] == data) & table["by"].isin(by)]
     cells = [
         {
@@ -362,9 +344,6 @@ def paper_tables(errors: pd.DataFrame) -> list[ShownTable]:
     """Return our errors and the paper's, a table for each data set.
 
     A row is a model, a column a number of attractors.
-
-    Args:
-        errors: As from `memgate.studies.linzen2016.errors_with_paper`.
     """
     tables = []
     for data, rows in errors.groupby("data", sort=False):
@@ -388,11 +367,7 @@ def _error(row: AccuracyRow | None) -> str:
 
 
 def runs_as_shown(runs: pd.DataFrame) -> ShownTable:
-    """Return every run as readers see it.
-
-    Args:
-        runs: As from `memgate.studies.results.runs_table`.
-    """
+    """Return every run as readers see it."""
     cells = runs.assign(
         seed=runs["seed"].astype(str),
         train=[_count(n) for n in runs["train"]],

@@ -89,11 +89,7 @@ class StudyResults:
 
 
 def study_results(runs: Sequence[StudyRun]) -> StudyResults:
-    """Read the predictions of a study's runs, and make the tables.
-
-    Raises:
-        InputError: As `gather_predictions`.
-    """
+    """Read the predictions of a study's runs, and make the tables."""
     predictions, missing = gather_predictions(runs)
     tables = [accuracy_and_differences(part) for part in predictions]
     differences = [table for _, table in tables if len(table)] or [tables[0][1]]
@@ -114,9 +110,6 @@ def model_of(run: StudyRun) -> str:
 
 def gather_predictions(runs: Sequence[StudyRun]) -> tuple[list[StudyPredictions], list[str]]:
     """Read the predictions of a study's finished runs.
-
-    Args:
-        runs: All runs of the study.
 
     Returns:
         The predictions by data and task, in the order of their names; and a line for each run that
@@ -255,10 +248,6 @@ def accuracy_and_differences(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tabulate accuracies, and differences between models, of one data set and task.
 
-    Args:
-        predictions: Of its networks.
-        resamples: Of the bootstrap.
-
     Returns:
         Accuracies: data, task, model, system (``network`` or a baseline), by, stratum, seeds,
         items, n (predictions: seeds × items), correct, accuracy, low and high (95%,
@@ -329,12 +318,6 @@ def model_differences(
     """Compare the models that differ in one thing: the cell, or one setting.
 
     Holm's correction is over all pairs and strata of a breakdown, within the data set and task.
-
-    Args:
-        predictions: Of the networks.
-        resampled: Their resamples.
-        strata: Names of the strata.
-        masks: Their items.
 
     Returns:
         data, task, a, b, by, stratum, items, seeds_a, seeds_b, difference (accuracy of a less

@@ -32,14 +32,7 @@ RANGE = {"low", "high", "log", "step"}
 
 @dataclass(frozen=True)
 class TrialJob:
-    """A fit with settings that Optuna proposes.
-
-    Attributes:
-        study: Its settings, the space of its search and the first of its seeds are used.
-        group: What is trained.
-        storage: Optuna's, an SQLAlchemy URI.
-        number: Position of the job; it seeds the proposals.
-    """
+    """A fit of a group with settings that Optuna proposes; `number` seeds the proposals."""
 
     study: Study
     group: Group
@@ -58,9 +51,6 @@ class TrialJob:
 
         A trial is stopped if its best epoch so far is worse than the median of the other trials at
         the same epoch (Golovin et al. 2017, section 3.3). The first five trials run whole.
-
-        Raises:
-            InputError: Optuna isn't installed.
         """
         optuna = _optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -76,12 +66,7 @@ class TrialJob:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The result of a study's searches.
-
-    Attributes:
-        settings: The best of each group, by its name; without the groups whose trials all failed.
-        failed: What went wrong, in one line, by the name of the trial.
-    """
+    """The best settings of each group that has a completed trial, and the errors of trials."""
 
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -90,58 +75,43 @@ class SearchResult:
 def search_settings(study: Study, folder: Path, pool: Pool) -> SearchResult:
     """Run the trials that are missing, and return the best settings of each group.
 
-    A trial that fails doesn't stop the others, and the best of the completed trials counts; the
-    next search makes up for it.
-
-    Args:
-        study: The study; without a search the result is empty.
-        folder: Where Optuna's storage is, ``search.db``; a stopped search goes on.
-        pool: On this machine, because the storage is a file.
+    Optuna's storage is ``search.db`` in the folder, so the pool must be on this machine. A trial
+    that fails doesn't stop the others; the next search makes up for it.
 
     Raises:
         InputError: The search is impossible, or Optuna isn't installed.
     """
     if not read_space(study):
         return SearchResult()
-    trials = study.search["trials"]
+    states = _optuna().trial.TrialState
     storage = f"sqlite:///{(folder / 'search.db').absolute()}"
+    trials = study.search["trials"]
     searches = {}
     jobs: dict[str, TrialJob] = {}
     for group in study.groups:
         job = TrialJob(study, group, storage)
         search = searches[group.name] = job.open()
+        for killed in search.get_trials(states=[states.RUNNING]):
+            search.tell(killed.number, state=states.FAIL)
         first = len(search.trials)
-        for number in range(first, first + trials - _count_ended(search)):
+        ended = len(search.get_trials(states=[states.COMPLETE, states.PRUNED]))
+        for number in range(first, first + trials - ended):
             jobs[f"{group.name}-trial{number}"] = replace(job, number=number)
     total = trials * len(study.groups)
     echo(f"search {study.name}: {total} trials, {len(jobs)} to do {pool}")
     failed = run_jobs(pool, run_trial, jobs, total - len(jobs)) if jobs else {}
-    best = {name: _best_settings(name, search) for name, search in searches.items()}
-    return SearchResult({name: settings for name, settings in best.items() if settings}, failed)
-
-
-def _count_ended(search: Any) -> int:
-    """Count the trials that were completed or pruned; those of a killed process become failed."""
-    states = _optuna().trial.TrialState
-    for trial in search.get_trials(states=[states.RUNNING]):
-        search.tell(trial.number, state=states.FAIL)
-    return len(search.get_trials(states=[states.COMPLETE, states.PRUNED]))
-
-
-def _best_settings(name: str, search: Any) -> dict[str, Any]:
-    """Print the best settings, and return them; none if no trial was completed."""
-    states = _optuna().trial.TrialState
-    completed = len(search.get_trials(states=[states.COMPLETE]))
-    pruned = len(search.get_trials(states=[states.PRUNED]))
-    if not completed:
-        return {}
-    best = dict(search.best_trial.params)
-    settings = ", ".join(f"{setting} {value}" for setting, value in best.items())
-    echo(
-        f"search {name}: best validation accuracy {100 * search.best_value:.1f}% with {settings} "
-        f"({completed} trials completed, {pruned} pruned)"
-    )
-    return best
+    best = {}
+    for name, search in searches.items():
+        completed = len(search.get_trials(states=[states.COMPLETE]))
+        pruned = len(search.get_trials(states=[states.PRUNED]))
+        if completed:
+            best[name] = dict(search.best_trial.params)
+            settings = ", ".join(f"{setting} {value}" for setting, value in best[name].items())
+            echo(
+                f"search {name}: best validation accuracy {100 * search.best_value:.1f}% with "
+                f"{settings} ({completed} trials completed, {pruned} pruned)"
+            )
+    return SearchResult(best, failed)
 
 
 def run_trial(job: TrialJob) -> None:
@@ -170,20 +140,20 @@ def _train(job: TrialJob, trial: Any) -> float:
         fit.prepare()
         if fit.run is None:
             raise InputError("search: expected tracked trials, got --track=false")
-        pruned = False
+        pruned: Exception | None = None
         try:
             with fit.run:
                 log_setting(fit, training_settings(fit))
                 try:
                     fit.trainer.fit(fit.module, fit.data)
-                except _optuna().TrialPruned:
+                except _optuna().TrialPruned as error:  # the run is finished all the same
                     fit.run.log_hyperparams({"pruned": True})
-                    pruned = True
+                    pruned = error
         finally:
             if best.dirpath is not None:
                 shutil.rmtree(best.dirpath, ignore_errors=True)
     if pruned:
-        raise _optuna().TrialPruned
+        raise pruned
     return float(best.best_model_score or 0.0)
 
 
@@ -204,51 +174,53 @@ def read_space(study: Study) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(space, dict) or not space:
         raise InputError(f"{position}: settings: expected names with ranges, got {space!r}")
     for name, bounds in space.items():
-        keys = set(bounds) if isinstance(bounds, dict) else set()
-        if keys == {"choices"}:
-            problem = _problem_of_choices(bounds["choices"])
-        elif keys <= RANGE and {"low", "high"} <= keys:
-            problem = _problem_of_range(**bounds)
-        else:
-            problem = f"expected low and high (and log or step), or choices; got {bounds!r}"
+        problem = _problem(bounds)
         if problem:
             raise InputError(f"{position}: {name}: {problem}")
     return space
 
 
-def _problem_of_choices(choices: Any) -> str:
-    is_plain = isinstance(choices, list) and all(
-        choice is None or isinstance(choice, str | int | float) for choice in choices
-    )
-    return "" if is_plain and choices else f"expected choices, a list of values; got {choices!r}"
+def _problem(bounds: Any) -> str:
+    """Return what is wrong with a range or choices, or ""."""
+    keys = set(bounds) if isinstance(bounds, dict) else set()
+    if keys == {"choices"}:
+        choices = bounds["choices"]
+        is_plain = isinstance(choices, list) and all(
+            choice is None or isinstance(choice, str | int | float) for choice in choices
+        )
+        return "" if is_plain and choices else f"expected choices, a list of values; got {choices}"
+    if not {"low", "high"} <= keys <= RANGE:
+        return f"expected low and high (and log or step), or choices; got {bounds!r}"
+    return _problem_of_range(bounds, {"log": False, "step": 1, **bounds})
 
 
-def _problem_of_range(low: Any, high: Any, log: Any = False, step: Any = None) -> str:
-    """Return what is wrong with a range, in words, or an empty text.
-
-    Optuna itself takes any ``log``, and rounds the step of whole numbers down.
-    """
-    for name, value in (("low", low), ("high", high), ("step", 1 if step is None else step)):
+def _problem_of_range(bounds: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Check a range; Optuna itself takes any ``log``, and rounds steps of whole numbers down."""
+    for name in ("low", "high", "step"):
+        value = values[name]
         if type(value) not in (int, float) or not math.isfinite(value):
             hint = "; YAML reads 1e-3 as text, and 1.0e-3 as a number"
             return f"{name}: expected a number, got {value!r}{hint if type(value) is str else ''}"
+    low, high, log, step = (values[name] for name in ("low", "high", "log", "step"))
     if low > high:
         return f"expected low to be at most high, got {low} and {high}"
-    if type(log) is not bool or (log and (low <= 0 or step is not None)):
+    if type(log) is not bool or (log and (low <= 0 or "step" in bounds)):
         return f"expected log: true with low above 0 and no step, got {log!r} with low {low}"
-    is_whole = type(low) is int and type(high) is int
-    if step is not None and (step <= 0 or (is_whole and type(step) is not int)):
-        kind = "a whole number" if is_whole else "a number"
+    if step <= 0 or (_is_whole(bounds) and type(step) is not int):
+        kind = "a whole number" if _is_whole(bounds) else "a number"
         return f"step: expected {kind} above 0, got {step}"
     return ""
+
+
+def _is_whole(bounds: Mapping[str, Any]) -> bool:
+    return type(bounds["low"]) is int and type(bounds["high"]) is int
 
 
 def suggest(trial: Any, name: str, bounds: Mapping[str, Any]) -> Any:
     """Let Optuna's trial propose a value within a range or choices that `read_space` accepted."""
     if "choices" in bounds:
         return trial.suggest_categorical(name, bounds["choices"])
-    is_whole = type(bounds["low"]) is int and type(bounds["high"]) is int
-    return (trial.suggest_int if is_whole else trial.suggest_float)(name, **bounds)
+    return (trial.suggest_int if _is_whole(bounds) else trial.suggest_float)(name, **bounds)
 
 
 def _optuna() -> Any:
