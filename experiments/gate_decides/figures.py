@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.reporting.plots import canvas
+from memgate.reporting.plots.canvas import Look
 
 Tables = Mapping[str, pd.DataFrame]
-Look = dict[str, Any]
 
 NAMES = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 
@@ -46,6 +43,8 @@ SMALLEST = 1e-12
 
 FIRST_NOUN: Look = {"color": canvas.GREY, "linewidth": 1.2, "linestyle": (0, (6, 2, 1, 2))}
 
+INTERVENTION_COLUMNS = ("cell", "data", "units", "edit", "quantity", "to", "of", "accuracy")
+
 CUTS = {
     "none": ("as trained", "#222222", "o"),
     "write": ("nothing written (LSTM: and all kept)", "#0072B2", "s"),
@@ -57,14 +56,7 @@ CUTS = {
 
 
 def role_figure(tables: Tables) -> Figure:
-    """Draw where write and keep stand at the words of each role: a dot a seed, a line the mean.
-
-    Args:
-        tables: ``roles``: cell, data, units, seed, of, reading, role, mean.
-
-    Raises:
-        InputError: The table lacks a column, or has no gated network.
-    """
+    """Draw where write and keep stand at the words of each role: a dot a seed, a line the mean."""
     roles = tables["roles"]
     canvas.need(roles, "roles", "cell", "data", "units", "seed", "of", "reading", "role", "mean")
     roles = roles[roles["of"] == "all"]
@@ -72,12 +64,12 @@ def role_figure(tables: Tables) -> Figure:
     if not gates:
         raise InputError("roles table: expected rows of a GRU or an LSTM, got none")
     looks = _size_looks(roles["units"])
-    figure, grid = _panels(roles, len(gates), looks)
+    figure, grid = _panels(roles, len(gates), looks.values())
     for data, row in grid.items():
         for axes, (cell, reading, title) in zip(row, gates, strict=True):
             rows = roles[(roles["cell"] == cell) & (roles["reading"] == reading)]
             _roles(axes, rows[rows["data"] == data], looks)
-            axes.set_title(f"{title}, {data}", fontsize=canvas.MEDIUM, color=canvas.INK, loc="left")
+            _set_title(axes, f"{title}, {data}")
             axes.set_ylim(-0.03, 1.03)
         row[0].set_ylabel("mean gate, all units")
     return figure
@@ -99,19 +91,9 @@ def _roles(axes: Axes, rows: pd.DataFrame, looks: Mapping[int, Look]) -> None:
 
 
 def clamp_figure(tables: Tables) -> Figure:
-    """Draw accuracy against the number to which write is clamped; at the right, as trained.
-
-    Args:
-        tables: ``interventions``: cell, data, units, seed, edit, quantity, to, of, accuracy; and
-            ``baselines``: data, system, by, accuracy.
-
-    Raises:
-        InputError: A table lacks a column, or has no gated network.
-    """
+    """Draw accuracy against the number to which write is clamped; at the right, as trained."""
     table, baselines = tables["interventions"], tables["baselines"]
-    canvas.need(
-        table, "interventions", "cell", "data", "units", "edit", "quantity", "to", "of", "accuracy"
-    )
+    canvas.need(table, "interventions", *INTERVENTION_COLUMNS)
     canvas.need(baselines, "baselines", "data", "system", "by", "accuracy")
     clamp_values = table[(table["edit"] == "clamp") & (table["quantity"] == "write")]
     clamp_values = clamp_values[clamp_values["of"] == "all"]
@@ -119,9 +101,8 @@ def clamp_figure(tables: Tables) -> Figure:
     if not cells:
         raise InputError("interventions table: expected rows of a GRU or an LSTM, got none")
     looks = _size_looks(clamp_values["units"])
-    named = {"chance": canvas.DOTTED, "first noun": FIRST_NOUN}
-    lines = [Line2D([], [], label=name, **look) for name, look in named.items()]
-    figure, grid = _panels(clamp_values, len(cells), looks, lines)
+    levels = [{"label": "chance", **canvas.DOTTED}, {"label": "first noun", **FIRST_NOUN}]
+    figure, grid = _panels(clamp_values, len(cells), [*looks.values(), *levels])
     nouns = baselines[(baselines["system"] == "first_noun") & (baselines["by"] == "overall")]
     for data, row in grid.items():
         first = nouns.loc[nouns["data"] == data, "accuracy"]
@@ -131,9 +112,7 @@ def clamp_figure(tables: Tables) -> Figure:
             _clamped(axes, rows, table[here & (table["edit"] == "none")], looks)
             for accuracy in first:
                 axes.axhline(accuracy, **FIRST_NOUN)
-            axes.set_title(
-                f"{NAMES[cell]}, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
-            )
+            _set_title(axes, f"{NAMES[cell]}, {data}")
         row[0].set_ylabel("accuracy")
     note = "lines: means over seeds; bands: from the lowest to the highest seed"
     canvas.set_note(figure, note)
@@ -163,35 +142,22 @@ def _clamped(
 
 
 def cut_figure(tables: Tables) -> Figure:
-    """Draw accuracy by size as trained, with nothing written and with paths cut: a dot a seed.
-
-    Args:
-        tables: ``interventions``: cell, data, units, seed, edit, quantity, to, of, accuracy.
-
-    Raises:
-        InputError: The table lacks a column or has no row.
-    """
+    """Draw accuracy by size as trained, with nothing written and with paths cut: a dot a seed."""
     table = tables["interventions"]
-    canvas.need(
-        table, "interventions", "cell", "data", "units", "edit", "quantity", "to", "of", "accuracy"
-    )
+    canvas.need(table, "interventions", *INTERVENTION_COLUMNS)
     rows = table[table["of"] == "all"].assign(change=_change(table[table["of"] == "all"]))
     rows = rows[rows["change"] != ""]
-    if rows.empty:
-        raise InputError("interventions table: expected rows, got none")
     cells = [cell for cell in NAMES if (rows["cell"] == cell).any()]
     looks = {name: _look(*CUTS[name]) for name in CUTS if (rows["change"] == name).any()}
     sizes = sorted(rows["units"].unique())
-    figure, grid = _panels(rows, len(cells), looks)
+    figure, grid = _panels(rows, len(cells), looks.values())
     for data, row in grid.items():
         for axes, cell in zip(row, cells, strict=True):
             _in_percent(axes)
             axes.axhline(0.5, **canvas.DOTTED)
             here = rows[(rows["cell"] == cell) & (rows["data"] == data)]
             _cuts(axes, here, looks, sizes)
-            axes.set_title(
-                f"{NAMES[cell]}, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
-            )
+            _set_title(axes, f"{NAMES[cell]}, {data}")
             axes.set_xlabel("units")
         row[0].set_ylabel("accuracy")
     return figure
@@ -227,33 +193,22 @@ def _cuts(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look], sizes: Sequ
 def gradient_figure(tables: Tables) -> Figure:
     """Draw how strongly an earlier state acts on the answer, trained and not, by distance.
 
-    Args:
-        tables: ``gradients``: cell, data, units, trained, state, distance, median, min, max.
-
-    Returns:
-        A panel a data set and size (the smallest, the middle and the largest), a line a cell:
-        medians over seeds, bands from the lowest to the highest seed.
-
-    Raises:
-        InputError: The table lacks a column or has no row.
+    A panel is a data set and a size (the smallest, the middle and the largest), a line a cell:
+    medians over seeds, bands from the lowest to the highest seed.
     """
     table = tables["gradients"]
     columns = ("cell", "data", "units", "trained", "state", "distance", "median", "min", "max")
     canvas.need(table, "gradients", *columns)
     rows = table[table["state"] == table["cell"].map(MEMORY)]
-    if rows.empty:
-        raise InputError("gradients table: expected rows, got none")
     sizes = sorted(rows["units"].unique())
     shown = sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]})
     looks = _cell_looks(rows)
-    figure, grid = _panels(rows, len(shown), looks)
+    figure, grid = _panels(rows, len(shown), looks.values())
     for data, row in grid.items():
         for axes, size in zip(row, shown, strict=True):
             part = rows[(rows["data"] == data) & (rows["units"] == size)]
             _gradients(axes, part, looks)
-            axes.set_title(
-                f"{size} units, {data}", fontsize=canvas.LARGE, color=canvas.INK, loc="left"
-            )
+            _set_title(axes, f"{size} units, {data}")
         row[0].set_ylabel("gradient (norm)")
     note = "with respect to the hidden state, of the LSTM to its cell; bands: range over seeds"
     canvas.set_note(figure, note)
@@ -293,31 +248,22 @@ def _gradients(axes: Axes, rows: pd.DataFrame, looks: Mapping[tuple[str, bool], 
 
 
 def _panels(
-    table: pd.DataFrame,
-    columns: int,
-    looks: Mapping[Any, Look],
-    more: Sequence[Line2D] = (),
+    table: pd.DataFrame, columns: int, looks: Iterable[Look]
 ) -> tuple[Figure, dict[str, list[Axes]]]:
-    """Return a figure with a legend and a row of panels for each data set.
-
-    Args:
-        table: Its column data names the rows.
-        columns: Panels of a row.
-        looks: The look of each line that the legend names, in their order.
-        more: Further lines that the legend names.
-    """
+    """Return a figure with a legend of the looks and a row of panels for each data set."""
     data = list(dict.fromkeys(table["data"]))
-    figure = canvas.blank()
-    lines = canvas.legend(figure, [*(Line2D([], [], **look) for look in looks.values()), *more])
-    figure.set_figheight(0.6 + 0.25 * lines + 3.1 * len(data))
-    grid = figure.subplots(len(data), columns, squeeze=False, sharey=True)
-    return figure, {name: list(row) for name, row in zip(data, grid, strict=True)}
+    figure, grid = canvas.panels(looks, len(data), columns)
+    return figure, dict(zip(data, grid, strict=True))
+
+
+def _set_title(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=canvas.MEDIUM, color=canvas.INK, loc="left")
 
 
 def _in_percent(axes: Axes) -> None:
     """Dress a panel whose vertical axis is a proportion."""
     canvas.dress(axes, grid="y")
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.in_percent(axes.yaxis)
 
 
 def _look(label: str, color: str, marker: str) -> Look:

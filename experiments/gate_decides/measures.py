@@ -72,12 +72,9 @@ class Data(Protocol):
 
 
 def network_tables(predictor: Predictor, data: Data, seed: int) -> dict[str, pd.DataFrame]:
-    """Measure a trained network.
+    """Measure a trained network on data encoded with its vocabulary.
 
-    Args:
-        predictor: The network.
-        data: Loaded and encoded with its vocabulary.
-        seed: Of the fresh weights to which gradients are compared.
+    The seed is that of the fresh weights to which gradients are compared.
 
     Returns:
         ``accuracy`` (by, stratum, n, correct, accuracy); ``roles`` and ``positions``, see
@@ -137,8 +134,7 @@ def hand_set_tables(predictor: Predictor, data: Data) -> dict[str, pd.DataFrame]
 
 def accuracies(predictor: Predictor, prefixes: Prefixes) -> pd.DataFrame:
     """Tabulate a network's accuracy: by, stratum, n, correct, accuracy."""
-    answers = predictor.probability(prefixes) > 0.5
-    right = answers == (prefixes.targets.numpy() == 1)
+    right = (predictor.probability(prefixes) > 0.5) == (prefixes.targets.numpy() == 1)
     return _by_stratum(prefixes, right, np.full(len(right), True))
 
 
@@ -166,11 +162,7 @@ def _baselines(data: Data) -> pd.DataFrame:
 
 
 def role_table(gates: GateTables, units: Sequence[Unit]) -> pd.DataFrame:
-    """Tabulate what gates do at each role.
-
-    Args:
-        gates: As `memgate.gates.statistics.gate_tables` reads them, with these number units.
-        units: The number units; none for a network without.
+    """Tabulate what gates that were read with these number units do at each role.
 
     Returns:
         of (``all`` units or the ``number`` units), reading (``write``, ``keep``, ``state_update``,

@@ -41,14 +41,7 @@ PARTIAL = ".partial-"
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network of the study.
-
-    Attributes:
-        cell: ``rnn``, ``gru`` or ``lstm``.
-        data: Name of a configuration of data.
-        units: Hidden size.
-        seed: Of weights and order.
-    """
+    """A trained network of the study; `data` names a configuration, `units` is the hidden size."""
 
     cell: str
     data: str
@@ -78,10 +71,8 @@ class HandSet:
 class Measurement:
     """A network of the study and the tables that are measured of it.
 
-    Attributes:
-        network: The network.
-        uri: URI of the trained model; empty for a hand-set network.
-        work: Folder with a folder of tables for each network.
+    `uri` is that of the trained model, empty for a hand-set network; `work` has a folder of tables
+    for each network.
     """
 
     network: Network | HandSet
@@ -119,10 +110,6 @@ class Measurement:
 
 def trained(study: Study, work: Path) -> list[Measurement]:
     """Return the measurements of the networks that a study trained.
-
-    Args:
-        study: The study, whose runs are in the store.
-        work: See `Measurement`.
 
     Raises:
         InputError: A run isn't finished.

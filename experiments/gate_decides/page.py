@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,9 @@ NOTHING = "–"
 class Seeds:
     """A number over seeds, as text.
 
-    Attributes:
-        mean: Its mean; in a template, ``{{ accuracy("gru", "corpus", 100) }}`` is the mean as text.
-        low: Lower end of the 95% t-interval of the mean; NaN for one seed.
-        high: Upper end.
-        min: Smallest of the seeds.
-        max: Largest.
-        seeds: How many.
-        percent: Whether it is a proportion, shown in percent with one digit; else it has two.
+    In a template, ``{{ accuracy("gru", "corpus", 100) }}`` is the mean as text. `low` and `high`
+    are the ends of the 95% t-interval of the mean, NaN for one seed; `min` and `max` those of the
+    seeds. A proportion is shown in percent with one digit, other numbers with two.
     """
 
     mean: float
@@ -94,34 +90,34 @@ class Numbers:
     ) -> Seeds:
         """Return the test accuracy.
 
-        Args:
-            cell: This and the next two select the networks.
-            data: See above.
-            units: See above.
-            stratum: ``all``; ``sg`` or ``pl``; or a number of words between, such as ``11+``.
-            by: ``attractors``, and the stratum is a number of them.
+        The stratum is ``all``; ``sg`` or ``pl``; or a number of words between, such as ``11+``; or
+        a number of attractors if `by` is ``attractors``.
         """
         where = {"by": by or _breakdown(stratum), "stratum": stratum}
         return self._over_seeds("accuracy", "accuracy", True, cell, data, units, **where)
 
     def role(
-        self, reading: str, cell: str, data: str, units: int, role: str, of: str = "all"
+        self,
+        reading: str,
+        cell: str,
+        data: str,
+        units: int,
+        role: str,
+        of: str = "all",
+        value: str = "mean",
     ) -> Seeds:
         """Return the mean of a reading, such as ``write``, at the words of a role."""
         where = {"reading": reading, "role": role, "of": of}
-        return self._over_seeds("roles", "mean", False, cell, data, units, **where)
+        return self._over_seeds("roles", value, False, cell, data, units, **where)
 
-    def median(
-        self, reading: str, cell: str, data: str, units: int, role: str, of: str = "all"
-    ) -> Seeds:
-        """Return the median over words of ``write`` or ``keep``, averaged over units."""
-        where = {"reading": reading, "role": role, "of": of}
-        return self._over_seeds("roles", "median", False, cell, data, units, **where)
+    median = partialmethod(role, value="median")
+    """The median over words of ``write`` or ``keep``, averaged over units."""
 
     def position(self, reading: str, cell: str, data: str, units: int, position: int) -> Seeds:
         """Return the mean of ``write``, ``keep`` or ``state_update`` at words after the subject."""
         where = {"reading": reading, "position": position}
-        return self._summarised("positions", False, cell, data, units, **where)
+        rows = self._rows("positions", cell=cell, data=data, units=units, **where)
+        return _seeds(rows, False)
 
     def under(
         self,
@@ -137,21 +133,12 @@ class Numbers:
     ) -> Seeds:
         """Return the accuracy under an intervention, such as ``under("clamp", "write", 0, …)``.
 
-        Args:
-            edit: ``none``, ``control``, ``clamp``, ``hold``, ``mean``, ``resample`` or ``cut``.
-            quantity: ``write``, ``keep``, ``recurrent_input``, ``reset`` or ``output``; none for
-                ``none``.
-            to: The number to which it is clamped; none for other edits.
-            cell: This and the rest as for `accuracy`.
-            data: See above.
-            units: See above.
-            stratum: See above.
-            by: See above.
-            of: The units in which it is changed.
+        The names of edits and quantities are those of `memgate.gates.interventions.dose_response`;
+        only a clamp has a number that it clamps `to`. `of` are the units in which it is changed.
         """
         where = {"edit": edit, "quantity": quantity, "to": to, "of": of}
         where |= {"by": by or _breakdown(stratum), "stratum": stratum}
-        return self._summarised("strata", True, cell, data, units, **where)
+        return _seeds(self._rows("strata", cell=cell, data=data, units=units, **where), True)
 
     def number_units(self, what: str, cell: str, data: str, units: int) -> Seeds:
         """Return a column of ``units.csv``, such as ``drop``, ``probe``, ``size`` or ``rho``."""
@@ -225,12 +212,6 @@ class Numbers:
         if value not in rows or rows[value].isna().all():
             raise self._missing(table, {"cell": cell, "data": data, "units": units, **where}, value)
         return _seeds(over_seeds(rows.assign(one=0), value, ["one"]), percent)
-
-    def _summarised(
-        self, table: str, percent: bool, cell: str, data: str, units: int, **where: Any
-    ) -> Seeds:
-        """Return a row of a table that is summarised over seeds."""
-        return _seeds(self._rows(table, cell=cell, data=data, units=units, **where), percent)
 
     def _rows(self, name: str, **where: Any) -> pd.DataFrame:
         rows = self._tables[name]

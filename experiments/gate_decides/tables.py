@@ -49,14 +49,9 @@ otherwise they would be too large for git.
 
 
 def answer_tables(parts: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
-    """Join the tables of all networks.
+    """Join the tables of all networks to those of `TABLES`.
 
-    Args:
-        parts: For each network the tables of `experiments.gate_decides.measures`, with the
-            columns cell, data, units and seed.
-
-    Returns:
-        The tables of `TABLES`; without rows where the study has no such networks.
+    A table has no rows where the study has no such networks.
     """
     by_name: dict[str, list[pd.DataFrame]] = {}
     for part in parts:
@@ -90,10 +85,7 @@ def answer_tables(parts: Iterable[Mapping[str, pd.DataFrame]]) -> dict[str, pd.D
 def over_seeds(table: pd.DataFrame, value: str, keys: Sequence[str]) -> pd.DataFrame:
     """Summarise a number over seeds.
 
-    Args:
-        table: A row a seed for each of the keys.
-        value: The column of the number; rows without it are omitted.
-        keys: Columns, null where a row has none.
+    Rows without the number are omitted.
 
     Returns:
         The keys; seeds (how many), mean, low and high (the 95% t-interval of the mean over seeds,

@@ -18,10 +18,7 @@ MANY_UNKNOWN = 0.1
 def evaluation_notes(predicted: pd.DataFrame, kind: str, sizes: Mapping[str, int]) -> list[str]:
     """Return one line for each thing that a reader of the tables should know.
 
-    Args:
-        predicted: Predictions on items or suites, with the columns model and `kind`.
-        kind: ``data`` or ``suite``.
-        sizes: Number of items of each data set or suite.
+    `kind` is the column ``data`` or ``suite``, `sizes` the number of items of each of these.
     """
     lines = []
     for (name,), rows in predicted.groupby([kind], sort=False):

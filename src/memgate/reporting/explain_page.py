@@ -27,14 +27,9 @@ longer sentence goes on in a further table."""
 
 
 def page(explanations: Sequence[Explanation]) -> str:
-    """Write the page.
+    """Write the page: HTML, as UTF-8 below 300 kB for 6 sentences × 3 models × 8 units.
 
-    Args:
-        explanations: Any sentences and models, by sentence in the order in which these first come;
-            the models that read one sentence stand below each other, aligned by word.
-
-    Returns:
-        HTML, as UTF-8 below 300 kB for 6 sentences × 3 models × 8 units.
+    The models that read one sentence stand below each other, aligned by word.
     """
     by_sentence: dict[str, list[Explanation]] = {}
     for explanation in explanations:

@@ -12,13 +12,7 @@ from memgate.reporting.pages import render
 
 @dataclass(frozen=True, eq=False)
 class ShownTable:
-    """A table as readers see it.
-
-    Attributes:
-        title: What stands above it.
-        cells: Text; a second line of a cell, such as an interval, is set smaller.
-        names: How many of the first columns are names and not figures.
-    """
+    """A table of texts as readers see it; its first columns are names and not figures."""
 
     title: str
     cells: pd.DataFrame
@@ -27,15 +21,7 @@ class ShownTable:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of the page.
-
-    Attributes:
-        title: Its heading.
-        lines: Paragraphs.
-        tables: Its tables.
-        figure: A PNG, or None.
-        about: What the figure shows, for those who can't see it.
-    """
+    """A part of the page; `figure` is a PNG, and `about` tells what it shows to the blind."""
 
     title: str
     lines: Sequence[str] = ()
@@ -45,10 +31,5 @@ class Section:
 
 
 def study_page(title: str, sections: Sequence[Section]) -> str:
-    """Write the page; it loads nothing, and follows the reader's light or dark setting.
-
-    Args:
-        title: Of the page.
-        sections: In their order.
-    """
+    """Write the page; it loads nothing, and follows the reader's light or dark setting."""
     return render("study.html", title=title, sections=sections)

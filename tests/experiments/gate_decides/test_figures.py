@@ -146,7 +146,7 @@ def test_a_figure_is_saved_and_wants_its_table(name: str, tmp_path: Path) -> Non
     save(FIGURES[name](made), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 20_000
     table = {"clamp_values": "interventions", "cuts": "interventions"}.get(name, name)
-    with pytest.raises(InputError, match=f"{table} table: expected rows"):
+    with pytest.raises(InputError, match=f"{table} table: expected at least one row"):
         FIGURES[name]({**made, table: made[table][:0]})
     with pytest.raises(InputError, match=f"{table} table: expected a column 'data'"):
         FIGURES[name]({**made, table: made[table].drop(columns="data")})

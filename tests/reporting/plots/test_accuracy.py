@@ -196,7 +196,7 @@ def test_odd_names_are_drawn_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t[:0], "accuracy table: expected at least one row of a network, got none"),
+        (lambda t: t[:0], "accuracy table: expected at least one row, got none"),
         (lambda t: t.assign(system="last_noun"), "at least one row of a network, got none"),
         (lambda t: t.assign(system="oracle"), "expected system among network, .*, got 'oracle'"),
         (lambda t: t.drop(columns="system"), "accuracy table: expected a column 'system', got"),

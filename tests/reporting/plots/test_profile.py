@@ -147,5 +147,5 @@ def test_the_verb_is_shown_where_it_is_read() -> None:
 def test_a_profile_that_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(InputError, match="profile table: expected a column 'answer', got"):
         profile_figure(profile().drop(columns="answer"))
-    with pytest.raises(InputError, match="profile table: expected rows, got none"):
+    with pytest.raises(InputError, match="profile table: expected at least one row, got none"):
         profile_figure(profile()[:0])

@@ -166,7 +166,7 @@ def test_works_without_baselines_and_with_a_condition_that_a_model_lacks(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t[:0], "suite table: expected at least one row of a network, got none"),
+        (lambda t: t[:0], "suite table: expected at least one row, got none"),
         (lambda t: t.drop(columns="chance"), "suite table: expected a column 'chance', got"),
         (lambda t: t.assign(system="x"), "suite table: expected system among network.*, got 'x'"),
         (lambda t: pd.concat([t, t]), "got two for .*gru.* lakretz network simple S"),

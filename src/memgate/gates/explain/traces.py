@@ -22,7 +22,6 @@ from memgate.predictor import Predictor
 TRACE_BATCH_SIZE = 256
 """Sentences at once: states and gates of 25 words of 100 units in float32 take 16 MB."""
 
-
 READINGS_SHOWN: tuple[Reading, ...] = ("write", "keep")
 
 
@@ -38,11 +37,7 @@ class Traces(TypedDict):
 
 
 def known_units(predictor: Predictor, folder: Path) -> list[Unit]:
-    """Return the number units saved alongside a model with gates.
-
-    Args:
-        predictor: The model.
-        folder: Its folder.
+    """Return the number units saved in the folder of a model with gates.
 
     Raises:
         InputError: It has no gates or no number units, or their file is damaged.
@@ -63,17 +58,9 @@ def known_units(predictor: Predictor, folder: Path) -> list[Unit]:
 def traces(
     predictor: Predictor, units: Sequence[Unit], texts: Sequence[str], tags: Sequence[str | None]
 ) -> list[Traces]:
-    """Read the gates of units at every word.
+    """Read the gates of units of a GRU or an LSTM at every word of sentences, in their order.
 
-    Args:
-        predictor: A model with gates, a GRU or an LSTM.
-        units: Units of the model.
-        texts: N sentences, each of at least one word, words joined by one space.
-        tags: PTB tags of each in the same form, or None where unknown; rare words are read as
-            their tag.
-
-    Returns:
-        N of them, in the order of the sentences.
+    Words and PTB tags are joined by one space; rare words are read as their tag, if it is known.
     """
     symbols = pa.array(tags, pa.string())
     prefixes = Prefixes.encode(predictor.vocabulary, pa.array(texts, pa.string()), symbols)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING, Strata
@@ -26,8 +23,7 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
     """Draw accuracy against intervening words and against attractors, one line a model.
 
     Args:
-        table: Columns model, data, system, by, stratum, n, correct, accuracy, low and high, as
-            `accuracy.csv` has them; it may have breakdowns that are not drawn.
+        table: As `accuracy.csv`; it may have breakdowns that are not drawn.
 
     Returns:
         One row of panels for each data set, with its best baseline
@@ -43,23 +39,25 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
     table = table[table["by"].isin(["overall", *(by for by, _, _ in ACCURACY_PANELS)])]
     networks = table[table["system"] == NETWORK]
     styles = canvas.network_styles(list(networks["model"].unique()))
-    datasets = list(networks["data"].unique())
-    best = {data: best_baseline(table[table["data"] == data]) for data in datasets}
+    best = {data: best_baseline(table[table["data"] == data]) for data in networks["data"].unique()}
     greys = canvas.baseline_styles([baseline.name for baseline in best.values() if baseline])
-    figure = canvas.blank()
     looks = [*styles.values(), *greys.values()]
-    lines = canvas.legend(figure, [Line2D([], [], **look) for look in looks])
-    figure.set_figheight(0.5 + 0.25 * lines + 3.3 * len(datasets))
-    grid = figure.subplots(len(datasets), 2, sharey=True, squeeze=False)
-    lowest = 0.5
+    figure, grid = canvas.panels(looks, len(best), len(ACCURACY_PANELS), row_height=3.3)
+    lowest = min(0.5, networks["low"].min())
     for row, (data, baseline) in zip(grid, best.items(), strict=True):
         rows = networks[networks["data"] == data]
-        _row(row[0], row[1], rows, styles)
-        lowest = min(lowest, rows["low"].min())
+        for axes, (by, strata, xlabel) in zip(row, ACCURACY_PANELS, strict=True):
+            _panel(axes, rows[rows["by"] == by], strata, styles)
+            axes.set_xlabel(xlabel)
+            if baseline:
+                points = baseline.rows[baseline.rows["by"] == by]
+                _line(axes, points, strata, greys[baseline.name])
         if baseline:
             lowest = min(lowest, baseline.rows["accuracy"].min())
-            _baseline(row[0], row[1], baseline.rows, greys[baseline.name])
-    grid[0, 0].set_ylim(lowest - 0.04, 1.03)
+        canvas.set_title(row[0], canvas.plain(str(data), 60))
+        row[0].set_ylabel("accuracy")
+        canvas.note_at_right(row[-1], 0.5, "chance")
+    grid[0][0].set_ylim(lowest - 0.04, 1.03)
     canvas.set_note(figure, "bands and bars: 95% intervals (Wilson)")
     return figure
 
@@ -74,64 +72,27 @@ def _check(table: pd.DataFrame) -> None:
                 raise InputError(f"accuracy table: expected {by} among {names}, got {stratum!r}")
 
 
-def _row(left: Axes, right: Axes, networks: pd.DataFrame, styles: canvas.Styles) -> None:
-    """Draw one data set: a panel for intervening words, and one for attractors."""
-    for axes, (by, strata, xlabel) in zip((left, right), ACCURACY_PANELS, strict=True):
-        _panel(axes, networks[networks["by"] == by], strata, styles)
-        axes.set_xlabel(xlabel)
-    title = canvas.plain(networks["data"].iloc[0], 60)
-    canvas.set_title(left, title)
-    left.set_ylabel("accuracy")
-    outside = right.get_yaxis_transform()
-    right.text(
-        1.01,
-        0.5,
-        "chance",
-        transform=outside,
-        va="center",
-        fontsize=canvas.SMALL,
-        color=canvas.GREY,
-    )
-
-
-def _baseline(left: Axes, right: Axes, rows: pd.DataFrame, style: dict[str, Any]) -> None:
-    for axes, (by, strata, _) in zip((left, right), ACCURACY_PANELS, strict=True):
-        _line(axes, rows[rows["by"] == by], strata, style)
-
-
 def _panel(axes: Axes, part: pd.DataFrame, strata: Strata, styles: canvas.Styles) -> None:
     canvas.dress(axes, grid="y")
     axes.axhline(0.5, **canvas.DOTTED)
-    axes.set_xlim(-0.5, len(strata.names) - 0.5)
-    axes.set_xticks(range(len(strata.names)), _tick_names(part, strata))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.name_strata(axes, _tick_names(part, strata))
+    canvas.in_percent(axes.yaxis)
     if part.empty:
         middle = (len(strata.names) - 1) / 2
-        axes.text(
-            middle,
-            0.75,
-            "not known for any item",
-            ha="center",
-            fontsize=canvas.MEDIUM,
-            color=canvas.GREY,
-        )
-    # side by side within a third of a stratum, so that intervals don't hide each other
-    shifts = np.linspace(-1, 1, len(styles)) * min(0.16, 0.05 * (len(styles) - 1))
+        text = "not known for any item"
+        axes.text(middle, 0.75, text, ha="center", fontsize=canvas.MEDIUM, color=canvas.GREY)
     alpha = min(0.15, 0.5 / len(styles))
-    for (model, style), shift in zip(styles.items(), shifts, strict=True):
+    for (model, style), shift in zip(styles.items(), canvas.shifts(len(styles)), strict=True):
         rows = part[part["model"] == model].set_index("stratum").reindex(list(strata.names))
         x = np.arange(len(rows)) + shift
         low, high = (rows[name].to_numpy(float) for name in ("low", "high"))
         axes.fill_between(x, low, high, color=style["color"], alpha=alpha, linewidth=0)
-        axes.vlines(x, low, high, color=style["color"], alpha=0.6, linewidth=1.2)
-        _line(axes, part[part["model"] == model], strata, style, shift)
+        canvas.interval_line(axes, x, rows, "accuracy", style)
 
 
-def _line(
-    axes: Axes, part: pd.DataFrame, strata: Strata, style: dict[str, Any], shift: float = 0
-) -> None:
+def _line(axes: Axes, part: pd.DataFrame, strata: Strata, style: canvas.Look) -> None:
     accuracy = part.set_index("stratum")["accuracy"].reindex(list(strata.names))
-    axes.add_line(Line2D(np.arange(len(accuracy)) + shift, accuracy.to_numpy(float), **style))
+    axes.add_line(Line2D(np.arange(len(accuracy)), accuracy.to_numpy(float), **style))
 
 
 def _tick_names(part: pd.DataFrame, strata: Strata) -> list[str]:

@@ -5,22 +5,30 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.metrics.systems import NETWORK, SYSTEM_NAMES
 
-Styles = dict[str, dict[str, Any]]
-"""The look of each line, as `Line2D` takes it, by what the line shows."""
+Look = dict[str, Any]
+"""How a line looks, as `Line2D` takes it."""
+
+Styles = dict[str, Look]
+"""The look of each line, by what the line shows."""
 
 WIDTH = 10.0  # inches
 SMALL, MEDIUM, LARGE = 9.5, 11.0, 12.0  # points: 13, 15 and 17 pixels where the figure has 1,000
@@ -95,6 +103,17 @@ def baseline_styles(names: Sequence[str]) -> Styles:
     }
 
 
+def panels(
+    looks: Iterable[Look], rows: int, columns: int, *, row_height: float = 3.1, sharey: bool = True
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with a legend of the looks, and below it rows of panels."""
+    figure = blank()
+    lines = legend(figure, [Line2D([], [], **look) for look in looks])
+    figure.set_figheight(0.7 + 0.25 * lines + row_height * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
+    return figure, [list(row) for row in grid]
+
+
 def legend(figure: Figure, handles: Sequence[Artist]) -> int:
     """Name the handles above the panels, row by row, and return the lines of text that takes."""
     names = [str(handle.get_label()) for handle in handles]
@@ -126,9 +145,38 @@ def dress(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     axes.set_axisbelow(True)
 
 
+def in_percent(*axes: Axis) -> None:
+    """Write the ticks of axes of proportions in percent."""
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+
+
+def name_strata(axes: Axes, names: Sequence[str]) -> None:
+    """Give every stratum its place on the horizontal axis."""
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xticks(range(len(names)), names)
+
+
+def shifts(lines: int) -> list[float]:
+    """Set lines side by side within a third of a stratum, so that intervals show."""
+    return [float(s) for s in np.linspace(-1, 1, lines) * min(0.16, 0.05 * (lines - 1))]
+
+
+def interval_line(axes: Axes, x: npt.ArrayLike, rows: pd.DataFrame, value: str, look: Look) -> None:
+    """Draw a line through the values of the rows, and bars from their ``low`` to ``high``."""
+    axes.vlines(x, rows["low"], rows["high"], color=look["color"], alpha=0.6, linewidth=1.4)
+    axes.add_line(Line2D(x, rows[value].to_numpy(float), **look))
+
+
 def set_title(axes: Axes, title: str) -> None:
     """Write the title of a panel, bold and at the left."""
     axes.set_title(title, fontsize=LARGE, color=INK, loc="left", weight="bold")
+
+
+def note_at_right(axes: Axes, y: float, text: str) -> None:
+    """Write a text at the right of a panel, at a height of its vertical axis."""
+    outside = axes.get_yaxis_transform()
+    axes.text(1.01, y, text, transform=outside, va="center", fontsize=SMALL, color=GREY)
 
 
 def set_note(figure: Figure, note: str) -> None:
@@ -143,7 +191,7 @@ def plain(text: str, width: int) -> str:
 
 
 def need(table: pd.DataFrame, name: str, *columns: str) -> None:
-    """Refuse a table that lacks a column.
+    """Refuse a table that lacks a column or has no row; `name` is its name in the message.
 
     Raises:
         InputError: It does.
@@ -151,18 +199,14 @@ def need(table: pd.DataFrame, name: str, *columns: str) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise InputError(f"{name} table: expected a column {missing[0]!r}, got {list(table)}")
+    if table.empty:
+        raise InputError(f"{name} table: expected at least one row, got none")
 
 
 def need_points(
     table: pd.DataFrame, name: str, keys: Sequence[str], columns: Sequence[str]
 ) -> None:
-    """Refuse a table of networks and baselines that can't be drawn.
-
-    Args:
-        table: The table.
-        name: Its name in error messages.
-        keys: The columns that identify a row, `system` among them.
-        columns: Further columns that it needs.
+    """Refuse a table of networks and baselines that can't be drawn; `keys` identify its rows.
 
     Raises:
         InputError: A column is missing, no row is a network's, a system is unknown, or two rows

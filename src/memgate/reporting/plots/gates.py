@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
 from memgate.reporting.plots import canvas
 
@@ -28,14 +27,8 @@ def gate_figure(table: pd.DataFrame) -> Figure:
     """Draw how often each unit's gates are nearly shut and nearly open.
 
     The saturation plot of Karpathy et al. (2015, "Visualizing and Understanding Recurrent
-    Networks", section 4.2), one panel a gate and reading, one dot a unit.
-
-    Args:
-        table: Columns layer, gate, reading, below_0.1 and above_0.9 (proportions of words), a row a
-            unit. The table of an RNN is empty.
-
-    Returns:
-        The figure; for an empty table, a text that an RNN has no gates.
+    Networks", section 4.2), one panel a gate and reading, one dot a unit. The table of an RNN is
+    empty: a text says that it has no gates.
 
     Raises:
         InputError: The table has rows but lacks a column.
@@ -70,9 +63,8 @@ def _title(gate: str, reading: str | None) -> str:
 def _panel(axes: Axes, part: pd.DataFrame, layers: Sequence[int]) -> None:
     canvas.dress(axes, grid="both")
     axes.set(aspect="equal", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks([0, 0.5, 1])
-        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    canvas.in_percent(axes.xaxis, axes.yaxis)
     axes.set_xlabel("words with the gate below 0.1")
     axes.add_line(Line2D([0, 1], [1, 0], **canvas.DOTTED))
     for index, layer in enumerate(layers):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
@@ -22,10 +20,6 @@ INTERVENTION_PANELS: tuple[tuple[str, Sequence[str], str], ...] = (
     ("attractors", ATTRACTORS.names, "by attractors"),
 )
 
-INTERVENTION_COLUMNS = (
-    *("edit", "quantity", "to", "units", "draw", "by", "stratum", "n", "accuracy", "low", "high"),
-)
-
 MARKERS = ("o", "s", "^", "D", "v")
 """One a stratum, in their order; its colour repeats it, from light to dark."""
 
@@ -34,8 +28,7 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
     """Draw accuracy against the number to which write is clamped.
 
     Args:
-        table: Columns edit, quantity, to, units, draw, by, stratum, n, accuracy, low and high, as
-            `interventions.csv` has them; it may have changes that the figure leaves out.
+        table: As `interventions.csv`; it may have changes that the figure leaves out.
 
     Returns:
         Three panels: all items, by words between subject and verb, by attractors; one line a
@@ -46,7 +39,8 @@ def intervention_figure(table: pd.DataFrame) -> Figure:
     Raises:
         InputError: The table lacks a column, or has no row without an edit.
     """
-    canvas.need(table, "intervention", *INTERVENTION_COLUMNS)
+    columns = ("edit", "quantity", "to", "units", "draw", "by", "stratum", "n")
+    canvas.need(table, "intervention", *columns, "accuracy", "low", "high")
     unedited = table[table["edit"] == "none"]
     if unedited.empty:
         raise InputError("intervention table: expected rows without an edit, got none")
@@ -75,27 +69,21 @@ def _panel(
     axes.axhline(0.5, **canvas.DOTTED)
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("write clamped to")
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.in_percent(axes.yaxis)
     for index, stratum in enumerate(strata):
         rows = clamp_values[clamp_values["stratum"] == stratum].sort_values("to")
         color = to_hex(colormaps["viridis_r"](1 - 0.78 * (1 - (index + 1) / len(strata))))
         chosen, random = rows[rows["units"] != "random"], rows[rows["units"] == "random"]
         marker = MARKERS[index % len(MARKERS)]
-        look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5, "linewidth": 2}
+        look: canvas.Look = {"color": color, "marker": marker, "markersize": 5, "linewidth": 2}
         name = f"{stratum}\nn {rows['n'].max():,}"
         axes.plot(chosen["to"], chosen["accuracy"], label=name, **look)
         for accuracy in unedited.loc[unedited["stratum"] == stratum, "accuracy"]:
             axes.axhline(accuracy, color=color, linewidth=1.2, linestyle=(0, (5, 3)))
         sets = random.groupby("to")["accuracy"]
-        grey: dict[str, Any] = {
-            "color": canvas.GREY,
-            "alpha": 0.7,
-            "marker": marker,
-            "markersize": 3,
-            "linewidth": 1,
-        }
         mean = sets.mean()
-        axes.plot(mean.index, mean, **grey)
+        grey: canvas.Look = {"color": canvas.GREY, "alpha": 0.7, "linewidth": 1}
+        axes.plot(mean.index, mean, marker=marker, markersize=3, **grey)
         if len(strata) == 1:
             axes.fill_between(chosen["to"], chosen["low"], chosen["high"], color=color, alpha=0.15)
             axes.fill_between(mean.index, sets.min(), sets.max(), color=canvas.GREY, alpha=0.2)

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
 from memgate.errors import InputError
 from memgate.reporting.plots import canvas
@@ -28,12 +27,8 @@ def timescale_figure(table: pd.DataFrame) -> Figure:
     """Draw the proportion of the units that last at least so many words.
 
     Args:
-        table: As from `memgate.gates.timescales.timescale_table`: columns layer, gate and timescale
-            (words), a row a unit; of one model, or of an LSTM's and a GRU's together. The table of
-            an RNN is empty.
-
-    Returns:
-        The figure; for an empty table, a text that an RNN has no keep gate.
+        table: As from `memgate.gates.timescales.timescale_table`, of one model, or of an LSTM's and
+            a GRU's together. The table of an RNN is empty: a text says that it has no keep gate.
 
     Raises:
         InputError: The table has rows but lacks a column, or a gate doesn't keep.
@@ -48,10 +43,9 @@ def timescale_figure(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     right = _survivals(axes, table)
     axes.set(xscale="log", xlim=(SHORTEST, right), ylim=(0, 1.03))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.in_percent(axes.yaxis)
     axes.xaxis.set_major_formatter("{x:g}")
-    label = "effective timescale, −1 / ln(mean keep), in words"
-    axes.set_xlabel(label)
+    axes.set_xlabel("effective timescale, −1 / ln(mean keep), in words")
     axes.set_ylabel("units that last at least so long")
     lines = canvas.legend(figure, axes.patches)
     figure.set_figheight(4.2 + 0.25 * lines)
@@ -87,16 +81,13 @@ def gradient_figure(table: pd.DataFrame) -> Figure:
     over items, with the band from the 10% to the 90% quantile behind that of a trained network.
 
     Args:
-        table: As from `memgate.gates.gradients.gradients`, one or several of them: columns cell,
-            trained, state, layer, distance, q10, median and q90.
+        table: As from `memgate.gates.gradients.gradients`, one or several of them.
 
     Raises:
         InputError: A column is missing, or there is no row.
     """
     columns = ("cell", "trained", "state", "layer", "distance", "q10", "median", "q90")
     canvas.need(table, "gradient", *columns)
-    if table.empty:
-        raise InputError("gradient table: expected at least one row, got none")
     figure = canvas.blank()
     states = [state for state in STATES if (table["state"] == state).any()]
     grid = figure.subplots(1, len(states), sharey=True, squeeze=False)[0]
@@ -106,8 +97,7 @@ def gradient_figure(table: pd.DataFrame) -> Figure:
     seen = table.loc[table["median"] > MIN_NORM, "median"]
     if len(seen):
         grid[0].set_ylim(seen.min() / 3, table["q90"].max() * 3)
-    label = "gradient of the log-odds at the verb (norm)"
-    grid[0].set_ylabel(label)
+    grid[0].set_ylabel("gradient of the log-odds at the verb (norm)")
     named = {str(line.get_label()): line for axes in grid for line in axes.lines}
     # the trained networks in the first row, and below each the same without training
     order = sorted(named, key=lambda name: "untrained" in name)

@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from memgate.errors import InputError
 from memgate.gates.units.ablation import SET_DTYPES
 from memgate.gates.units.number_units import UNIT_DTYPES
 from memgate.gates.units.probe import LAST_WORD, PROBE_DTYPES, PROBED_WORDS
@@ -42,6 +41,9 @@ NOTE = (
 NAMED, MANY = 8, 24
 """The most units whose names are written, and the units from which these are chosen."""
 
+UnitLooks = dict[tuple[bool, int], canvas.Look]
+"""The look of units, by whether they are number units, and by layer."""
+
 
 def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataFrame) -> Figure:
     """Draw the three readings of which units carry the number side by side.
@@ -50,23 +52,14 @@ def number_units_figure(units: pd.DataFrame, sets: pd.DataFrame, probe: pd.DataF
     the top right: the accuracy as more and more units are ablated together. At the bottom: the cost
     of ablating each unit alone, against its weight in the probe and in the readout.
 
-    Args:
-        units: A row a unit, as `memgate.gates.units.number_units.NumberUnits.unit_table`.
-        sets: A row an ablated set, as its `sets`.
-        probe: A row a layer and word, as its `probe`.
+    The tables are those of `memgate.gates.units.number_units.NumberUnits`.
 
     Raises:
         InputError: A table lacks a column or has no row.
     """
-    tables = {
-        "units": (units, UNIT_DTYPES),
-        "sets": (sets, SET_DTYPES),
-        "probe": (probe, PROBE_DTYPES),
-    }
-    for name, (table, columns) in tables.items():
-        canvas.need(table, name, *columns)
-        if table.empty:
-            raise InputError(f"{name} table: expected at least one row, got none")
+    canvas.need(units, "units", *UNIT_DTYPES)
+    canvas.need(sets, "sets", *SET_DTYPES)
+    canvas.need(probe, "probe", *PROBE_DTYPES)
     figure = canvas.blank()
     figure.set_figheight(0.95 * canvas.WIDTH)
     (words, ablated), (by_probe, by_readout) = figure.subplots(2, 2)
@@ -111,7 +104,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     for layer, rows in probe.groupby("layer"):
         by_position = rows.set_index("position").reindex(positions)
         color, marker = LAYER_STYLES[int(str(layer)) % len(LAYER_STYLES)]
-        look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 5}
+        look: canvas.Look = {"color": color, "marker": marker, "markersize": 5}
         end = f", layer {layer}" if several else ""
         axes.vlines(x, by_position["low"], by_position["high"], color=color, linewidth=1.4)
         axes.plot(x, by_position["accuracy"], label=f"number{end}", linewidth=1.8, **look)
@@ -121,7 +114,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
     bottom = min(0.4, float(probe[["low", "control"]].min().min()) - 0.03)
     axes.set(xlim=(-0.5, len(positions) - 0.5), ylim=(bottom, 1.02))
     axes.set_xticks(x[::2], ["subject", *positions[2::2]])
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.in_percent(axes.yaxis)
     _finish(
         axes, "Read off the state by a probe", "words after the subject", "accuracy of the probe"
     )
@@ -135,21 +128,13 @@ def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
     for order, (name, color, marker, dashes) in ORDERS.items():
         rows = pd.concat([intact, sets[sets["order"] == order]]).sort_values("size")
         if len(rows) > len(intact):
-            look: dict[str, Any] = {"color": color, "marker": marker, "linewidth": 1.8}
+            look: canvas.Look = {"color": color, "marker": marker, "linewidth": 1.8}
             step = 1 + len(rows) // 12
-            axes.plot(
-                rows["size"],
-                rows["accuracy"],
-                label=name,
-                markersize=5,
-                markevery=step,
-                ls=dashes,
-                **look,
-            )
+            x, y = rows["size"], rows["accuracy"]
+            axes.plot(x, y, label=name, markersize=5, markevery=step, ls=dashes, **look)
             if order == "greedy":
-                axes.fill_between(
-                    rows["size"], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0
-                )
+                band: canvas.Look = {"color": color, "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(x, rows["low"], rows["high"], **band)
     random = pd.concat([intact, sets[sets["order"] == "random"]]).groupby("size")["accuracy"]
     mean, low, high = random.mean(), random.min(), random.max()
     axes.fill_between(mean.index, low, high, color=canvas.GREY, alpha=0.2, linewidth=0)
@@ -167,12 +152,12 @@ def _sets(axes: Axes, sets: pd.DataFrame, named: int) -> None:
     )
     axes.set(xlim=(0, largest * 1.02), ylim=(bottom, 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.in_percent(axes.yaxis)
     _finish(axes, "Units ablated together", "units ablated", "balanced accuracy")
     _legend(axes, axes.lines[: len(axes.lines) - bool(named)])
 
 
-def _looks(units: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict[str, Any]]:
+def _looks(units: pd.DataFrame, several: bool) -> UnitLooks:
     """Return the look of the units of each kind and layer; number units last, and so on top."""
     size = float(np.clip(60 / np.sqrt(len(units)), 2.5, 7))  # points; 2.5 from 576 units on
     looks = {}
@@ -188,13 +173,7 @@ def _looks(units: pd.DataFrame, several: bool) -> dict[tuple[bool, int], dict[st
     return looks
 
 
-def _units(
-    axes: Axes,
-    units: pd.DataFrame,
-    weight: str,
-    looks: dict[tuple[bool, int], dict[str, Any]],
-    several: bool,
-) -> None:
+def _units(axes: Axes, units: pd.DataFrame, weight: str, looks: UnitLooks, several: bool) -> None:
     """Draw what ablating each unit costs, in points, against its weight of either sign."""
     canvas.dress(axes, grid="both")
     drops = ["drop_without", "drop_with"]
@@ -203,9 +182,8 @@ def _units(
     for (number, layer), look in looks.items():
         part = units[(units["number"] == number) & (units["layer"] == layer)]
         color = look["color"]
-        axes.vlines(
-            part["x"], part[drops[0]], part[drops[1]], color=color, linewidth=0.8, alpha=faint
-        )
+        bar: canvas.Look = {"color": color, "linewidth": 0.8, "alpha": faint}
+        axes.vlines(part["x"], part[drops[0]], part[drops[1]], **bar)
         hollow = {**look, "markerfacecolor": "white", "label": "_"}
         for name, marker in zip(drops, (hollow, look), strict=True):
             axes.plot(part["x"], part[name], zorder=3 if number else 2, **marker)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from memgate.errors import InputError
 from memgate.gates.profile import PROFILE_DTYPES, pooled, variance_of_mean
 from memgate.reporting.plots import canvas
 
@@ -49,42 +46,31 @@ FIRST, LAST, VERB = -3, 20, 27
 """Positions from the subject that are drawn, and where the verb stands on their axis."""
 
 Points = npt.NDArray[np.float64]
-UnitStyles = dict[tuple[str, str], dict[str, Any]]
+UnitStyles = dict[tuple[str, str], canvas.Look]
 
 
 def profile_figure(profile: pd.DataFrame) -> Figure:
     """Draw what the gates of the last layer do by role, and below it by position from the subject.
 
-    Args:
-        profile: A table of `memgate.gates.profile.profile_table`.
-
-    Returns:
-        Write at the left and keep at the right, by role and below it by position; then in the same
-        order state update and change of the contribution, and last probe if the table has it. An
-        RNN has no gates. Singular and plural apart, right and wrong answers together; filled
-        markers are the number units, if there are any, open ones all units. Bars and bands are 95%
-        intervals of the mean, by `memgate.gates.profile.variance_of_mean`; none where a single item
-        has words.
+    Write stands at the left and keep at the right; below them in the same order state update and
+    change of the contribution, and last probe if the table of
+    `memgate.gates.profile.profile_table` has it. Singular and plural apart, right and wrong answers
+    together; filled markers are the number units, if there are any, open ones all units. Bars and
+    bands are 95% intervals of the mean; none where a single item has words.
 
     Raises:
         InputError: The table has no row, or lacks a column.
     """
     canvas.need(profile, "profile", *PROFILE_DTYPES)
-    if profile.empty:
-        raise InputError("profile table: expected rows, got none")
     last = profile[profile["layer"] == profile["layer"].max()]
     means = pooled(last, "answer")
     looks = _looks(means)
     pairs = [pair for pair in READING_PAIRS if means["reading"].isin(pair).any()]
-    figure = canvas.blank()
-    lines = canvas.legend(figure, [Line2D([], [], **look) for look in looks.values()])
-    figure.set_figheight(0.5 + 0.25 * lines + 5.2 * len(pairs))
-    grid = figure.subplots(2 * len(pairs), 2, squeeze=False)
-    for row, pair in enumerate(pairs):
-        for column, reading in enumerate(pair):
-            rows = means[means["reading"] == reading]
-            _reading(grid[2 * row, column], grid[2 * row + 1, column], reading, rows, looks)
-        for axes in grid[2 * row : 2 * row + 2, len(pair) :].flat:
+    figure, grid = canvas.panels(looks.values(), 2 * len(pairs), 2, row_height=2.6, sharey=False)
+    for upper, lower, pair in zip(grid[::2], grid[1::2], pairs, strict=True):
+        for above, below, reading in zip(upper, lower, pair, strict=False):
+            _reading(above, below, reading, means[means["reading"] == reading], looks)
+        for axes in (*upper[len(pair) :], *lower[len(pair) :]):
             axes.remove()
     note = "bars and bands: 95% intervals of the mean; a prefix counts once, however many its words"
     canvas.set_note(figure, note)
@@ -160,10 +146,7 @@ def _by_position(axes: Axes, part: pd.DataFrame, looks: UnitStyles) -> None:
     axes.set_xlim(FIRST - 0.7, VERB - 0.3)
     ticks = {0: "subject", 5: "5", 10: "10", 15: "15", 20: "20", VERB - 5: "-5", VERB - 1: "-1"}
     axes.set_xticks(list(ticks), [name.replace("-", "−") for name in ticks.values()])
-    axes.set_xlabel(
-        "words after the subject  |  before the verb",
-        loc="right",
-    )
+    axes.set_xlabel("words after the subject  |  before the verb", loc="right")
 
 
 def _points(

@@ -10,9 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
-from memgate.metrics.systems import NETWORK, BaselineResult, best_baseline
+from memgate.metrics.systems import NETWORK, best_baseline
 from memgate.reporting.plots import canvas
 
 STRIPE = "#f3f3f3"
@@ -26,8 +25,7 @@ def suite_figure(table: pd.DataFrame) -> Figure:
     """Draw the accuracy on every condition, a panel a suite, conditions down the side.
 
     Args:
-        table: Columns model, suite, system, condition, n, correct, accuracy, low, high, chance and
-            questions, as `suites.csv` has them.
+        table: As `suites.csv`.
 
     Returns:
         The figure. Each network has a dot and its interval in every condition; the best baseline
@@ -57,30 +55,23 @@ def suite_figure(table: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(suites), 1, squeeze=False, height_ratios=rows)
     for axes, (suite, baseline) in zip(grid[:, 0], best.items(), strict=True):
         part = networks[networks["suite"] == suite]
-        _panel(axes, part, _dots(part, styles, baseline, greys), LANE / height)
+        dots = [(part[part["model"] == model], style) for model, style in styles.items()]
+        if baseline:  # without its intervals, which would hide those of the networks
+            dots.append((baseline.rows.assign(low=np.nan, high=np.nan), greys[baseline.name]))
+        _panel(axes, part, dots, LANE / height)
         canvas.set_title(axes, canvas.plain(suite, 60))
     grid[-1, 0].set_xlabel("accuracy")
-    canvas.set_note(figure, _note(networks))
+    note = "bars: 95% intervals (Wilson)"
+    if (networks["questions"] < networks["n"]).any():
+        note += "; items that a model reads alike count once in them (in brackets, if fewer)"
+    canvas.set_note(figure, note)
     return figure
-
-
-def _dots(
-    networks: pd.DataFrame,
-    styles: canvas.Styles,
-    baseline: BaselineResult | None,
-    greys: canvas.Styles,
-) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Return what is drawn in a suite, from top to bottom of a condition: rows, and their look."""
-    dots = [(networks[networks["model"] == model], style) for model, style in styles.items()]
-    if baseline:  # without its intervals, which would hide those of the networks
-        dots.append((baseline.rows.assign(low=np.nan, high=np.nan), greys[baseline.name]))
-    return dots
 
 
 def _panel(
     axes: Axes,
     networks: pd.DataFrame,
-    dots: Sequence[tuple[pd.DataFrame, dict[str, Any]]],
+    dots: Sequence[tuple[pd.DataFrame, canvas.Look]],
     lane: float,
 ) -> None:
     """Draw a suite: a line of dots for each condition, the first one above."""
@@ -89,7 +80,7 @@ def _panel(
     positions = np.arange(len(conditions))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    canvas.in_percent(axes.xaxis)
     axes.set_yticks(positions, [canvas.plain(condition, NAME) for condition in conditions])
     axes.tick_params(axis="y", length=0)
     for position in positions[1::2]:
@@ -97,16 +88,7 @@ def _panel(
     first = networks.drop_duplicates("condition")
     axes.vlines(first["chance"], positions - 0.5, positions + 0.5, **canvas.DOTTED)
     for position, count in enumerate(_counts(networks, conditions)):
-        outside = axes.get_yaxis_transform()
-        axes.text(
-            1.01,
-            position,
-            count,
-            transform=outside,
-            va="center",
-            fontsize=canvas.SMALL,
-            color=canvas.GREY,
-        )
+        canvas.note_at_right(axes, position, count)
     shifts = (np.arange(len(dots)) - (len(dots) - 1) / 2) * lane
     for (rows, style), shift in zip(dots, shifts, strict=True):
         by_condition = rows.set_index("condition").reindex(conditions)
@@ -127,10 +109,3 @@ def _counts(networks: pd.DataFrame, conditions: Sequence[str]) -> list[str]:
         questions = f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}"
         counts.append(f"n {n:,}" + (f" ({questions})" if fewest < n else ""))
     return counts
-
-
-def _note(networks: pd.DataFrame) -> str:
-    note = "bars: 95% intervals (Wilson)"
-    if (networks["questions"] < networks["n"]).any():
-        note += "; items that a model reads alike count once in them (in brackets, if fewer)"
-    return note
