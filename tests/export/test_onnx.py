@@ -61,12 +61,50 @@ def test_any_batch_and_length_as_torch(
 ) -> None:
     classifier, session = sessions[cell, layers]
     ids = torch.randint(11, (batch, time), generator=torch.Generator().manual_seed(seed))
-    log_odds, p_plural = session.run(None, {"words": ids.numpy()})
+    lengths = np.full(batch, time)
+    log_odds, p_plural = session.run(None, {"words": ids.numpy(), "lengths": lengths})
     with torch.inference_mode():
         expected = classifier(ids).numpy()
     assert log_odds.shape == p_plural.shape == (batch,)
     assert np.abs(log_odds - expected).max() < 1e-5
     assert np.abs(p_plural - classifier.probability(ids).numpy()).max() < 1e-5
+
+
+@settings(max_examples=40)
+@given(
+    cell=st.sampled_from(sorted(RECURRENCE)),
+    layers=st.sampled_from([1, 2, 3]),
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=7),
+    padding=st.integers(0, 10),
+    more=st.integers(0, 5),
+)
+def test_padding_is_not_read(
+    sessions: dict[tuple[str, int], tuple[Classifier, onnxruntime.InferenceSession]],
+    cell: str,
+    layers: int,
+    lengths: list[int],
+    padding: int,
+    more: int,
+) -> None:
+    classifier, session = sessions[cell, layers]
+    generator = torch.Generator().manual_seed(sum(lengths))
+    prefixes = [torch.randint(11, (length,), generator=generator) for length in lengths]
+    words = torch.full((len(lengths), max(lengths) + more), padding)
+    for row, prefix in zip(words, prefixes, strict=True):
+        row[: len(prefix)] = prefix
+    inputs = {"words": words.numpy(), "lengths": np.array(lengths)}
+    log_odds, _ = session.run(None, inputs)
+    with torch.inference_mode():
+        expected = [classifier(prefix[None]).item() for prefix in prefixes]
+    assert np.abs(log_odds - expected).max() < 1e-5
+
+
+def test_a_batch_without_lengths_is_refused(
+    sessions: dict[tuple[str, int], tuple[Classifier, onnxruntime.InferenceSession]],
+) -> None:
+    _, session = sessions["gru", 1]
+    with pytest.raises(ValueError, match="lengths"):
+        session.run(None, {"words": np.zeros((2, 3), dtype=np.int64)})
 
 
 @pytest.mark.parametrize("cell", sorted(RECURRENCE))
@@ -80,7 +118,7 @@ def test_answers_depend_on_every_layer_and_gate(tmp_path: Path, cell: str) -> No
             part.add_(0.1 * torch.sign(part))
             save_onnx(classifier, tmp_path / "model.onnx", "p")
             found = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(
-                ["p"], {"words": ids.numpy()}
+                ["p"], {"words": ids.numpy(), "lengths": np.array([22])}
             )[0]
             changed = classifier.probability(ids).numpy()
             part.copy_(kept)
@@ -93,9 +131,9 @@ def test_double_precision_is_written_as_float(tmp_path: Path) -> None:
     save_onnx(classifier, tmp_path / "model.onnx", "p_ungrammatical")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     assert [each.name for each in session.get_outputs()] == ["log_odds", "p_ungrammatical"]
-    assert [each.shape for each in session.get_inputs()] == [["batch", "time"]]
+    assert [each.shape for each in session.get_inputs()] == [["batch", "time"], ["batch"]]
     ids = torch.arange(11).unsqueeze(0)
-    found = session.run(None, {"words": ids.numpy()})[1]
+    found = session.run(None, {"words": ids.numpy(), "lengths": np.array([11])})[1]
     assert np.abs(found - classifier.probability(ids).numpy()).max() < 1e-6
 
 

@@ -22,8 +22,8 @@ from memgate.models.classifier import CellName, Classifier
 OPSET, IR = 17, 8
 """Versions of 2022; the operators GRU, LSTM and RNN have not changed since opset 14."""
 
-INPUT_NAME, OUTPUT_NAME = "words", "log_odds"
-"""Names of the input, token ids (batch, time) as int64, and of the first output."""
+WORDS, LENGTHS, LOG_ODDS = "words", "lengths", "log_odds"
+"""Names of the inputs, and of the first output."""
 
 
 class _Operator(NamedTuple):
@@ -64,8 +64,9 @@ def require_onnx() -> Any:
 def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural") -> None:
     """Write a classifier as one ``.onnx`` file that contains its weights.
 
-    Input ``words``: int64 (batch, time), ids of the vocabulary, prefixes of one length. Outputs:
-    ``log_odds`` and the probability, float32 (batch,).
+    Inputs: ``words``, int64 (batch, time), ids of the vocabulary; ``lengths``, int64 (batch,), the
+    number of words of each prefix, from 1 to time. What stands after them is padding and is not
+    read. Outputs: ``log_odds`` and the probability, float32 (batch,).
 
     Args:
         classifier: The classifier; dropout is omitted, and weights are written as float32.
@@ -86,8 +87,11 @@ def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural")
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(*node, **more) for node, more in _nodes(classifier, probability)],
         "memgate",
-        [value(INPUT_NAME, types.INT64, ["batch", "time"])],
-        [value(name, types.FLOAT, ["batch"]) for name in (OUTPUT_NAME, probability)],
+        [
+            value(WORDS, types.INT64, ["batch", "time"]),
+            value(LENGTHS, types.INT64, ["batch"]),
+        ],
+        [value(name, types.FLOAT, ["batch"]) for name in (LOG_ODDS, probability)],
         list(weights.values()),
     )
     opsets = [onnx.helper.make_opsetid("", OPSET)]
@@ -121,12 +125,15 @@ def _nodes(
     classifier: Classifier, probability: str
 ) -> Iterator[tuple[tuple[str, list[str], list[str]], dict[str, Any]]]:
     """Yield for each node its operator, inputs and outputs, and its attributes."""
-    yield ("Gather", ["embedding", INPUT_NAME], ["vectors"]), {}  # (batch, time, features)
+    # The tokenizer gives int64, the recurrences take int32.
+    yield ("Cast", [LENGTHS], ["steps"]), {"to": 6}  # onnx.TensorProto.INT32
+    yield ("Gather", ["embedding", WORDS], ["vectors"]), {}  # (batch, time, features)
     yield ("Transpose", ["vectors"], ["states 0"]), {"perm": [1, 0, 2]}
     operator, layers = OPERATORS[classifier.cell], classifier.recurrence.num_layers
     more = {"hidden_size": classifier.recurrence.hidden_size, **operator.attributes}
     for layer in range(layers):
-        inputs = [f"states {layer}", *(f"{name} {layer}" for name in ("ih", "hh", "bias"))]
+        weights = [f"{name} {layer}" for name in ("ih", "hh", "bias")]
+        inputs = [f"states {layer}", *weights, "steps"]
         outputs = [f"all {layer}", f"last {layer}"]
         yield (operator.name, inputs, outputs), more
         if layer < layers - 1:  # (time, directions, batch, units) → (time, batch, units)
@@ -134,5 +141,5 @@ def _nodes(
             yield ("Squeeze", [outputs[0], "second axis"], squeezed), {}
     yield ("Squeeze", [f"last {layers - 1}", "first axis"], ["memory"]), {}  # (batch, units)
     yield ("Gemm", ["memory", "readout", "readout bias"], ["column"]), {"transB": 1}
-    yield ("Squeeze", ["column", "second axis"], [OUTPUT_NAME]), {}
-    yield ("Sigmoid", [OUTPUT_NAME], [probability]), {}
+    yield ("Squeeze", ["column", "second axis"], [LOG_ODDS]), {}
+    yield ("Sigmoid", [LOG_ODDS], [probability]), {}
