@@ -57,6 +57,35 @@ class Predictor:
             InputError: A prefix is empty or has no known word, or its tags are not as many as its
                 words; the message names its row, from 0.
         """
+        encoded = self.encode(prefixes, tags)
+        unread = np.flatnonzero(self.without_known_word(encoded))
+        if len(unread):
+            row = int(unread[0])
+            text = " ".join(prefixes[row].split())
+            raise InputError(
+                f"row {row}: expected a sentence with at least one word of the vocabulary "
+                f"({len(self.vocabulary)} entries), got {text!r}"
+            )
+        return self.probability(encoded)
+
+    def unknown(self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None) -> Floats:
+        """Return the proportion of words read as ``<unk>`` in each prefix, in [0, 1].
+
+        Args:
+            prefixes: As for `predict`; prefixes without any known word are allowed.
+            tags: As for `predict`.
+
+        Raises:
+            InputError: A prefix is empty, or its tags are not as many as its words.
+        """
+        return self.unknown_proportion(self.encode(prefixes, tags))
+
+    def encode(self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None) -> Prefixes:
+        """Check the arguments of `predict` and look up their words.
+
+        Raises:
+            InputError: As `unknown`.
+        """
         if isinstance(prefixes, str):
             raise InputError(f"expected a list of sentences, got one string: {prefixes[:40]!r}")
         for row, prefix in enumerate(prefixes):
@@ -64,15 +93,7 @@ class Predictor:
                 raise InputError(f"row {row}: expected a string, got {prefix!r}")
         texts = [" ".join(prefix.split()) for prefix in prefixes]
         column = None if tags is None else pa.array(_tags(texts, tags), pa.string())
-        encoded = Prefixes.encode(self.vocabulary, pa.array(texts, pa.string()), column)
-        unread = np.flatnonzero(self.without_known_word(encoded))
-        if len(unread):
-            row = int(unread[0])
-            raise InputError(
-                f"row {row}: expected a sentence with at least one word of the vocabulary "
-                f"({len(self.vocabulary)} entries), got {texts[row]!r}"
-            )
-        return self.probability(encoded)
+        return Prefixes.encode(self.vocabulary, pa.array(texts, pa.string()), column)
 
     def read(
         self, table: pa.Table, task_inputs: TaskInputs | None = None

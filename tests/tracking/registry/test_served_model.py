@@ -57,7 +57,7 @@ def test_signature_and_example(model: PyFuncModel) -> None:
     assert [(each.name, each.default) for each in signature.params] == [("gates", False)]
     outputs = [column.name for column in signature.outputs]
     assert list(predict(model, model.input_example).columns) == outputs
-    assert outputs == ["number", "probability", "p_plural"]
+    assert outputs == ["number", "probability", "p_plural", "unknown"]
     assert isinstance(model.input_example, pd.DataFrame)
     assert model.input_example["prefix"].tolist() == ["the keys to the cabinet"]
 
@@ -93,9 +93,7 @@ TEXT = f"{PREFIX} are new"
         pd.DataFrame({"text": [TEXT], "verb_idx": [5.0]}),
         pd.DataFrame({"text": [TEXT], "verb_idx": pd.array([5], dtype="Int64")}),
         pd.DataFrame({"text": [PREFIX], "verb_idx": [5]}),
-        pd.DataFrame({"text": [PREFIX]}),
-        pd.DataFrame({"text": [PREFIX], "verb_idx": [NAN]}),
-        pd.DataFrame({"text": [PREFIX], "verb_idx": [None], "prefix": [None], "tags": [None]}),
+        pd.DataFrame({"text": [TEXT], "verb_idx": [NAN], "prefix": [PREFIX]}),
         pd.DataFrame({"prefix": [f" {PREFIX}  "]}),
         pd.DataFrame({"prefix": [PREFIX], "tags": ["DT NNS IN DT NN"]}),
         pd.DataFrame({"prefix": [PREFIX], "label": ["pl"], "id": [7]}),
@@ -111,7 +109,7 @@ def test_rows_of_mixed_kinds(model: PyFuncModel, predictor: Predictor) -> None:
         [
             {"text": TEXT, "verb_idx": 2},
             {"prefix": "a key"},
-            {"text": "the keys to"},
+            {"prefix": "the keys to"},
             {"text": TEXT, "verb_idx": 4, "prefix": "a key to"},
         ],
     )
@@ -134,8 +132,18 @@ def test_rare_words_are_read_as_their_tags(
     [
         ({"prefix": ["the", ""]}, "row 1: expected at least one word, got an empty sentence"),
         ({"prefix": ["the", " "]}, "row 1: expected at least one word"),
-        ({"text": ["the", ""]}, "row 1: expected at least one word"),
-        ({"prefix": ["the", "gnus run"]}, r"row 1: .*known|row 1: .*vocabulary.*'gnus run'"),
+        ({"text": ["the", ""], "verb_idx": [1, None]}, "row 1: expected at least one word"),
+        (
+            {"text": ["the", "the key is"], "verb_idx": [1, None]},
+            "row 1: verb_idx: expected the index of the verb in 'text', from 0, got none; the words"
+            " before the verb alone are a 'prefix'",
+        ),
+        ({"text": [TEXT]}, "row 0: verb_idx: expected the index of the verb"),
+        ({"text": [PREFIX], "verb_idx": [NAN]}, "row 0: verb_idx: expected the index of the verb"),
+        (
+            {"text": [PREFIX], "verb_idx": [None], "prefix": [None], "tags": [None]},
+            "row 0: verb_idx: expected the index of the verb",
+        ),
         ({"prefix": ["the", None]}, "row 1: expected a string 'prefix' or 'text', got neither"),
         ({"label": ["pl"]}, "expected a column 'prefix', or 'text' with 'verb_idx', got neither"),
         ({"text": ["the", "the key"], "verb_idx": [1, 3]}, "row 1: verb_idx: expected 1 to 2, .*3"),
@@ -165,6 +173,25 @@ def test_a_plain_list_of_strings(model: PyFuncModel, predictor: Predictor) -> No
     inner = model.unwrap_python_model()  # type: ignore[no-untyped-call]
     direct = inner.predict(None, [PREFIX])
     assert direct["p_plural"].tolist() == predictor.predict([PREFIX]).tolist()
+
+
+def test_a_sentence_without_a_known_word_has_no_answer_and_the_others_have(
+    model: PyFuncModel, predictor: Predictor
+) -> None:
+    result = predict(model, pd.DataFrame({"prefix": [PREFIX, "gnus run", "the gnus"]}))
+    assert result["unknown"].tolist() == [0.0, 1.0, 0.5]
+    assert result.loc[1, ["number", "probability", "p_plural"]].tolist() == [None] * 3
+    expected = predictor.predict([PREFIX, "the gnus"])
+    assert np.allclose(result["p_plural"].drop(1).tolist(), expected, rtol=0, atol=1e-6)
+    assert predictor.unknown([PREFIX, "gnus run", "the gnus"]).tolist() == [0.0, 1.0, 0.5]
+    assert predict(model, [{"prefix": "gnus"}])["number"].tolist() == [None]
+
+
+@pytest.mark.parametrize("columns", [["prefix"], ["text", "verb_idx"], ["prefix", "tags"]])
+def test_an_empty_table_gives_an_empty_table(model: PyFuncModel, columns: list[str]) -> None:
+    result = predict(model, pd.DataFrame(columns=columns))
+    assert len(result) == 0
+    assert list(result.columns) == ["number", "probability", "p_plural", "unknown"]
 
 
 def close(found: list[float], expected: Trace | None) -> bool:
@@ -199,8 +226,9 @@ def test_gates_on_demand(units: list[Unit], predictor: Predictor) -> None:
             assert close(gates["units"][unit]["write"], expected.write)
             assert close(gates["units"][unit]["keep"], expected.keep)
     assert found.loc[6, "gates"]["read"] == ["the", "NNS"]
-    with pytest.raises(MlflowException, match="row 1: expected a sentence with at least one word"):
-        model.predict([{"prefix": "a"}, {"prefix": "gnus"}], params={"gates": True})
+    unread = model.predict([{"prefix": "a"}, {"prefix": "gnus"}], params={"gates": True})
+    assert unread["gates"][0]["words"] == ["a"]
+    assert unread["gates"][1] is None
 
 
 def test_gates_that_a_model_has_not(model: PyFuncModel) -> None:
@@ -270,7 +298,7 @@ def test_serving(server: str, predictor: Predictor) -> None:
             "dataframe_records": [
                 {"prefix": PREFIX},
                 {"text": TEXT, "verb_idx": 5},
-                {"text": PREFIX},
+                {"prefix": PREFIX},
             ]
         },
         {"inputs": [{"prefix": PREFIX}]},
@@ -283,9 +311,15 @@ def test_serving(server: str, predictor: Predictor) -> None:
         assert answer["predictions"][0]["number"] in ("singular", "plural")
     assert len(post(server, {"inputs": [{"prefix": "a key"}] * 3})[1]["predictions"]) == 3
     status, answer = post(server, {"dataframe_records": [{"prefix": "a"}, {"prefix": "gnus"}]})
-    assert status == 400
-    assert answer["error_code"] == "INVALID_PARAMETER_VALUE"
-    assert "row 1: expected a sentence with at least one word" in answer["message"]
+    assert status == 200
+    unread = {"number": None, "probability": None, "p_plural": None, "unknown": 1.0}
+    assert answer["predictions"][1] == unread
+    assert answer["predictions"][0]["number"] in ("singular", "plural")
+    empty = {"dataframe_split": {"columns": ["prefix"], "data": []}}
+    assert post(server, empty) == (200, {"predictions": []})
+    status, answer = post(server, {"dataframe_records": [{"text": TEXT}]})
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "row 0: verb_idx: expected the index of the verb in 'text'" in answer["message"]
     asked = {"dataframe_records": [{"prefix": PREFIX}], "params": {"gates": True}}
     status, answer = post(server, asked)
     assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
@@ -294,7 +328,7 @@ def test_serving(server: str, predictor: Predictor) -> None:
     status, answer = post(server, asked)
     assert status == 200, answer
     (row,) = answer["predictions"]
-    assert list(row) == ["number", "probability", "p_plural", "gates"]
+    assert list(row) == ["number", "probability", "p_plural", "unknown", "gates"]
     (unit,) = explain(predictor, PREFIX, [Unit(0, 3)]).units
     assert row["gates"]["words"] == row["gates"]["read"] == PREFIX.split()
     assert close(row["gates"]["units"]["0:3"]["write"], unit.write)

@@ -14,10 +14,13 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, Task
+from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NUMBER, Task
 from memgate.errors import InputError
 from memgate.gates.explain.traces import known_units, traces
 from memgate.predictor import Predictor
+
+UNKNOWN = "unknown"
+"""Column of predictions with the proportion of unknown words, as `memgate evaluate` names it."""
 
 
 class Sentence(NamedTuple):
@@ -51,34 +54,48 @@ class AgreementModel(PythonModel):
             params: ``gates``: whether the result has a column of that name too.
 
         Returns:
-            ``number`` (singular or plural), ``probability`` (of that answer, in [0.5, 1]) and
-            ``p_plural`` (in [0, 1]), with the index of the input. A model of grammaticality returns
-            ``judgment`` (grammatical or ungrammatical), ``probability`` and ``p_ungrammatical``.
+            ``number`` (singular or plural), ``probability`` (of that answer, in [0.5, 1]),
+            ``p_plural`` (in [0, 1]) and ``unknown`` (proportion of words outside the vocabulary, in
+            [0, 1]), with the index of the input. A model of grammaticality returns ``judgment``
+            (grammatical or ungrammatical), ``probability``, ``p_ungrammatical`` and ``unknown``.
             On request ``gates``: the words as the model read them, and write and keep of its number
-            units at each word (`memgate.gates.explain.traces.Traces`).
+            units at each word (`memgate.gates.explain.traces.Traces`). A sentence without a known
+            word has ``unknown`` 1 and null in all other columns.
 
         Raises:
             MlflowException: A row can't be read, or gates are requested from a model that has no
                 gates or no number units. The message is one line and names the row, from 0.
         """
-        frame = _frame(model_input)
-        task = self._predictor.task
+        frame, task = _frame(model_input), self._predictor.task
+        second = f"p_{task.words[1]}"
+        if len(frame) == 0:
+            return pd.DataFrame(columns=[task.predicts, "probability", second, UNKNOWN])
         try:
             records = frame.to_dict(orient="records")
             sentences = [_sentence(row, record, task) for row, record in enumerate(records)]
             texts, tags = [s.text for s in sentences], [s.tags for s in sentences]
-            p_second = self._predictor.predict(texts, tags)
+            prefixes = self._predictor.encode(texts, tags)
+            unknown = self._predictor.unknown_proportion(prefixes)
+            p_second = self._predictor.probability(prefixes)
             columns: dict[str, Any] = {
                 task.predicts: np.where(p_second > 0.5, task.words[1], task.words[0]),
                 "probability": np.maximum(p_second, 1 - p_second),
-                f"p_{task.words[1]}": p_second,
+                second: p_second,
+                UNKNOWN: unknown,
             }
             if params and params.get("gates"):
                 units = known_units(self._predictor, self._folder)
                 columns["gates"] = traces(self._predictor, units, texts, tags)
         except InputError as error:  # a ValueError would reach users of the server as a traceback
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        return pd.DataFrame(columns, index=frame.index)
+        result = pd.DataFrame(columns, index=frame.index)
+        if (unknown < 1).all():
+            return result
+        nullable = result.columns.drop(UNKNOWN)
+        # None, as MLflow's server writes NaN, which is no JSON.
+        result[nullable] = result[nullable].astype(object)
+        result.loc[unknown == 1, nullable] = None
+        return result
 
 
 def _frame(data: Any) -> pd.DataFrame:
@@ -117,6 +134,11 @@ def _sentence(row: int, record: Mapping[Any, Any], task: Task) -> Sentence:
     words = text.split()
     if field == "text" and verb_idx is not None:
         words = words[: _index(row, verb_idx, len(words))]
+    elif field == "text" and task is NUMBER and words:
+        raise InputError(
+            f"row {row}: verb_idx: expected the index of the verb in 'text', from 0, got none; "
+            "the words before the verb alone are a 'prefix'"
+        )
     return Sentence(" ".join(words), _tags(row, values["tags"], len(words)))
 
 

@@ -217,6 +217,7 @@ def _outputs(task: Task) -> Schema:
             ColSpec(DataType.string, task.predicts),
             ColSpec(DataType.double, "probability"),
             ColSpec(DataType.double, f"p_{task.words[1]}"),
+            ColSpec(DataType.double, "unknown"),
         ]
     )
 
