@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -29,18 +30,11 @@ Result = TypeVar("Result")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Variables that numerical libraries read when they are imported: one thread a worker."""
 
-READ_AT_IMPORT = ("HF_HOME", "HF_DATASETS_CACHE")
-"""Variables that Ray sets for its workers, because libraries read them when they are imported."""
-
-MIRRORED = ("MEMGATE_DATA", "MLFLOW_TRACKING_URI")
-"""Variables that a job has as this process has them, or not at all."""
-
-PASSED_ON = re.compile(f"({'|'.join(MIRRORED)})$|(MLFLOW|AWS|GOOGLE|AZURE)_")
+PASSED_ON = re.compile("MEMGATE_DATA$|(MLFLOW|AWS|GOOGLE|AZURE)_")
 """Names of variables that a job on Ray gets: where the data are, and what MLflow's store needs.
 
-The store needs an account (``MLFLOW_TRACKING_USERNAME``, ``…_TOKEN``) and, where clients write
-artifacts themselves, the keys of S3, Google's or Azure's storage. They are arguments of the job,
-because Ray writes its ``runtime_env`` to its logs.
+The store may need an account (``MLFLOW_TRACKING_USERNAME``) and keys of S3, Google's or Azure's
+storage. They are arguments of the job, because Ray writes its ``runtime_env`` to its logs.
 """
 
 
@@ -57,14 +51,12 @@ class ProcessPool:
     They leave Ctrl-C to this process and end with it, even if it is killed. A process that dies
     fails its own job with `BrokenProcessPool`; the others go on. Use the pool in a ``with`` block:
     an exception kills the processes at once.
-
-    Args:
-        workers: Jobs at a time, at least 1.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._latest: dict[ProcessPoolExecutor, Future[Any]] = {}  # each has a single process
+        # A process that dies breaks its whole executor, so each has a single one.
+        self._latest: dict[ProcessPoolExecutor, Future[Any]] = {}
         self._foreign = set(multiprocessing.active_children())
 
     def __str__(self) -> str:
@@ -87,32 +79,23 @@ class ProcessPool:
         work: Callable[..., Result],
         *arguments: Any,
     ) -> Future[Result]:
-        """Start a job in a free process; wait for one if all are busy.
-
-        Args:
-            name: Of the job.
-            work: A function of a module, so that a process can import it.
-            arguments: Of the function.
-        """
+        """Start a job, a function of a module, in a free process; wait for one if all are busy."""
         if len(self._latest) >= self.workers:
             wait(self._latest.values(), return_when=FIRST_COMPLETED)
         for executor, latest in list(self._latest.items()):
             if latest.done():
                 try:
-                    return self._submit(executor, work, *arguments)
-                except BrokenProcessPool:
+                    self._latest[executor] = future = executor.submit(work, *arguments)
+                except BrokenProcessPool:  # it died while it was idle
                     executor.shutdown()
                     del self._latest[executor]
+                else:
+                    return future
         context = multiprocessing.get_context("spawn")  # a fork copies the locks of torch and Arrow
+        # Outside of the block: it starts multiprocessing's resource tracker, which unblocks SIGINT.
         executor = ProcessPoolExecutor(1, context, _begin_worker)
-        return self._submit(executor, work, *arguments)
-
-    def _submit(
-        self, executor: ProcessPoolExecutor, work: Callable[..., Result], *arguments: Any
-    ) -> Future[Result]:
         with _interrupt_deferred():
-            future = executor.submit(work, *arguments)
-            self._latest[executor] = future
+            self._latest[executor] = future = executor.submit(work, *arguments)
         return future
 
 
@@ -155,11 +138,8 @@ class RayPool:
 
     Every machine needs memgate, this working directory and the data under the same paths, and the
     files that variables of `PASSED_ON` name. The jobs work in that directory, so that on this
-    machine they share its sqlite store. Use the pool in a ``with`` block: an exception cancels the
-    jobs.
-
-    Args:
-        address: ``auto`` for the cluster on this machine, ``HOST:PORT`` or ``ray://…``.
+    machine they share its sqlite store. The address is ``auto`` for the cluster on this machine,
+    ``HOST:PORT`` or ``ray://…``. Use the pool in a ``with`` block: an exception cancels the jobs.
 
     Raises:
         InputError: (when the block is entered) Ray isn't installed, or there is no such cluster.
@@ -178,23 +158,28 @@ class RayPool:
             self._ray: Any = import_module("ray")
         except ImportError as error:
             raise InputError("--ray: expected Ray; pip install 'memgate[ray]'") from error
-        _require_listening(self.address)
-        variables = {name: os.environ[name] for name in READ_AT_IMPORT if name in os.environ}
+        # libraries of Hugging Face read these when they are imported
+        caches = {
+            key: os.environ[key] for key in ("HF_HOME", "HF_DATASETS_CACHE") if key in os.environ
+        }
         try:
+            if self.address not in ("auto", "local"):  # Ray would wait for minutes
+                host, _, port = self.address.rpartition("://")[2].partition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
             self._ray.init(
                 address=self.address,
-                runtime_env={"env_vars": {**variables, **ONE_THREAD}},
+                runtime_env={"env_vars": {**caches, **ONE_THREAD}},
                 log_to_driver=False,
                 logging_level="ERROR",
                 ignore_reinit_error=True,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
-                f"--ray {self.address}: expected a Ray cluster, got: {reason}"
+                f"--ray {self.address}: expected auto or HOST:PORT of a Ray cluster, got: {reason}"
             ) from error
-        passed_on = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
-        self._environment = Path.cwd(), passed_on
+        variables = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
+        self._environment = Path.cwd(), variables
         self._remote = self._ray.remote(num_cpus=1, max_retries=0)(_on_ray_worker)
         self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return self
@@ -208,13 +193,7 @@ class RayPool:
             self._ray.shutdown()
 
     def submit(self, name: str, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Start a job on the cluster.
-
-        Args:
-            name: Of the job, as Ray's own tools list it.
-            work: A function of a module.
-            arguments: Of the function.
-        """
+        """Start a job on the cluster; Ray's own tools list it by its name."""
         task = self._remote.options(name=name).remote(*self._environment, work, arguments)
         future: Future[Result] = task.future()
         self._tasks = {**self._running(), future: task}
@@ -242,7 +221,7 @@ Pool = ProcessPool | RayPool
 def _on_ray_worker(
     folder: Path, variables: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> Any:
-    for name in MIRRORED:
+    for name in ("MEMGATE_DATA", "MLFLOW_TRACKING_URI"):  # the command's, or none
         os.environ.pop(name, None)
     os.environ.update(variables)
     try:
@@ -251,24 +230,6 @@ def _on_ray_worker(
         machine = socket.gethostname()
         raise InputError(f"{machine}: expected the folder of the command, got: {error}") from error
     return work(*arguments)
-
-
-def _require_listening(address: str) -> None:
-    """Check that something listens where the cluster should be; Ray itself would wait for minutes.
-
-    Raises:
-        InputError: Nothing does.
-    """
-    host, _, port = address.rpartition("://")[2].partition(":")
-    if address in ("auto", "local"):
-        return
-    try:
-        with socket.create_connection((host, int(port)), timeout=10):
-            return
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"--ray {address}: expected auto or HOST:PORT of a Ray cluster, got: {error}"
-        ) from error
 
 
 def completed(
@@ -291,19 +252,14 @@ def completed(
     Yields:
         The name, the argument, and the future, which has a result or an exception.
     """
+    waiting = iter(jobs)
     running: dict[Future[Result], tuple[str, JobT]] = {}
-    for name, job in jobs:
-        running[pool.submit(name, work, job)] = name, job
-        if on_start is not None:
-            on_start(name)
-        if len(running) >= pool.workers:
-            yield from _ended(running)
-    while running:
-        yield from _ended(running)
-
-
-def _ended(
-    running: dict[Future[Result], tuple[str, JobT]],
-) -> Iterator[tuple[str, JobT, Future[Result]]]:
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield *running.pop(future), future
+    while True:
+        for name, job in islice(waiting, pool.workers - len(running)):
+            running[pool.submit(name, work, job)] = name, job
+            if on_start is not None:
+                on_start(name)
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield *running.pop(future), future

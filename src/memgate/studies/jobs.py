@@ -23,10 +23,10 @@ DIED = "its process ended without a message; was it killed, or was there too lit
 
 
 def process_pool(jobs: int | None) -> ProcessPool:
-    """Return a pool on this machine, by default with a process on each core.
+    """Return a pool of so many processes (the option ``--jobs``), or of one on each core.
 
     Raises:
-        InputError: It is below 1.
+        InputError: They are fewer than 1.
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs: expected at least 1 process, got {jobs}")
@@ -49,9 +49,6 @@ def run_jobs(
 
     Returns:
         What went wrong, in one line, by the name of the job; empty if nothing did.
-
-    Raises:
-        KeyboardInterrupt: The user stopped it.
     """
     failed: dict[str, str] = {}
     running: list[str] = []
@@ -119,7 +116,7 @@ def print_failures(failed: Mapping[str, str]) -> None:
 
 @contextmanager
 def locked(folder: Path, command: str) -> Iterator[None]:
-    """Lock a folder for this process; another would take unfinished files for leftovers.
+    """Lock a folder for a command; another would take unfinished files for leftovers.
 
     Raises:
         InputError: Another process is at work there, or it is no folder.
