@@ -102,9 +102,6 @@ def profile_hash(profile: pd.DataFrame) -> str:
     and a probe, noise of 1e-9, as batches of other sizes make on average (measured: at most
     1.5e-7), changes one hash in 15,000; 1e-6 one in 15; 1e-4, far within sampling error, nearly
     all.
-
-    Args:
-        profile: A table of `memgate.gates.profile.profile_table`; its rows in any order.
     """
     # hashed by the names of memgate 0.1, so that the tags of its models still fit
     old = {new: name for name, new in OLD_READINGS.items()}

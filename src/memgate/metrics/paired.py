@@ -32,14 +32,7 @@ are at least 1 / (N lcm(S, T)) apart: 5e-8 for 20 and 20 on a million.
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test (McNemar 1947).
-
-    If the models are equally good, an item that only one of them gets right is as likely to be the
-    first's as the second's.
-
-    Args:
-        only_a: Items that only the first model gets right.
-        only_b: Items that only the second model gets right.
+    """Return the two-sided p of McNemar's (1947) exact test of items that only A, only B gets right.
 
     >>> mcnemar(5, 0)  # 2 / 2^5
     0.0625
@@ -49,11 +42,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def mcnemar_worse(only_a: int, only_b: int) -> float:
-    """Return the one-sided exact p-value; it is small if the second model is worse.
-
-    Args:
-        only_a: Items that only the first model gets right.
-        only_b: Items that only the second model gets right.
+    """Return the one-sided p of that test; it is small if B is worse.
 
     >>> mcnemar_worse(5, 0), mcnemar_worse(0, 5)
     (0.03125, 1.0)
@@ -62,19 +51,11 @@ def mcnemar_worse(only_a: int, only_b: int) -> float:
 
 
 def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """Return the 95% interval of the second model's accuracy less the first's.
+    """Return the 95% interval of B's accuracy less A's on n items, in [-1, 1].
 
-    It is Tango's (1998) score interval of a difference of paired proportions: all differences that
-    a score test doesn't reject. Unlike difference ± 1.96 standard errors it has a width where
-    both models get the same items right, and it keeps its level in small strata.
-
-    Args:
-        only_a: Items that only the first model gets right.
-        only_b: Items that only the second model gets right.
-        n: All items, at least 1.
-
-    Returns:
-        Its ends, in [-1, 1].
+    It is Tango's (1998) score interval: all differences that a score test doesn't reject. Unlike
+    difference ± 1.96 standard errors it has a width where both models get the same items right,
+    and it keeps its level in small strata.
 
     >>> [round(end, 4) for end in difference_interval(0, 0, 100)]  # z² / (n + z²) to either side
     [-0.037, 0.037]
@@ -85,10 +66,11 @@ def difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]
         if observed == limit:
             return limit
         target = math.copysign(Z, -limit)
-        root = optimize.brentq(
-            lambda delta: _score(only_a, only_b, n, delta) - target, observed, limit
+        return float(
+            optimize.brentq(
+                lambda delta: _score(only_a, only_b, n, delta) - target, observed, limit
+            )
         )
-        return float(root)
 
     return end(-1.0), end(1.0)
 
@@ -201,3 +183,14 @@ def holm(p: Floats) -> Floats:
     steps = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
     result[order] = steps.clip(max=1)
     return result
+
+
+def format_p(p: float) -> str:
+    """Write a p-value; a dash where nothing was tested.
+
+    >>> format_p(0.0312), format_p(1e-9), format_p(math.nan)
+    ('0.031', '<0.001', '–')
+    """
+    if math.isnan(p):
+        return "–"
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"

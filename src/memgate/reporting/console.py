@@ -5,7 +5,6 @@ Both take a table of texts. The further lines of a cell, such as an interval, ar
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Collection
 
@@ -131,14 +130,3 @@ def markdown_table(cells: pd.DataFrame, names: int = 1) -> str:
 def _one_line(cell: object) -> str:
     first, newline, further = str(cell).replace("|", "\\|").partition("\n")
     return f"{first} ({further})" if newline else first
-
-
-def format_p(p: float) -> str:
-    """Write a p-value; a dash where nothing was tested.
-
-    >>> format_p(0.0312), format_p(1e-9), format_p(math.nan)
-    ('0.031', '<0.001', '–')
-    """
-    if math.isnan(p):
-        return DASH
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from memgate.reporting.console import echo, format_p, print_table
+from memgate.metrics.paired import format_p
+from memgate.reporting.console import echo, print_table
 
 STRATUM_NAMES = {
     "label": "subject",
@@ -19,11 +20,9 @@ STRATUM_NAMES = {
 
 
 def print_pairs(table: pd.DataFrame) -> None:
-    """Print a paired table, in percent, and below it what it means.
+    """Print a table of `memgate.tracking.registry.comparison`, in percent, and what it means.
 
-    Args:
-        table: Of `memgate.tracking.registry.comparison.paired_table`, or of `judge` there: then p
-            is one-sided, and corrected over all rows by attractors.
+    In a table of `judge` p is one-sided, and corrected over all rows by attractors.
     """
     judged = "verdict" in table
     rows = table.to_dict("records")

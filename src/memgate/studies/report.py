@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from memgate.data.items.tasks import NUMBER
 from memgate.metrics.accuracy import STRATA
 from memgate.metrics.bootstrap import RESAMPLES
+from memgate.metrics.paired import format_p
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, BaselineResult, baseline_results, best_baseline
 from memgate.reporting import plots
 from memgate.reporting.accuracy import AccuracyRow, print_accuracy, with_interval
-from memgate.reporting.console import DASH, echo, format_p, markdown_table, print_table
+from memgate.reporting.console import DASH, echo, markdown_table, print_table
 from memgate.reporting.files import write_all
 from memgate.reporting.plots.study import (
     cross_figure,

@@ -196,12 +196,7 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_files(self, files: Mapping[str, Callable[[Path], object]]) -> None:
-        """Log artifacts in one request. The UI shows CSV; it has no preview of Parquet.
-
-        Args:
-            files: For each path in the run, such as ``tables/accuracy.csv``, the function that
-                writes the file to a path on this machine.
-        """
+        """Log artifacts in one request: for each path in the run the function that writes it."""
         self._add_item("files", {}, files)
 
     @rank_zero_only
@@ -225,12 +220,6 @@ class RunLogger(Logger):
         """Log a split as an input of the run, with the digest of all its rows.
 
         Of two splits with equal rows and names MLflow keeps the first.
-
-        Args:
-            dataset: The rows.
-            name: Name of the data in the UI, such as ``synthetic``.
-            context: Which split it is.
-            source: Where the rows come from, as configured.
         """
         split = dataset_input(dataset, name, context, source)
         tags = {tag.key: tag.value for tag in split.tags}

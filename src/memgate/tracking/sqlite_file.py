@@ -23,10 +23,6 @@ SQLITE_LOCK_SECONDS = 30.0
 def check_file(path: Path, create: bool) -> None:
     """Refuse a file that MLflow would retry for 100 s (damaged) or fill with its own tables.
 
-    Args:
-        path: The file.
-        create: Whether a missing file is fine, because the store will be created.
-
     Raises:
         InputError: The file is missing, damaged or another program's, or its folder isn't writable.
     """

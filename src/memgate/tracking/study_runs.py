@@ -35,24 +35,16 @@ class Attempt:
         name: Name of the run within the study (tag ``study_run``).
         digest: Hash of its settings without the seed (tag ``study_setting``); empty without one.
         owner: Who started it, as `current_owner` returns it; empty if it has no such tag.
-        status: MLflow's: FINISHED, RUNNING, FAILED, KILLED or SCHEDULED.
+        finished: Whether it is finished.
+        running: Whether it runs, or ran when the store last heard of its process.
     """
 
     run_id: str
     name: str
     digest: str
     owner: str
-    status: str
-
-    @property
-    def finished(self) -> bool:
-        """Whether it is finished."""
-        return self.status == FINISHED
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs, or ran when the store last heard of its process."""
-        return self.status == "RUNNING"
+    finished: bool
+    running: bool
 
 
 def current_owner() -> str:
@@ -77,7 +69,8 @@ def attempts(experiment: str, study: str) -> list[Attempt]:
             run.data.tags["study_run"],
             run.data.tags.get("study_setting", ""),
             run.data.tags.get("study_owner", ""),
-            str(run.info.status),
+            run.info.status == FINISHED,
+            run.info.status == "RUNNING",
         )
         for run in search(experiment, study)
         if "study_run" in run.data.tags
@@ -127,10 +120,6 @@ class StudyRun:
 
 def study_runs(experiment: str, study: str) -> list[StudyRun]:
     """Return one run for each name in a study: the newest finished one, else the newest.
-
-    Args:
-        experiment: Name of their experiment.
-        study: Their tag ``study``.
 
     Raises:
         InputError: The store is missing, there is no such study, or a run lacks a tag.

@@ -16,7 +16,6 @@ from memgate.tracking.provenance import dataset_input
 from memgate.tracking.registry.comparison import judge, paired_table
 from memgate.tracking.registry.promotion import (
     LONGEST_TAG,
-    MOST_CELLS,
     Decision,
     drift_in_words,
     find_version,
@@ -51,10 +50,10 @@ def test_the_longest_record_fits_a_tag() -> None:
     table = pairs(dict.fromkeys(range(5), 13))
     gates, drifted = drift_in_words(drift(write=5.0, seeds=40, layers=9), versions(40))
     reasons = losses_in_words(table, 0.01) + drifted
-    assert len(reasons) > MOST_CELLS
+    assert len(reasons) == 3
     subject = "A: champion 10000, B: version 20000, margin 0.01, on items of " + "x" * 500
     text = Decision(subject, table, gates, reasons).record("refused")
-    assert 1500 < len(text) < LONGEST_TAG
+    assert 1000 < len(text) < LONGEST_TAG
     lines = text.splitlines()
     assert lines[0] == f"refused: {subject}"
     assert lines[1 : len(reasons) + 1] == reasons
@@ -71,21 +70,25 @@ def test_nothing_speaks_against_an_equal_model() -> None:
     assert gates == f"gates: 0 of 15 cells beyond the variability of {seeds}"
     assert Decision("both", pairs({}), gates, []).record("promoted").splitlines()[2] == (
         "overall all: 1000 items, 100.0% and 100.0% right, only A 0, only B 0, one-sided "
-        "p 1, not worse"
+        "p 1.000, not worse"
     )
 
 
 def test_each_reason_has_its_numbers() -> None:
     overall, stratum = losses_in_words(pairs({0: 20}), 0.01)
     assert overall == (
-        "overall 98.0% right, the champion 100.0%: of 1000 items it loses 20 and wins 0 "
-        "(one-sided p = 9.5e-07, below 0.05)"
+        "overall 98.0% right, the champion 100.0%, of 1000 items 20 lost and 0 won "
+        "(one-sided p <0.001)"
     )
-    assert stratum.startswith("with 0 attractors 96.0% right, the champion 100.0%, lower by more ")
-    assert "than 0.01: of 500 items it loses 20 and wins 0" in stratum
-    _, gates = drift_in_words(drift(write=0.9), versions(3))
-    assert len(gates) == MOST_CELLS + 1
-    assert gates[-1] == "gates drifted in 7 more cells"
+    assert stratum == (
+        "by attractors lower by more than 0.01: 0: 96.0% right, the champion 100.0%, of 500 items "
+        "20 lost and 0 won (one-sided p <0.001)"
+    )
+    (several,) = losses_in_words(pairs({1: 15, 2: 15}).query("by != 'overall'"), 0.01)
+    assert [part.split(": ")[-2:][0] for part in several.split("; ")] == ["1", "2", "1+", "2+"]
+    _, (gates,) = drift_in_words(drift(write=0.9), versions(3))
+    assert gates.startswith("gates drifted in 15 of 15 cells; most: ")
+    assert gates.endswith(", Holm)")
     lenient = losses_in_words(pairs({0: 20}, margin=0.05), 0.05)
     assert [reason[:7] for reason in lenient] == ["overall"]
 

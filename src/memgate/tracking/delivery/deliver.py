@@ -150,11 +150,7 @@ def deliver_backlog(client: mlflow.MlflowClient, seconds: float) -> Iterator[Del
 
     A run that still runs is skipped; a run that was killed gets the status KILLED. A spool that is
     damaged, or that the store refuses for good (the run was deleted), doesn't stop the others. A
-    store that doesn't answer does.
-
-    Args:
-        client: MLflow's client.
-        seconds: No delivery starts later than this.
+    store that doesn't answer does. No delivery starts after so many seconds.
     """
     deadline = time.monotonic() + seconds
     for folder in folders():

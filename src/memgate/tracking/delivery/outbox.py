@@ -31,11 +31,8 @@ class Outbox:
     Nothing is trained before the first metric, so until then a store that refuses something stops
     the run; later it doesn't.
 
-    Args:
-        client: MLflow's client.
-        spool: The run's spool.
-        resumed: Whether the run is resumed. Its last checkpoint is older than its last metrics, so
-            it logs some metrics for the second time; these are dropped.
+    The last checkpoint of a run that is resumed is older than its last metrics, so it logs some
+    metrics for the second time; these are dropped.
     """
 
     def __init__(self, client: mlflow.MlflowClient, spool: Spool, resumed: bool = False) -> None:
@@ -105,13 +102,9 @@ class Outbox:
         return self.send().get(number)
 
     def send(self, retry: bool = False) -> dict[int, str]:
-        """Send everything; what the store refuses is kept, with a warning.
+        """Send everything and return as `deliver`; what the store refuses is kept, with a warning.
 
-        Args:
-            retry: Whether to send even if the store refused something less than a minute ago.
-
-        Returns:
-            As `deliver`.
+        Only with `retry` is it sent less than a minute after a refusal.
 
         Raises:
             InputError: The store refuses something before the first metric.
@@ -137,12 +130,7 @@ class Outbox:
         return delivered
 
     def close(self, status: str, when: int) -> None:
-        """End the run and try to send everything; a warning lists what could not be sent.
-
-        Args:
-            status: MLflow's, such as FINISHED.
-            when: Milliseconds since 1970.
-        """
+        """End the run, `when` milliseconds after 1970; a warning lists what could not be sent."""
         self._spool.mark_started()
         self._spool.add_item("end", {"status": status, "time": when})
         self.send(retry=True)

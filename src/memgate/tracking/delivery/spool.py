@@ -74,15 +74,7 @@ class Spool:
 
     @classmethod
     def create(cls, folder: Path, about: Mapping[str, str]) -> Self:
-        """Create the spool of a run and open it.
-
-        Args:
-            folder: Must not exist.
-            about: What `about` will return: name of the run and of its store.
-
-        Raises:
-            OSError: The folder can't be created.
-        """
+        """Create the spool of a run and open it; `about` has the names of the run and its store."""
         temporary = _temporary(folder)
         temporary.mkdir(parents=True)
         (temporary / ABOUT).write_text(json.dumps(dict(about)), encoding="utf-8")
@@ -151,9 +143,6 @@ class Spool:
     def next_metrics(self, limit: int) -> tuple[list[dict[str, Any]], int]:
         """Return the first metrics that aren't delivered, and the offset of the byte after them.
 
-        Args:
-            limit: Number of metrics at most.
-
         Raises:
             InputError: They are damaged.
         """
@@ -167,11 +156,7 @@ class Spool:
         return [_parse(path, line, METRIC_FIELDS) for line in lines], offset
 
     def mark_delivered(self, offset: int) -> None:
-        """Record that all metrics before an offset are delivered; when all are, empty the file.
-
-        Args:
-            offset: As `next_metrics` returned it.
-        """
+        """Record that all metrics before an offset are delivered; when all are, empty the file."""
         mark = self.folder / DELIVERED_FILE
         with self._guard:
             if offset < os.fstat(self._metrics).st_size:
@@ -196,13 +181,7 @@ class Spool:
         values: Mapping[str, object],
         files: Mapping[str, Callable[[Path], object]] = NO_FILES,
     ) -> int:
-        """Append an item and return its number.
-
-        Args:
-            kind: Its kind.
-            values: Values that JSON can hold.
-            files: For each path, such as ``tables/accuracy.csv``, the function that writes it.
-        """
+        """Append an item: plain values, and files, each with its writer; return its number."""
         number = max((item.number for item in self.items()), default=0) + 1
         folder = self.folder / f"{number:04d}"
         temporary = _temporary(folder)

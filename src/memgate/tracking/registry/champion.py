@@ -79,25 +79,15 @@ def now() -> str:
 
 
 def champion_of(name: str) -> str | None:
-    """Return the version that is champion, or None.
-
-    Raises:
-        InputError: There is no such registered model, or no store.
-    """
+    """Return the version that is champion, or None."""
     return _alias(registered_model(connect(create=False), name))
 
 
 def set_champion(name: str, change: Change, decision: str = "") -> None:
-    """Keep the decision, record a change, and then move the alias.
+    """Keep the decision as a tag of the version, record a change, and then move the alias.
 
-    A process that is stopped in between leaves the old champion. If another version became champion
-    meanwhile, nothing is written. A second writer within the few milliseconds of the writing isn't
-    noticed: then the later one is champion, and the record has both.
-
-    Args:
-        name: The registered model.
-        change: The change.
-        decision: What was decided, in words; a tag of the new champion.
+    A process that is stopped in between leaves the old champion. A second writer within the few
+    milliseconds of the writing isn't noticed: the later one is champion, and the record has both.
 
     Raises:
         InputError: The champion isn't ``change.replaced`` any more, or the store can't be written.
@@ -126,11 +116,7 @@ def check_reason(why: str) -> None:
 
 
 def keep_refusal(name: str, version: str, decision: str) -> None:
-    """Keep as a tag of a version why it wasn't promoted.
-
-    Raises:
-        InputError: The store can't be written.
-    """
+    """Keep as a tag of a version why it wasn't promoted."""
     client = connect(create=False)
     with storing():
         client.set_model_version_tag(name, version, DECISION + now(), decision)
@@ -164,15 +150,7 @@ def changes_of(name: str) -> list[Change]:
 
 
 def champion_status(name: str, version: str) -> str:
-    """Return which version is champion, and the command that promotes this one; "" if it is it.
-
-    Args:
-        name: The registered model.
-        version: One that was just registered.
-
-    Raises:
-        InputError: There is no such registered model, or no store.
-    """
+    """Return which version is champion, and the command that promotes this one; "" if it is it."""
     champion = champion_of(name)
     if champion == version:
         return ""
@@ -186,9 +164,6 @@ def previous(name: str) -> str | None:
     """Return the version that was champion before the present one, or None.
 
     A version that was put back counts as never replaced, so going back twice goes back by two.
-
-    Raises:
-        InputError: As `changes_of`.
     """
     stack: list[str] = []
     for change in changes_of(name):

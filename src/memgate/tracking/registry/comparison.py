@@ -67,11 +67,8 @@ class PairedItems(NamedTuple):
 def paired_items(a: str, b: str, data: Sequence[str] = ()) -> PairedItems:
     """Pair the predictions of two models, item by item.
 
-    Args:
-        a: What `memgate.tracking.registry.versions.model_folder` takes.
-        b: Another.
-        data: Files of agreement JSONL, or globs, that both models are evaluated on now; without
-            any, each model's stored predictions for the test items of its run are used.
+    Without `data` (files of agreement JSONL, or globs) each model's stored predictions for the test
+    items of its run are used.
 
     Raises:
         InputError: A model, its predictions or a file is missing or damaged; fewer than
@@ -121,23 +118,17 @@ def _stored(model: str, folder: Path) -> pd.DataFrame:
 
 
 def paired_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate how two models differ, overall and by stratum.
+    """Tabulate how two models differ, overall and by stratum, from the rows of `PairedItems`.
 
-    Args:
-        rows: As in `PairedItems`. An item whose count is null is left out of that breakdown.
-
-    Returns:
-        A row for each stratum with items: by (overall, label, intervening, attractors,
-        attractors_or_more), stratum, n items; only_a and only_b, items that only that model gets
-        right; accuracy_a and accuracy_b; difference, b less a; low and high, its 95% interval
-        (Tango 1998); p, of McNemar's exact test, two-sided; p_holm, corrected over the strata of
-        the breakdown.
+    Each stratum with items has a row: ``only_a`` and ``only_b`` are items that only that model gets
+    right; ``low`` and ``high`` the 95% interval of the difference, b less a (Tango 1998); ``p`` is
+    McNemar's, exact and two-sided; ``p_holm`` is corrected over the strata of the breakdown. An
+    item whose count is null is left out of that breakdown.
     """
     a, b = (rows[name].to_numpy(dtype=bool) for name in ("a", "b"))
     cells = []
     for by, stratum, inside in _strata(rows):
-        n = int(inside.sum())
-        if n:
+        if n := int(inside.sum()):
             only_a, only_b = int((a & ~b & inside).sum()), int((b & ~a & inside).sum())
             accuracies = [int((correct & inside).sum()) / n for correct in (a, b)]
             interval = difference_interval(only_a, only_b, n)
@@ -185,13 +176,10 @@ def judge(table: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     and 30 items: for 5.9% of equally good models, for all that lose 3 points of the 2,000, for 95%
     that lose 2, and for 60% of those that lose 10 points of the 100.
 
-    Args:
-        table: A `paired_table`.
-        margin: In [0, 1).
-
     Returns:
-        The rows overall and by attractors, with two more columns: ``p_worse`` (one-sided; by
-        attractors corrected, NaN where no loss could be significant) and ``verdict``.
+        The rows of a `paired_table` overall and by attractors, with two more columns: ``p_worse``
+        (one-sided; by attractors corrected, NaN where no loss could be significant) and
+        ``verdict``.
     """
     rows = table[table["by"].isin(["overall", *BY_ATTRACTORS])].reset_index(drop=True)
     counts = rows[["only_a", "only_b"]].to_numpy(dtype=np.int64)

@@ -15,20 +15,17 @@ from mlflow.exceptions import MlflowException
 
 from memgate.errors import InputError
 from memgate.gates.drift import (
-    DRIFT_LEVEL,
     LEAST_SEEDS,
     PROFILE,
     SEED_DRIFT_COLUMNS,
     read_profile,
     seed_drift,
 )
+from memgate.metrics.paired import format_p
 from memgate.tracking.registry.champion import registered_model
-from memgate.tracking.registry.comparison import PROMOTION_LEVEL, judge, paired_items, paired_table
+from memgate.tracking.registry.comparison import judge, paired_items, paired_table
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
-
-MOST_CELLS = 8
-"""Cells of gates that the reasons name: those farthest from the seeds."""
 
 LONGEST_TAG = 5000
 """Characters of a version's tag: older stores of MLflow took no more."""
@@ -64,11 +61,7 @@ class Decision:
     reasons: list[str]
 
     def record(self, outcome: str) -> str:
-        """Return all of this in lines of text, for a tag of the challenger.
-
-        Args:
-            outcome: ``promoted``, ``forced`` or ``refused``.
-        """
+        """Return all of this and the outcome in lines of text, for a tag of the challenger."""
         rows = map(_row_in_words, self.pairs.to_dict("records"))
         lines = [f"{outcome}: {self.subject}", *self.reasons, self.gates, *rows]
         return "\n".join(lines)[:LONGEST_TAG]
@@ -78,13 +71,6 @@ def decide(
     name: str, version: str, champion: str, margin: float, data: Sequence[str] = ()
 ) -> Decision:
     """Compare a version with the champion, item by item, and its gates with those of the seeds.
-
-    Args:
-        name: The registered model.
-        version: The challenger.
-        champion: The champion.
-        margin: Loss of accuracy by attractors, a proportion, that is allowed.
-        data: As `memgate.tracking.registry.comparison.paired_items` takes them.
 
     Raises:
         InputError: The two can't be compared, or a gate profile is damaged.
@@ -108,20 +94,22 @@ def _profile(name: str, version: str) -> pd.DataFrame | None:
 
 
 def losses_in_words(pairs: pd.DataFrame, margin: float) -> list[str]:
-    """Return the rows in which the challenger is worse, each as a reason to refuse it."""
-    reasons = []
-    for row in pairs[pairs["verdict"] == "worse"].to_dict("records"):
-        where, beyond = "overall", ""
-        if row["by"] != "overall":
-            noun = "attractor" if row["stratum"] == "1" else "attractors"
-            where, beyond = f"with {row['stratum']} {noun}", f", lower by more than {margin:g}"
-        reasons.append(
-            f"{where} {100 * row['accuracy_b']:.1f}% right, "
-            f"the champion {100 * row['accuracy_a']:.1f}%{beyond}: "
-            f"of {row['n']} items it loses {row['only_a']} and wins {row['only_b']} "
-            f"(one-sided p = {row['p_worse']:.2g}, below {PROMOTION_LEVEL:g})"
-        )
+    """Return the reasons to refuse a challenger for its predictions: overall, and by attractors."""
+    worse = pairs[pairs["verdict"] == "worse"].to_dict("records")
+    overall = [_loss(row) for row in worse if row["by"] == "overall"]
+    strata = [f"{row['stratum']}: {_loss(row)}" for row in worse if row["by"] != "overall"]
+    reasons = [f"overall {loss}" for loss in overall]
+    if strata:
+        reasons.append(f"by attractors lower by more than {margin:g}: {'; '.join(strata)}")
     return reasons
+
+
+def _loss(row: Mapping[Hashable, Any]) -> str:
+    return (
+        f"{100 * row['accuracy_b']:.1f}% right, the champion {100 * row['accuracy_a']:.1f}%, "
+        f"of {row['n']} items {row['only_a']} lost and {row['only_b']} won "
+        f"(one-sided p {format_p(row['p_worse'])})"
+    )
 
 
 def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list[str]]:
@@ -154,23 +142,21 @@ def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list
         f"gates: {count} of {len(drift)} cells beyond the variability of {len(seeds)} seeds "
         f"(versions {', '.join(seeds)})"
     )
-    reasons = [
-        f"gates drifted: {name} is {cell['mean']:.3f} on average; other seeds give "
-        f"{cell['mean_seeds']:.3f}, and one more is expected from {cell['low']:.3f} to "
-        f"{cell['high']:.3f} (p = {cell['p_holm']:.2g}, Holm, below {DRIFT_LEVEL:g})"
-        for name, cell in list(zip(names, cells, strict=True))[:MOST_CELLS]
-        if cell["drifted"]
+    if not count:
+        return gates, []
+    cell = cells[0]
+    return gates, [
+        f"gates drifted in {count} of {len(drift)} cells; most: {names[0]} is {cell['mean']:.3f} "
+        f"on average, and one more seed is expected from {cell['low']:.3f} to {cell['high']:.3f} "
+        f"(p {format_p(cell['p_holm'])}, Holm)"
     ]
-    if count > MOST_CELLS:
-        reasons.append(f"gates drifted in {count - MOST_CELLS} more cells")
-    return gates, reasons
 
 
 def _row_in_words(row: Mapping[Hashable, Any]) -> str:
     return (
         f"{row['by']} {row['stratum']}: {row['n']} items, {100 * row['accuracy_a']:.1f}% and "
         f"{100 * row['accuracy_b']:.1f}% right, only A {row['only_a']}, only B {row['only_b']}, "
-        f"one-sided p {row['p_worse']:.2g}, {row['verdict']}"
+        f"one-sided p {format_p(row['p_worse'])}, {row['verdict']}"
     )
 
 
@@ -199,10 +185,7 @@ def seeds_of(name: str, champion: str, without: str) -> list[str]:
     `NOT_A_SETTING`) and the digests of their data are equal. A run without a configuration has no
     other seeds. Of several versions of a seed the newest counts.
 
-    Args:
-        name: The registered model.
-        champion: The version they are compared with; it comes first.
-        without: A version that isn't counted.
+    The champion comes first; the version `without` isn't counted.
 
     Raises:
         InputError: There is no such model or version.
