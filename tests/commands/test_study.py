@@ -171,9 +171,9 @@ def test_what_is_others(empty: Path) -> None:
     others = replace(mine, owner="other:/folder")
     nobodys = replace(mine, owner="")
     assert is_elsewhere(others, run.owner)
-    assert is_elsewhere(replace(others, status="FINISHED"), run.owner)
+    assert is_elsewhere(replace(others, finished=True, running=False), run.owner)
     assert is_elsewhere(nobodys, run.owner)
-    assert not is_elsewhere(replace(nobodys, status="FAILED"), run.owner)
+    assert not is_elsewhere(replace(nobodys, running=False), run.owner)
     Path("mlruns/checkpoints", run.name, run_id).mkdir(parents=True)  # the folder was moved
     assert not is_elsewhere(others, run.owner)
 

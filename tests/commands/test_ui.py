@@ -35,7 +35,13 @@ def wait_for(address: str, server: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.processes
-def test_the_ui_shows_runs_and_artifacts(trained: Path) -> None:
+def test_the_ui_shows_runs_and_artifacts_from_anywhere(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "My%20Project").mkdir()
+    (trained / "mlruns").rename(tmp_path / "My%20Project" / "renamed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///My%20Project/renamed/mlflow.db")
     port = free_port()
     command = [sys.executable, "-m", "memgate", "ui", "--port", str(port)]
     with subprocess.Popen(
@@ -59,6 +65,7 @@ def test_the_ui_shows_runs_and_artifacts(trained: Path) -> None:
             picture = f"get-artifact?path=figures%2Faccuracy.png&run_uuid={run}"
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{picture}", timeout=30) as answer:
                 assert answer.read().startswith(b"\x89PNG")
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["My%20Project", "project"]
         finally:
             server.terminate()
     with pytest.raises(urllib.error.URLError):  # its workers ended with it

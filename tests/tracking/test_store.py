@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from memgate.errors import InputError
 from memgate.predictor import Predictor
-from memgate.tracking.registry.versions import load_predictor
+from memgate.tracking.registry.versions import load_predictor, register
 from memgate.tracking.store import (
     CLIENT_ENVIRONMENT,
     DEFAULT_URI,
@@ -30,7 +30,16 @@ from memgate.tracking.store import (
     tracking_uri,
 )
 
-MODEL = "models:/memgate-gru-synthetic@champion"
+NAME = "memgate-gru-synthetic"
+MODEL = f"models:/{NAME}@champion"
+
+LOCATIONS = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "source",
+}
+"""Columns of MLflow's tables that name where artifacts lie."""
 
 MAKE = """
 import sys
@@ -72,14 +81,9 @@ def test_connect_leaves_the_users_environment_alone(
 
 def test_every_location_is_relative(project: Path) -> None:
     database = project / "mlruns" / "mlflow.db"
-    columns = {
-        "experiments WHERE experiment_id > 0": "artifact_location",
-        "runs": "artifact_uri",
-        "logged_models": "artifact_location",
-        "model_versions": "source",
-    }
-    for table, column in columns.items():
-        found = rows(database, f"SELECT {column} FROM {table}")
+    for table, column in LOCATIONS.items():
+        condition = "WHERE experiment_id > 0" if table == "experiments" else ""
+        found = rows(database, f"SELECT {column} FROM {table} {condition}")
         assert found
         assert all(str(value).startswith("mlruns/artifacts") for (value,) in found), table
 
@@ -96,14 +100,78 @@ def test_experiment_is_made_once_and_made_relative_again(project: Path) -> None:
     assert connect().get_experiment(first).artifact_location == "mlruns/artifacts"
 
 
-def test_a_store_elsewhere_keeps_its_artifacts_beside_it(
+FOLDERS = ["elsewhere", "My%20Project", "My Project", "a#b", "a?b=c", "ünï;x&y", "artifacts"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_store_elsewhere_has_its_artifacts_alongside(
+    project: Path, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = load_predictor(MODEL).predict(["the keys"])
+    folder = tmp_path / "projects" / name
+    shutil.copytree(project, folder)
+    shutil.rmtree(project)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlruns/mlflow.db")
+    assert load_predictor(MODEL).predict(["the keys"]) == before
+    for name_of_experiment in ("synthetic", "other"):
+        run = connect().create_run(experiment(name_of_experiment))
+        version = register(run.info.run_id, predictor, NAME, {"val_accuracy": 0.9})
+        connect().log_text(run.info.run_id, "new", "new.txt")
+        assert (folder / str(run.info.artifact_uri) / "new.txt").read_text() == "new"
+        loaded = load_predictor(f"models:/{NAME}/{version}")
+        assert loaded.predict(["the keys"]) == before
+    assert not list(empty.iterdir())
+    assert [path.name for path in folder.parent.iterdir()] == [name]
+    assert {path.name for path in folder.iterdir()} == {"mlruns"}
+
+
+@pytest.mark.parametrize("name", ["My%20Project", "a?b=c"])
+def test_a_new_store_in_a_folder_of_any_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path / name)
+    run = connect().create_run(experiment("one"))
+    connect().log_text(run.info.run_id, "new", "new.txt")
+    assert {path.name for path in Path("mlruns").iterdir()} == {"mlflow.db", "artifacts"}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_escaped_uri_is_read_as_mlflow_reads_it(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(project / "mlruns", elsewhere)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}/mlflow.db")
-    run = connect().create_run(experiment("other"))
-    assert str(run.info.artifact_uri).startswith(f"{elsewhere}/artifacts/")
+    shutil.copytree(project, tmp_path / "My Project")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/My%20Project/mlruns/mlflow.db")
+    assert load_predictor(MODEL).predict(["the keys"])
+    assert not (tmp_path / "My%20Project").exists()
+
+
+@pytest.mark.parametrize("form", ["path", "file:"])
+def test_absolute_locations_are_found_in_a_store_that_was_moved_and_renamed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    old = project / "mlruns" / "artifacts"
+    absolute = str(old) if form == "path" else old.as_uri()
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as connection, connection:
+        for table, column in LOCATIONS.items():
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, 'mlruns/artifacts', ?)",
+                (absolute,),
+            )
+    before = load_predictor(MODEL).predict(["the keys"])
+    monkeypatch.chdir(tmp_path)
+    shutil.move(project / "mlruns", tmp_path / "results")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///results/mlflow.db")
+    assert load_predictor(MODEL).predict(["the keys"]) == before
+    run = connect().create_run(experiment("synthetic"))
+    connect().log_text(run.info.run_id, "new", "new.txt")
+    assert str(run.info.artifact_uri).startswith("results/artifacts/")
+    assert (tmp_path / str(run.info.artifact_uri) / "new.txt").exists()
+    assert not old.exists()
 
 
 def test_deleted_experiment(project: Path) -> None:

@@ -19,6 +19,7 @@ from memgate.tracking.registry.champion import (
 )
 from memgate.tracking.registry.comparison import MARGIN
 from memgate.tracking.registry.promotion import LONGEST_TAG, decide, find_version
+from memgate.tracking.store import connect
 
 REFUSED = 1
 """The exit status of a refusal; wrong input has 2."""
@@ -59,6 +60,7 @@ def promote(
     check_reason(why)
     one_quiet_thread()
     version = str(find_version(name, version).version)
+    connect()  # a store that is read-only is refused before the comparison
     champion = champion_of(name)
     if champion == version:
         raise InputError(f"{name}: version {version} is champion already")

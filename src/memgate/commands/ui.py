@@ -11,13 +11,13 @@ from types import FrameType
 
 from memgate.errors import InputError
 from memgate.reporting.console import echo
+from memgate.tracking.artifacts import ARTIFACTS, server_folder
 from memgate.tracking.store import (
     EXPERIMENT,
     connect,
     database,
     experiment,
     store_name,
-    tracking_uri,
 )
 
 CHART_PAGE = "runs?workflowType=machine_learning&compareRunsMode=CHART"
@@ -42,23 +42,31 @@ def ui(port: int = 5000) -> None:
     """
     if not 0 < port < 65536:
         raise InputError(f"--port: expected 1 to 65535, got {port}")
-    uri = tracking_uri()
-    if database() is None:
+    path = database()
+    if path is None:
         echo(f"the store is {store_name()}; open its address")
         return
-    connect(create=False)
+    client = connect(create=False)
     _check_free(port)
-    page = f"http://127.0.0.1:{port}/#/experiments/{experiment(EXPERIMENT)}/{CHART_PAGE}"
+    runs = client.get_experiment_by_name(EXPERIMENT)
+    number = experiment(EXPERIMENT) if runs is None else runs.experiment_id
+    page = f"http://127.0.0.1:{port}/#/experiments/{number}/{CHART_PAGE}"
     echo(f"{page}\nmodels: http://127.0.0.1:{port}/#/models\nCtrl-C ends it")
-    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    server = [sys.executable, "-m", "mlflow", "server"]
+    stores = ["--backend-store-uri", client.tracking_uri]
+    stores += ["--artifacts-destination", str(path.parent / ARTIFACTS)]
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = ["--uvicorn-opts", "--log-level warning"]
     signal.signal(signal.SIGTERM, _interrupt)
-    with subprocess.Popen(
-        [*server, *options, *quiet],
-        env={**os.environ, **ENVIRONMENT},
-        start_new_session=True,  # so that Ctrl-C reaches this process only, which ends them all
-    ) as process:
+    with (
+        server_folder(client, path) as folder,
+        subprocess.Popen(
+            [*server, *stores, *options, *quiet],
+            cwd=folder,
+            env={**os.environ, **ENVIRONMENT},
+            start_new_session=True,  # so that Ctrl-C reaches this process only, which ends them all
+        ) as process,
+    ):
         try:
             status = process.wait()
         except KeyboardInterrupt:

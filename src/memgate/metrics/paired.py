@@ -32,7 +32,7 @@ are at least 1 / (N lcm(S, T)) apart: 5e-8 for 20 and 20 on a million.
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the two-sided p of McNemar's (1947) exact test of items that only A, only B gets right.
+    """Return the two-sided p of McNemar's (1947) exact test: items that one model alone gets right.
 
     >>> mcnemar(5, 0)  # 2 / 2^5
     0.0625

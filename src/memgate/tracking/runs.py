@@ -121,7 +121,9 @@ class RunLogger(Logger):
 
     def _open(self) -> mlflow.MlflowClient:
         resumed = self._run_id is not None
-        client = connect(create=not resumed)
+        if resumed:
+            connect(create=False)  # a store that isn't there has no such run
+        client = connect()
         for delivery in deliver_backlog(client, BACKLOG_SECONDS):
             if not delivery.error:
                 log.warning("memgate: delivered for %s: %s", delivery.run, delivery.content)

@@ -1,13 +1,17 @@
-"""The sqlite file behind a local store: the three things that MLflow's API does not do for it.
+"""The sqlite file behind a local store: what MLflow's API does not do for it.
 
 This is the only module that touches MLflow's tables.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import mlflow
@@ -24,7 +28,8 @@ def check_file(path: Path, create: bool) -> None:
     """Refuse a file that MLflow would retry for 100 s (damaged) or fill with its own tables.
 
     Raises:
-        InputError: The file is missing, damaged or another program's, or its folder isn't writable.
+        InputError: The file is missing (unless `create`), damaged, locked or another program's; or
+            `create`, and it or its folder isn't writable.
     """
     if not path.exists():
         if not create:
@@ -40,6 +45,11 @@ def check_file(path: Path, create: bool) -> None:
         if not os.access(path.parent, os.W_OK):
             raise InputError(f"{path.parent}: expected a writable folder for the store")
         return
+    if create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise InputError(
+            f"{path}: the store is read-only; name another one, as in "
+            "MLFLOW_TRACKING_URI=sqlite:///mlruns/mlflow.db"
+        )
     try:
         with closing(
             sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=SQLITE_LOCK_SECONDS)
@@ -53,6 +63,24 @@ def check_file(path: Path, create: bool) -> None:
         )
 
 
+def without_escapes(path: Path) -> Path:
+    """Return a path of a file that SQLAlchemy reads as it is written; a link if need be.
+
+    In the URL of a database it takes ``%41`` for a letter and ``?`` for the end of the path, and
+    MLflow creates the folder of the URL as it is written.
+    """
+    return path if not set("%?") & set(str(path)) else _linked(path.parent) / path.name
+
+
+@cache
+def _linked(folder: Path) -> Path:
+    temporary = Path(tempfile.mkdtemp(prefix="memgate-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    link = temporary / "store"
+    link.symlink_to(folder)
+    return link
+
+
 def create_store(path: Path) -> None:
     """Create a store whole or not at all.
 
@@ -62,7 +90,9 @@ def create_store(path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        mlflow.MlflowClient(f"{SQLITE}{temporary}").search_experiments(max_results=1)
+        mlflow.MlflowClient(f"{SQLITE}{without_escapes(temporary)}").search_experiments(
+            max_results=1
+        )
         try:
             path.hardlink_to(temporary)
         except OSError:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socket import gaierror
 from textwrap import shorten
+from urllib.parse import unquote
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -17,7 +18,14 @@ from mlflow.telemetry import get_telemetry_client, set_telemetry_client
 from sqlalchemy.exc import SQLAlchemyError
 
 from memgate.errors import InputError
-from memgate.tracking.sqlite_file import SQLITE, check_file, create_store, set_artifact_location
+from memgate.tracking.artifacts import ARTIFACTS, located, relative_location, use_store_artifacts
+from memgate.tracking.sqlite_file import (
+    SQLITE,
+    check_file,
+    create_store,
+    set_artifact_location,
+    without_escapes,
+)
 
 EXPERIMENT = "memgate"
 """The experiment of all runs."""
@@ -53,10 +61,17 @@ def store_name() -> str:
 
 
 def database() -> Path | None:
-    """Return the absolute path of the store's sqlite file, or None if it is no such file."""
+    """Return the absolute path of the store's sqlite file, or None if it is no such file.
+
+    ``My%20Project`` in ``$MLFLOW_TRACKING_URI`` is a folder of that name, if there is one, or
+    ``My Project``, as MLflow reads it.
+    """
     uri = tracking_uri()
-    path = uri.removeprefix(SQLITE)
-    return None if path in (uri, "", ":memory:") else Path(path).absolute()
+    name = uri.removeprefix(SQLITE)
+    if name in (uri, "", ":memory:"):
+        return None
+    path = Path(name).absolute()
+    return path if path.parent.is_dir() or path.exists() else Path(unquote(name)).absolute()
 
 
 def connect(create: bool = True) -> mlflow.MlflowClient:
@@ -67,16 +82,18 @@ def connect(create: bool = True) -> mlflow.MlflowClient:
     absolute path of the file.
 
     Args:
-        create: Whether a missing sqlite store is created.
+        create: Whether the store will be written, so that a missing sqlite store is created.
 
     Raises:
-        InputError: The store is missing and `create` is false, is unreadable, or doesn't answer.
+        InputError: The store is unreadable or doesn't answer; or it is missing, unless `create`; or
+            it is read-only, if `create`.
     """
     uri, path = tracking_uri(), database()
     if path is not None:
         check_file(path, create)
-        uri = f"{SQLITE}{path}"
+        uri = f"{SQLITE}{without_escapes(path)}"
     _configure_mlflow()
+    use_store_artifacts()
     user_uri = os.environ.get("MLFLOW_TRACKING_URI")
     try:
         if path is not None and not path.exists():
@@ -88,7 +105,7 @@ def connect(create: bool = True) -> mlflow.MlflowClient:
         if _interrupted(error):
             raise KeyboardInterrupt from error
         raise InputError(
-            f"{uri}: expected a readable MLflow store, got: {reason_of(error)}"
+            f"{path or uri}: expected a readable MLflow store, got: {reason_of(error)}"
         ) from error
     finally:
         # set_tracking_uri writes the variable; the next call would take it for the user's.
@@ -102,32 +119,28 @@ def connect(create: bool = True) -> mlflow.MlflowClient:
 def experiment(name: str) -> str:
     """Return the id of an experiment, which is created if it is missing.
 
-    Artifacts of a sqlite store lie in ``artifacts`` in the same folder. If that folder lies below
-    the working directory, its path is stored relative, so that the project can be moved.
+    Artifacts of a sqlite store lie in ``artifacts`` in the same folder. The location is stored
+    relative, so that the store can be moved, see `memgate.tracking.artifacts`.
 
     Raises:
         InputError: The store is unreadable, or the experiment was deleted.
     """
     client, path = connect(), database()
-    artifacts = None if path is None else path.parent / "artifacts"
+    artifacts = None if path is None else path.parent / ARTIFACTS
     stored = client.get_experiment_by_name(name)
     if stored is None:
         try:
-            client.create_experiment(name, None if artifacts is None else str(artifacts))
+            client.create_experiment(name, None if artifacts is None else artifacts.as_uri())
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise InputError(f"experiment {name!r}: {error.message}") from error
         stored = client.get_experiment_by_name(name)
     if stored is None or stored.lifecycle_stage != "active":
         raise InputError(f"experiment {name!r}: expected an active one, got a deleted one")
-    if (
-        path is not None
-        and artifacts is not None
-        and stored.artifact_location == str(artifacts)
-        and artifacts.is_relative_to(Path.cwd())
-    ):
-        relative = artifacts.relative_to(Path.cwd()).as_posix()
-        set_artifact_location(path, stored.experiment_id, relative)
+    location = str(stored.artifact_location)
+    is_absolute = location.startswith(("/", "file:"))
+    if path is not None and is_absolute and located(location, path.parent) == artifacts:
+        set_artifact_location(path, stored.experiment_id, relative_location(path.parent))
     return str(stored.experiment_id)
 
 

@@ -162,6 +162,7 @@ def test_baselines_lie_beside_the_model(
         "models:/nope/1",
         "models:/nope@champion",
         "models:/",
+        f"models:/{NAME}",
         "runs:/f00/model",
         "foo:/x",
         "no/folder",
@@ -175,6 +176,11 @@ def test_unknown_models(project: Path, uri: str) -> None:
     assert message.startswith(f"{uri}: expected a model")
     assert message.endswith(f"; registered models: {NAME}")
     assert "\n" not in message
+
+
+def test_a_name_alone_is_answered_with_the_champion_s_uri(project: Path) -> None:
+    with pytest.raises(InputError, match=f"as in models:/{NAME}@champion or models:/{NAME}/1; "):
+        load_predictor(f"models:/{NAME}")
 
 
 def test_nothing_is_made_where_nothing_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

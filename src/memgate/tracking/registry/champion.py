@@ -98,7 +98,7 @@ def set_champion(name: str, change: Change, decision: str = "") -> None:
             f"{name}: version {champion} became champion while version {change.version} was "
             f"compared with {change.replaced or 'none'}; try again"
         )
-    client = connect(create=False)
+    client = connect()
     with storing():
         if decision:
             client.set_model_version_tag(name, change.version, DECISION + change.at, decision)
@@ -117,7 +117,7 @@ def check_reason(why: str) -> None:
 
 def keep_refusal(name: str, version: str, decision: str) -> None:
     """Keep as a tag of a version why it wasn't promoted."""
-    client = connect(create=False)
+    client = connect()
     with storing():
         client.set_model_version_tag(name, version, DECISION + now(), decision)
 

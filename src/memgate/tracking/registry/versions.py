@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import mlflow
 import pandas as pd
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 import memgate
@@ -234,8 +237,20 @@ def _about(name: str, task: Task) -> str:
 def _fetch(uri: str) -> Path:
     """Return the local folder of a model, downloaded if it lies elsewhere."""
     connect(create=False)
+    if re.fullmatch(r"models:/(?!m-[0-9a-f]{32}$)[^/@]+", uri):
+        raise InputError(
+            f"{uri}: expected a model's version, as in {uri}@{CHAMPION} or {uri}/1; "
+            f"{registered_names()}"
+        )
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        if not uri.startswith("models:/"):
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        # Read from where its files lie: of models:/… MLflow writes a file alongside them, which
+        # fails in a store that is read-only.
+        repository: Any = ModelsArtifactRepository  # whose methods have no annotations
+        version, path = repository.split_models_uri(uri)
+        location = repository.get_underlying_uri(version)
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=location), path)
     except Exception as error:  # MLflow's, and those of whichever file system it asks
         reason = " ".join(str(error).split())
         raise InputError(f"{uri}: expected a model, got: {reason}; {registered_names()}") from error
