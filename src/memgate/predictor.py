@@ -35,7 +35,7 @@ class Predictor:
     """A trained classifier, the vocabulary it reads with, and the task it was trained on.
 
     Attributes:
-        classifier: The network, an ``nn.Module``.
+        classifier: The network, an ``nn.Module``; of weights in half precision a copy in single.
         vocabulary: Words to ids.
         task: What it reads and predicts.
     """
@@ -43,6 +43,9 @@ class Predictor:
     classifier: Classifier
     vocabulary: Vocabulary
     task: Task = NUMBER
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classifier", self.classifier.widened())
 
     def predict(self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None) -> Floats:
         """Return P(plural), in [0, 1], for the verb that follows each prefix.
@@ -131,6 +134,9 @@ class Predictor:
 
         Returns:
             N probabilities, in the order of the prefixes.
+
+        Raises:
+            InputError: A probability is NaN, which would count as the first answer.
         """
         weight = self.classifier.readout.weight
         device = weight.device
@@ -138,7 +144,7 @@ class Predictor:
         self.classifier.eval()
         for batch in ExactLengthBatches(prefixes.to(device), batch_size):
             result[batch.rows] = self.classifier.probability(batch.inputs)
-        return result.cpu().double().numpy()
+        return refuse_nan(result.cpu().double().numpy())
 
     @staticmethod
     def without_known_word(prefixes: Prefixes) -> Bools:
@@ -190,6 +196,20 @@ class Predictor:
                 f"got {len(vocabulary)}"
             )
         return cls(classifier.eval(), vocabulary, task)
+
+
+def refuse_nan(p: Floats) -> Floats:
+    """Return probabilities.
+
+    Raises:
+        InputError: One is NaN.
+    """
+    if np.isnan(p).any():
+        raise InputError(
+            f"model: expected probabilities, got NaN for {np.isnan(p).sum()} of {len(p)} items: "
+            "its weights are not finite, as after a training that diverged"
+        )
+    return p
 
 
 def _tags(texts: Sequence[str], tags: Sequence[str | None]) -> list[str | None]:

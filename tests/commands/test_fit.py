@@ -164,7 +164,7 @@ def test_half_precision_on_a_cpu_is_that_which_a_cpu_has(empty: Path, fit_args: 
     assert main([*fit_args, "--track=false", "--trainer.precision=16-mixed"]) == 0
 
 
-@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+@pytest.mark.parametrize("precision", ["16-true", "bf16-true", "64-true"])
 def test_gates_are_read_in_single_precision_whatever_trains(
     precision: str, empty: Path, fit_args: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from memgate.data.items.schema import FEATURES
 from memgate.data.items.tasks import NUMBER, TASKS
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
+from memgate.gates.explain.explanation import explain
+from memgate.gates.gradients import gradients
+from memgate.gates.interventions.dose_response import probability_under
+from memgate.gates.interventions.edits import InterventionTarget, ReplaceByMean, mean_values
 from memgate.gates.profile import PROFILE_DTYPES, pooled
 from memgate.gates.statistics import gate_tables, read_gates
 from memgate.gates.tables import (
@@ -29,6 +34,8 @@ from memgate.gates.tables import (
     STATE_UPDATE_DTYPES,
     GateTables,
 )
+from memgate.gates.units.ablation import Ablation, mean_states
+from memgate.gates.units.unit import Unit
 from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import replay
 from memgate.predictor import Predictor
@@ -516,3 +523,46 @@ def test_other_tasks_are_read_too(task: Any) -> None:
         {"0", "1–2", "3–5", "6–10"} if task != "nouns" else set()
     )
     assert len(tables.profile) == 0 if task == "nouns" else len(tables.profile) > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_in_half_precision_are_read_in_single(cell: CellName, dtype: torch.dtype) -> None:
+    half = predictor(cell, 2).classifier.to(dtype)
+    widened = Predictor(half, Vocabulary.from_words(WORDS))
+    assert half.embedding.weight.dtype == dtype  # the model itself stays
+    same = Predictor(copy.deepcopy(half).float(), widened.vocabulary)
+    table, prefixes = widened.read(items(60))
+    batches = ExactLengthBatches(prefixes, 16)
+    for tables in (read_gates(widened, table), gate_tables(half, batches)):
+        for one, other in zip(tables, gate_tables(same.classifier, batches), strict=True):
+            pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)
+    sentence = " ".join(WORDS[:4])
+    assert explain(widened, sentence).rows() == explain(same, sentence).rows()
+    mean = mean_values(widened.classifier, prefixes, ["hidden"], None)
+    assert mean == mean_values(same.classifier, prefixes, ["hidden"], None)
+    cut = ReplaceByMean(InterventionTarget("recurrent_input"), mean["hidden"])
+    p = probability_under(widened, prefixes, cut)
+    np.testing.assert_array_equal(p, probability_under(same, prefixes, cut))
+    balanced = mean_states(widened.classifier, prefixes)
+    ablated, expected = (
+        Ablation(model.classifier, prefixes, balanced).logits([(), [Unit(0, 1)]])
+        for model in (widened, same)
+    )
+    np.testing.assert_array_equal(ablated, expected)
+    of_half, of_single = (gradients(net, prefixes).norms for net in (half, same.classifier))
+    pd.testing.assert_frame_equal(of_half, of_single)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_that_are_not_finite_are_refused(cell: CellName) -> None:
+    model = predictor(cell)
+    _, prefixes = model.read(items(60))
+    with torch.no_grad():
+        model.classifier.recurrence.get_parameter("weight_hh_l0")[0, 0] = torch.nan
+    with pytest.raises(InputError, match="gates: expected finite states, got NaN"):
+        read_gates(model, items(60))
+    with pytest.raises(InputError, match=r"expected probabilities, got NaN for \d+ of \d+ items"):
+        model.probability(prefixes)
+    with pytest.raises(InputError, match=r"expected probabilities, got NaN for \d+ of \d+ items"):
+        probability_under(model, prefixes)

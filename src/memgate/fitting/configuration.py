@@ -83,13 +83,8 @@ class Fit:
             self.module.check(self.checkpoint.state, self.data.vocabulary.digest())
 
     def predictor(self, device: torch.device | str = "cpu") -> Predictor:
-        """Return the network as it stands on a device, with its vocabulary and task.
-
-        Weights of half precision are widened to single: NumPy and the loops over gates have none.
-        """
+        """Return the network as it stands on a device, with its vocabulary and task."""
         classifier = self.module.classifier.to(device).eval()
-        if classifier.embedding.weight.dtype.itemsize < 4:
-            classifier = classifier.float()
         return Predictor(classifier, self.data.vocabulary, self.data.task)
 
 

@@ -247,8 +247,9 @@ def gate_tables(
         differ by as much between batch sizes (`memgate.gates.sums`).
 
     Raises:
-        InputError: The model lacks a unit, or the direction doesn't fit it.
+        InputError: The model lacks a unit, the direction doesn't fit it, or a state is NaN.
     """
+    classifier = classifier.widened()
     device = classifier.embedding.weight.device
     statistics = GateStatistics(classifier, units, probe).to(device)
     prefixes = batches.prefixes.to(device)
@@ -262,6 +263,8 @@ def gate_tables(
             logits = classifier.readout(layers[-1].hidden[:, -1]).squeeze(-1)
             right = (logits > 0) == (block.targets == 1)
             statistics.update(layers, words_of(prefixes, block, right))
+    if statistics.state_update_sums.isnan().any():  # a histogram counts NaN in its first bin
+        raise InputError("gates: expected finite states, got NaN: the weights are not finite")
     tables: GateTables = statistics.compute()
     return tables
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, get_args
 
 import torch
@@ -84,6 +85,14 @@ class Classifier(nn.Module):
         output, _ = self.recurrence(self.embedding(inputs))
         logits: Tensor = self.readout(self.dropout(output[:, -1])).squeeze(-1)
         return logits
+
+    def widened(self) -> Classifier:
+        """Return itself, or a copy in single precision if its weights have half precision.
+
+        NumPy has no bfloat16, and the loops over gates that numba compiles have no float16.
+        """
+        half = self.embedding.weight.dtype.itemsize < 4
+        return copy.deepcopy(self).float() if half else self
 
     @torch.inference_mode()
     def probability(self, inputs: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:

@@ -34,7 +34,7 @@ from memgate.gates.units.unit import unit_mask
 from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.models.cells import Recurrence, cell_of
 from memgate.models.trajectory import unroll
-from memgate.predictor import Predictor
+from memgate.predictor import Predictor, refuse_nan
 
 EDIT_BATCH_SIZE = 256
 """Rows computed at once: 256 × 4 parts × 100 units in float32 are 0.4 MB, in cache."""
@@ -59,7 +59,7 @@ def probability_under(
         N probabilities, in [0, 1], in the order of the prefixes.
 
     Raises:
-        InputError: The network has no such gate, path or unit.
+        InputError: The network has no such gate, path or unit, or a probability is NaN.
     """
     classifier = predictor.classifier
     net, weight = classifier.recurrence, classifier.readout.weight
@@ -70,7 +70,7 @@ def probability_under(
         edit = intervention.edit(net, words, here.roles_of(batch)) if intervention else None
         last = unroll(net, words, edit)[-1].hidden[:, -1]
         result[batch.rows] = torch.sigmoid(classifier.readout(last)).squeeze(-1)
-    return result.cpu().double().numpy()
+    return refuse_nan(result.cpu().double().numpy())
 
 
 def with_known_roles(prefixes: Prefixes) -> Bools:
