@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -42,50 +42,6 @@ class StateUpdateSums(NamedTuple):
     """The average of |change| over each set of units."""
 
 
-@runtime_checkable
-class Kinds(Protocol):
-    """The words of a block by kind.
-
-    Sums are in float64, so the order of words doesn't matter. The standard deviation of a gate is
-    exact to 1e-8 of its values, because its sums start at a value nearby, and that of a state
-    update to 1e-7.
-    """
-
-    n: Int64[Tensor, " kinds"]
-    """Words of each kind."""
-
-    def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
-        """Add up a gate.
-
-        Args:
-            values: In [0, 1]; others fall into the first or the last bin.
-            means: The weights of the units in the mean of each set.
-            histogram: Counts so far, in the bins of `memgate.gates.histograms`; changed in place.
-        """
-        ...
-
-    def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
-        """Add up the state updates of a layer.
-
-        Args:
-            trajectory: Of whole prefixes; words are in the order of
-                `memgate.gates.state_updates.flat`.
-            means: As for `gate`.
-            signs: -1, 0 or 1 for each word.
-        """
-        ...
-
-
-def by_kind(kinds: Int[Tensor, " words"], count: int) -> Kinds:
-    """Sort words by kind.
-
-    Args:
-        kinds: From 0 to `count` - 1; on a CPU others are refused.
-        count: The number of kinds.
-    """
-    return Sorted(kinds, count) if kinds.is_cpu else OneHot(kinds, count)
-
-
 class OneHot:
     """`Kinds` as products with a one-hot matrix of the kinds, which is fast on a GPU."""
 
@@ -95,7 +51,10 @@ class OneHot:
         self.n = torch.bincount(kinds, minlength=count)
 
     def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
-        """As `Kinds`."""
+        """Add up a gate by kind, and its mean over sets of units.
+
+        The histogram is changed in place. Values outside [0, 1] fall into its first or last bin.
+        """
         exact, pivot = values.double(), values[0].double()
         near = exact - pivot  # otherwise rounding gives a constant a standard deviation of 1e-7
         units = torch.arange(values.shape[1], device=values.device)
@@ -110,7 +69,7 @@ class OneHot:
         return GateSums(moments, exact @ means.T)
 
     def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
-        """As `Kinds`."""
+        """Add up the state updates of a layer, of whole prefixes; signs are -1, 0 or 1."""
         updates = [values.double() for values in state_updates(trajectory)]
         moments = [
             torch.stack([self._is_kind @ x for x in (values, values.abs(), values.square())])
@@ -133,7 +92,7 @@ class Sorted:
         sort(_array(kinds), self._starts, self._order)
 
     def gate(self, values: Flat, means: Means, histogram: Histogram) -> GateSums:
-        """As `Kinds`."""
+        """As `OneHot.gate`."""
         moments = np.zeros((len(self.n), 2, values.shape[1]))
         averages = np.zeros((len(values), len(means)))
         words = self._order, self._starts
@@ -141,7 +100,7 @@ class Sorted:
         return GateSums(torch.from_numpy(moments).transpose(0, 1), torch.from_numpy(averages))
 
     def state_updates(self, trajectory: Trajectory, means: Means, signs: Signs) -> StateUpdateSums:
-        """As `Kinds`."""
+        """As `OneHot.state_updates`."""
         hidden = _array(flat(trajectory.hidden))
         back, words = len(trajectory.hidden), (self._order, self._starts)
         kinds, units = len(self.n), hidden.shape[1]
@@ -168,6 +127,19 @@ class Sorted:
                 hidden, back, *words, no_means, signs.numpy(), moments[3], signed, sizes[:, :0]
             )
         return StateUpdateSums(*map(torch.from_numpy, (moments, signed, sizes)))
+
+
+Kinds: TypeAlias = OneHot | Sorted
+"""The words of a block by kind, to add up what units do there.
+
+Sums are in float64, so the order of words doesn't matter. The standard deviation of a gate is exact
+to 1e-8 of its values, because its sums start at a value nearby, and that of a state update to 1e-7.
+"""
+
+
+def by_kind(kinds: Int[Tensor, " words"], count: int) -> Kinds:
+    """Sort words by kind, from 0 to `count` - 1; on a CPU others are refused."""
+    return Sorted(kinds, count) if kinds.is_cpu else OneHot(kinds, count)
 
 
 def cell_sums(

@@ -84,9 +84,8 @@ def trajectories(net: Recurrence, inputs: Inputs) -> list[Trajectory]:
     """Return one trajectory a layer, by `unroll` on a CPU and `replay` on a GPU.
 
     The step of `unroll` stays in the cache of a CPU: it takes 1.3 to 1.5 times the fused forward
-        for
-    an LSTM and 1.0 to 1.1 for a GRU (B 256, H 128, one thread), `replay` 3.5 and 2.5. On a GPU many
-    small launches should cost more than `replay`; that hasn't been measured.
+    for an LSTM and 1.0 to 1.1 for a GRU (B 256, H 128, one thread), `replay` 3.5 and 2.5. On a GPU
+    many small launches should cost more than `replay`; that hasn't been measured.
 
     Raises:
         InputError: As `replay`.

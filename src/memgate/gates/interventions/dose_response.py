@@ -340,8 +340,7 @@ def score_condition(
 
     Returns:
         One row a stratum, with `INTERVENTION_DTYPES`: the change, as in `Condition`, and a note;
-            then as
-        `memgate.metrics.accuracy.accuracy_table` (Wilson's 95% interval).
+        then as `memgate.metrics.accuracy.accuracy_table` (Wilson's 95% interval).
 
     Raises:
         InputError: As `probability_under`.
