@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import functools
 import glob
+import gzip
 import hashlib
 import importlib.util
 import inspect
+import lzma
 import os
 import re
+import shutil
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
 
 import datasets
 import huggingface_hub
@@ -24,6 +31,12 @@ from memgate.errors import InputError
 
 PACKAGE_SCHEME = "package://"
 """Start of the path of a file in an installed package: ``package://gensim/test/…``."""
+
+COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip", ".zst")
+"""Endings of compressed files; how a file is compressed is read from its first bytes."""
+
+DECOMPRESSION_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile)
+"""What reading a torn or damaged compressed file raises."""
 
 HUB_TIMEOUT = 10.0
 """Seconds; `load_dataset` itself retries for 23 s before it reports that there is no network."""
@@ -100,15 +113,162 @@ def _matches(pattern: str, what: str) -> list[str]:
 
 
 def lines(path: str) -> datasets.Dataset:
-    """Return the lines of a UTF-8 file as a column ``text``.
+    """Return the lines of a UTF-8 file as a column ``text``; a byte-order mark is no part of them.
 
-    The file may be gzipped. It may be local, on the web or on the Hub.
+    The file may be compressed (gzip, bzip2, xz, zip, zstandard). It may be local, on the web or on
+    the Hub.
 
     Raises:
-        InputError: The file can't be read or fetched, or has no line.
+        InputError: The file can't be read or fetched, is not UTF-8 (with the line), or is empty.
+    """
+    read = functools.partial(datasets.Dataset.from_text, encoding="utf-8-sig")
+    if not is_url(path):
+        return _load(read, path)
+    with reported(path):
+        return read(path)
+
+
+def json_rows(path: str) -> datasets.Dataset:
+    """Return the rows of local JSON Lines; errors as those of `lines`."""
+    return _load(datasets.Dataset.from_json, path)
+
+
+def parquet_rows(path: str) -> datasets.Dataset:
+    """Return the rows of a local Parquet file; errors as those of `lines`."""
+    return _load(datasets.Dataset.from_parquet, path, is_text=False)
+
+
+def _load(
+    read: Callable[..., datasets.Dataset], path: str, is_text: bool = True
+) -> datasets.Dataset:
+    """Read a local file by a function of `datasets`, which caches what it reads.
+
+    `datasets` takes another file of the same path and time for the same file, such as one unpacked
+    from another archive. So each content has a cache of its own. It also takes the name of a file
+    for its compression, and so gets a decompressed copy.
     """
     with reported(path):  # not load_dataset: it asks the network even for a local file
-        return datasets.Dataset.from_text(path if is_url(path) else glob.escape(path))
+        cache = Path(datasets.config.HF_DATASETS_CACHE) / "memgate" / content_digest(path)
+        plain = Path(path)
+        if without_compression(path) != path or _opener(path) is not None:
+            plain = cache / "decompressed"
+            if not plain.is_file():
+                _decompress(path, plain)
+        try:
+            return read(glob.escape(str(plain)), cache_dir=str(cache))
+        except datasets.exceptions.DatasetGenerationError:
+            if is_text:
+                for _ in numbered_lines(path):  # names the line that is not UTF-8
+                    pass
+            raise
+
+
+def _decompress(path: str, plain: Path) -> None:
+    """Write the decompressed content of a file to another, all or nothing."""
+    plain.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=plain.parent) as folder:
+        part = Path(folder, plain.name)
+        try:
+            with part.open("wb") as copy, decompressed(path) as content:
+                shutil.copyfileobj(content, copy)
+        except DECOMPRESSION_ERRORS as error:
+            raise InputError(f"{path}: can't be read: {error}") from error
+        part.replace(plain)
+
+
+def content_digest(path: str) -> str:
+    """Return a digest of a local file's bytes: 32 hexadecimal digits."""
+    with Path(path).open("rb") as file:  # 0.6 s a GB
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def numbered_lines(path: str) -> Iterator[tuple[int, str]]:
+    """Yield the number, from 1, and the text of each line of a local UTF-8 file.
+
+    The file may be compressed. A byte-order mark at its start and line ends are left out.
+
+    Raises:
+        InputError: The file can't be read, or is not UTF-8; with the line.
+    """
+    number = 0
+    try:
+        with decompressed(path) as content:
+            for line in content:
+                number += 1
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, text.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InputError(
+            f"{path}, line {number}: expected UTF-8, got the byte {byte:#x}"
+        ) from error
+    except DECOMPRESSION_ERRORS as error:
+        raise InputError(f"{path}: can't be read after line {number}: {error}") from error
+
+
+@contextlib.contextmanager
+def decompressed(path: str) -> Iterator[IO[bytes]]:
+    """Open a local file for reading bytes, decompressed if its first bytes say that it is.
+
+    Raises:
+        InputError: It is a zip archive of none or several files, or zstandard is not installed.
+    """
+    opener = _opener(path)
+    with Path(path).open("rb") as file:
+        if opener is None:
+            yield file
+        else:
+            with opener(file, path) as content:
+                yield content
+
+
+def _opener(path: str) -> Opener | None:
+    with Path(path).open("rb") as file:
+        start = file.read(6)
+    return next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
+
+
+@contextlib.contextmanager
+def _unzipped(file: IO[bytes], path: str) -> Iterator[IO[bytes]]:
+    with ZipFile(file) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        if len(names) != 1:
+            raise InputError(f"{path}: expected a zip archive of one file, got {len(names)}")
+        with archive.open(names[0]) as content:
+            yield content
+
+
+@contextlib.contextmanager
+def _unzstandard(file: IO[bytes], path: str) -> Iterator[IO[bytes]]:
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ImportError as error:
+        raise InputError(
+            f"{path}: compressed with zstandard, which needs a package: pip install zstandard"
+        ) from error
+    with zstandard.open(file, "rb") as content:
+        yield content
+
+
+Opener = Callable[[IO[bytes], str], contextlib.AbstractContextManager[Any]]
+
+OPENERS: dict[bytes, Opener] = {
+    b"\x1f\x8b": lambda file, _: gzip.GzipFile(fileobj=file),
+    b"BZh": lambda file, _: bz2.BZ2File(file),
+    b"\xfd7zXZ\x00": lambda file, _: lzma.LZMAFile(file),  # noqa: SIM115  `decompressed` closes it
+    b"PK\x03\x04": _unzipped,
+    b"\x28\xb5\x2f\xfd": _unzstandard,
+}
+"""How compressed files are opened, by their first bytes."""
+
+
+def without_compression(path: str) -> str:
+    """Return a path without the ending of a compressed file.
+
+    >>> without_compression("a.tsv.gz"), without_compression("a.tsv")
+    ('a.tsv', 'a.tsv')
+    """
+    return path[: -len(Path(path).suffix)] if path.endswith(COMPRESSED_SUFFIXES) else path
 
 
 @contextlib.contextmanager

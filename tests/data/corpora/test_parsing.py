@@ -122,7 +122,7 @@ def test_bad_files_of_text(write: Write, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=rf"^{path}: {message}"):
             texts.from_files([path], "text")
     latin = write("latin.txt", "é", encoding="latin-1")
-    with pytest.raises(InputError, match=rf"^{latin}: can't be read: .*utf-8"):
+    with pytest.raises(InputError, match=rf"^{latin}, line 1: expected UTF-8, got the byte 0xe9"):
         texts.from_files([latin], "text")
     with pytest.raises(InputError, match=r"expected a file of text, found none"):
         texts.from_files([f"{tmp_path}/none.txt"], "text")

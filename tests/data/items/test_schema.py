@@ -100,7 +100,7 @@ def test_tags_may_be_a_string_or_a_list(tags: Any) -> None:
     [
         (without(FULL, "n_attractors"), 1),
         ({**FULL, "n_attractors": None}, 1),
-        ({**FULL, "n_attractors": 0}, 0),  # what a file says counts
+        (without({**FULL, "n_attractors": 0}, "tags"), 0),  # nothing contradicts the file
         (without(FULL, "n_attractors", "tags"), None),
         (without(FULL, "n_attractors", "subj_idx"), None),
         (without({**FULL, "tags": "DT NNS TO DT JJ NNS VBP RB"}, "n_attractors"), 0),
@@ -148,6 +148,8 @@ SPACES = r"other white space \(two spaces, one at an end, a tab, …\)"
         ({"subj_idx": 1.5}, r"subj_idx: expected an integer from 0 to 5, got 1\.5"),
         ({"n_attractors": -1}, r"n_attractors: expected an integer from 0 to 5, got -1"),
         ({"n_attractors": 6}, r"n_attractors: expected an integer from 0 to 5, got 6"),
+        ({"n_attractors": 0}, r"n_attractors: expected 1, as in the tags, got 0"),
+        ({"n_attractors": 4}, r"n_attractors: expected 1, as in the tags, got 4"),
         ({"tags": "DT NNS"}, r"tags: expected 8, one a token, got 2"),
         ({"tags": "DT NNS TO DT JJ NN VBP RB ."}, r"tags: expected 8, one a token, got 9"),
         ({"tags": ""}, r"tags: expected 8, one a token, got 1"),

@@ -242,7 +242,7 @@ def test_malformed_rows_of_the_simple_files(put: Write, text: str, message: str)
 
 def test_files_that_cannot_be_read(put: Write, tmp_path: Path) -> None:
     latin = put("latin.tsv", "VBZ\tthe café\n".encode("latin-1"))
-    assert refused(latin).startswith(f"{latin}: can't be read: 'utf-8' codec can't decode")
+    assert refused(latin).startswith(f"{latin}, line 1: expected UTF-8, got the byte 0xe9")
     whole = gzip.compress(b"VBZ\tthe cat\n" * 999)
     torn = put("torn.tsv", whole[:-20])
     assert refused(torn).startswith(f"{torn}: can't be ")

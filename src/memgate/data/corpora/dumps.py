@@ -9,7 +9,6 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -82,9 +81,7 @@ def read(path: str) -> datasets.Dataset:
     """
     for package in ("gensim.corpora.wikicorpus", "mwparserfromhell"):
         _imported(package)
-    state = Path(path).stat()
-    code = files.digest(sys.modules[__name__])
-    key = f"{Path(path).resolve()} {state.st_size} {state.st_mtime_ns} {code}"
+    key = files.content_digest(path) + files.digest(sys.modules[__name__])
     return datasets.Dataset.from_generator(  # on the disk: Wikipedia as a whole has 20 GB
         articles,
         features=datasets.Features({"text": datasets.Value("string")}),

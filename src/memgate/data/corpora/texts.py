@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import datasets
 
@@ -17,14 +17,15 @@ from memgate.errors import InputError
 PARAGRAPH = 20_000
 """Characters of the longest text that is parsed in one piece; spaCy's own limit is 1,000,000."""
 
-READERS: dict[str, Callable[[str], Any]] = {
+READERS: dict[str, Callable[[str], datasets.Dataset]] = {
     ".txt": files.lines,
     ".text": files.lines,
-    ".jsonl": datasets.Dataset.from_json,
-    ".json": datasets.Dataset.from_json,
-    ".parquet": datasets.Dataset.from_parquet,
-    ".bz2": dumps.read,
+    ".jsonl": files.json_rows,
+    ".json": files.json_rows,
+    ".parquet": files.parquet_rows,
 }
+"""How files are read, by their ending, and that of a compressed file after it; `.bz2` of another
+name is a dump."""
 
 
 class Texts(NamedTuple):
@@ -62,8 +63,8 @@ def from_files(patterns: Sequence[str], column: str) -> Texts:
     """Load the texts of files: ``.txt`` (a text a line), ``.jsonl``, ``.parquet``, or a dump.
 
     Args:
-        patterns: Paths or globs, gzipped or not, or dumps of MediaWiki (``.bz2``); ``$NAME``, ``~``
-            and ``package://NAME`` are replaced.
+        patterns: Paths or globs, compressed or not, or dumps of MediaWiki (``.bz2``); ``$NAME``,
+            ``~`` and ``package://NAME`` are replaced.
         column: The column of JSON Lines and Parquet.
 
     Raises:
@@ -73,15 +74,17 @@ def from_files(patterns: Sequence[str], column: str) -> Texts:
     paths = files.paths(patterns, "text")
     parts, digest = [], hashlib.sha256()
     for path in paths:
-        suffix = Path(path.removesuffix(".gz")).suffix
-        if suffix not in READERS:
-            raise InputError(f"{path}: expected a file named {', '.join(READERS)}, or .gz of one")
+        read = READERS.get(Path(files.without_compression(path)).suffix)
+        if read is None and not path.endswith(".bz2"):
+            raise InputError(
+                f"{path}: expected a file named {', '.join(READERS)}, one of them compressed "
+                f"({', '.join(files.COMPRESSED_SUFFIXES)}), or a dump of MediaWiki (.bz2)"
+            )
         with files.reported(path):
-            rows = READERS[suffix](path)
-        has_columns = READERS[suffix] not in (files.lines, dumps.read)
+            rows = (read or dumps.read)(path)
+        has_columns = read in (files.json_rows, files.parquet_rows)
         parts.append(_column(rows, column if has_columns else "text", path))
-        with Path(path).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(files.content_digest(path).encode())
     names = ", ".join(Path(path).name for path in paths)
     return Texts(datasets.concatenate_datasets(parts), names, digest.hexdigest()[:16])
 
@@ -94,8 +97,8 @@ def _column(rows: datasets.Dataset, column: str, where: str) -> datasets.Dataset
     rows = rows.select_columns([column])
     if column != "text":
         rows = rows.rename_column(column, "text")
-    if rows.features["text"].dtype not in ("string", "large_string"):
-        kind = rows.features["text"]
+    kind = rows.features["text"]  # of lists and dicts it is no Value
+    if getattr(kind, "dtype", None) not in ("string", "large_string"):
         raise InputError(f"{where}: expected strings in the column {column!r}, got {kind}")
     return rows
 

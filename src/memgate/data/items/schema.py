@@ -74,8 +74,8 @@ class Source(Protocol):
 def parse_item(row: Mapping[str, Any]) -> Item:
     """Check one row of agreement JSONL and bring it into the form of `FEATURES`.
 
-    `n_attractors` is counted from the tags where a row has none. Fields that are not in `FEATURES`
-    are ignored, except ``prefix``.
+    `n_attractors` is counted from the tags where a row has them and the index of the subject; what
+    the row itself says must agree. Fields that are not in `FEATURES` are ignored, except ``prefix``.
 
     Raises:
         InputError: What was expected and what came; the caller adds file and line.
@@ -90,11 +90,16 @@ def parse_item(row: Mapping[str, Any]) -> Item:
     tags = _tags(row, tokens)
     if tags is not None:
         _check_tags(tags, subj_idx, verb_idx, label)
-    n_attractors = row.get("n_attractors")
-    if n_attractors is not None:
+    n_attractors = None
+    if row.get("n_attractors") is not None:
         n_attractors = _index(row, "n_attractors", below=verb_idx)
-    elif tags is not None and subj_idx is not None:
-        n_attractors = roles(tags, subj_idx, verb_idx, label).count("attractor")
+    if tags is not None and subj_idx is not None:
+        counted = roles(tags, subj_idx, verb_idx, label).count("attractor")
+        if n_attractors not in (None, counted):
+            raise InputError(
+                f"n_attractors: expected {counted}, as in the tags, got {n_attractors}"
+            )
+        n_attractors = counted
     return Item(
         id=_text(row, "id"),
         text=" ".join(tokens),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +9,9 @@ from typing import NamedTuple
 from conllu.exceptions import ParseException
 from conllu.parser import DEFAULT_FIELD_PARSERS, DEFAULT_FIELDS, parse_comment_line, parse_line
 
+from memgate.data import files
 from memgate.data.items.dependencies import ROOT, ParsedSentence, Tree
 from memgate.errors import InputError
-
-GZIP = b"\x1f\x8b"
 
 READ_FIELDS = DEFAULT_FIELDS[:8]
 """ID to DEPREL. DEPS and MISC are not needed; with FEATS they take half of the time to parse."""
@@ -42,7 +38,7 @@ class ConlluWord(NamedTuple):
 
 
 def read(path: str) -> Iterator[ParsedSentence]:
-    """Yield the sentences of a CoNLL-U file, gzipped or not.
+    """Yield the sentences of a CoNLL-U file, compressed or not.
 
     Multiword tokens (ID ``1-2``) and empty nodes (``8.1``) are skipped. The tags are those of XPOS,
     in English treebanks PTB's. A sentence without ``sent_id`` gets the name of the file and the
@@ -53,7 +49,7 @@ def read(path: str) -> Iterator[ParsedSentence]:
     """
     words: list[ConlluWord] = []
     name: str | None = None
-    for number, line in _lines(path):
+    for number, line in files.numbered_lines(path):
         if line.startswith("#"):
             name = dict(parse_comment_line(line)).get("sent_id") or name
         elif line.strip():
@@ -66,27 +62,6 @@ def read(path: str) -> Iterator[ParsedSentence]:
             words, name = [], None
     if words:
         yield _sentence(words, name, path)
-
-
-def _lines(path: str) -> Iterator[tuple[int, str]]:
-    number = 0
-    try:
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(Path(path).open("rb"))
-            is_gzip = file.read(2) == GZIP
-            file.seek(0)
-            content = stack.enter_context(gzip.open(file)) if is_gzip else file
-            for line in content:
-                number += 1
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, text.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise InputError(
-            f"{path}, line {number}: expected UTF-8, got the byte {byte:#x}"
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: can't be read after line {number}: {error}") from error
 
 
 def _word(line: str, path: str, number: int, expected: int) -> ConlluWord | None:

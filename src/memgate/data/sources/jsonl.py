@@ -38,8 +38,8 @@ class JsonLines:
     """Agreement items from JSON Lines, one item a line; see `schema.FEATURES` for the fields.
 
     Args:
-        train: Files of the training split: paths or globs, gzipped or not; ``$NAME`` and ``~`` are
-            replaced. With a `repository`, paths inside it.
+        train: Files of the training split: paths or globs, compressed or not; ``$NAME`` and ``~``
+            are replaced. With a `repository`, paths inside it.
         validation: Files of the validation split.
         test: Files of the test split.
         repository: A dataset repository of the Hugging Face Hub, or a local folder of the same
@@ -124,7 +124,7 @@ def read(patterns: Iterable[str], on_error: OnError = "stop") -> datasets.Datase
     """Read local agreement JSONL into one table with `FEATURES`.
 
     Args:
-        patterns: Paths or globs, gzipped or not; ``$NAME`` and ``~`` are replaced.
+        patterns: Paths or globs, compressed or not; ``$NAME`` and ``~`` are replaced.
         on_error: ``stop`` at the first bad row, or ``skip`` bad rows, counting and listing them.
 
     Raises:
@@ -186,7 +186,7 @@ def _check_rows(
 
 def _check_line(line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line.removeprefix("\ufeff"))  # some editors begin a file with a mark
+        row = json.loads(line)
         if r"\ud" in line.lower():  # half of a surrogate pair is no text and can't be stored
             json.dumps(row, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

@@ -52,7 +52,7 @@ class Linzen:
     holds out a tenth).
 
     Args:
-        train: Files, gzipped or not: paths or globs (``$NAME`` and ``~`` are replaced) or URLs.
+        train: Files, compressed or not: paths or globs (``$NAME`` and ``~`` are replaced) or URLs.
         validation: Files of the validation split, or its proportion of the files of `train`.
         test: Files of the test split, or its proportion.
         masked: Whether rare words of the full TSV are read as their tag, or else as they were

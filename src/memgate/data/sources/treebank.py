@@ -32,7 +32,7 @@ class Treebank:
     """Agreement items of treebanks with Universal Dependencies and PTB tags; see `dependencies`.
 
     Args:
-        train: CoNLL-U files of the training split: paths or globs, gzipped or not; ``$NAME`` and
+        train: CoNLL-U files of the training split: paths or globs, compressed or not; ``$NAME`` and
             ``~`` are replaced.
         validation: Files of the validation split.
         test: Files of the test split.
@@ -97,7 +97,7 @@ def read(patterns: Iterable[str]) -> datasets.Dataset:
     """Return the agreement items of CoNLL-U files as one table with `FEATURES`.
 
     Args:
-        patterns: Paths or globs, gzipped or not; ``$NAME`` and ``~`` are replaced.
+        patterns: Paths or globs, compressed or not; ``$NAME`` and ``~`` are replaced.
 
     Raises:
         InputError: A file is missing, empty, malformed (with the line) or without items.
