@@ -74,8 +74,8 @@ class Source(Protocol):
 def parse_item(row: Mapping[str, Any]) -> Item:
     """Check one row of agreement JSONL and bring it into the form of `FEATURES`.
 
-    `n_attractors` is counted from the tags where a row has them and the index of the subject; what
-    the row itself says must agree. Fields that are not in `FEATURES` are ignored, except ``prefix``.
+    `n_attractors` is counted where a row has tags and the index of the subject; what the row itself
+    says must agree. Fields that are not in `FEATURES` are ignored, except ``prefix``.
 
     Raises:
         InputError: What was expected and what came; the caller adds file and line.
