@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import importlib
 import inspect
+import io
 import logging
 import os
 import select
@@ -66,6 +68,26 @@ COMMANDS = {
 CONFIGURED = ("fit", "validate", "test")
 """Commands whose functions take the arguments as they are, for a LightningCLI to parse."""
 
+STAND_INS = {
+    letter: plain
+    for letters, plain in (
+        ("–—−─━", "-"),
+        ("│", "|"),
+        ("…░", "."),
+        ("▒", ":"),
+        ("▓", "+"),
+        ("█", "#"),
+        ("×", "x"),
+        ("·", "*"),
+        ("Δ", "D"),
+        ("→", ">"),
+        ("’‘", "'"),
+        ("“”", '"'),
+    )
+    for letter in letters
+}
+"""What is printed, letter by letter, where the encoding of the output lacks a character."""
+
 BROKEN_PIPE = 141
 """The exit status that a shell reports for a program ended by SIGPIPE."""
 
@@ -76,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 for wrong input; 130 after Ctrl-C; 141 if the output was closed.
     """
+    _print_in_any_encoding()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -96,6 +119,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _interrupted()
         raise
     return 0
+
+
+def _print_in_any_encoding() -> None:
+    """Print a stand-in for what the output's encoding lacks; also in processes started later."""
+    codecs.register_error("memgate", _stand_ins)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="memgate")
+            if not stream.encoding.lower().startswith("utf"):
+                os.environ["PYTHONIOENCODING"] = f"{stream.encoding}:replace"
+
+
+def _stand_ins(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(STAND_INS.get(letter, "?") for letter in lacking), error.end
 
 
 def _output_is_closed() -> bool:

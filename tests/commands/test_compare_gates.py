@@ -54,8 +54,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_nothing_differs_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     compare_gates(save(profile(), "a"), save(profile(), "b"))
     printed = capsys.readouterr().out
-    assert "the hashes of their profiles are the same" in printed
-    assert "Nothing differs beyond sampling error in 680 cells" in printed
+    assert "the means of their profiles are the same, to 0.01" in printed
+    assert "None of 680 means differs beyond sampling error" in printed
     assert len(printed.splitlines()) == 5, "no table"
     assert "other items" not in printed
 
@@ -71,15 +71,15 @@ def test_what_differs_is_counted_marked_and_placed(capsys: pytest.CaptureFixture
     other.loc[nearer, "mean"] = one["mean"] + 1
     compare_gates(save(one, "a"), save(other, "b"), Path("out"))
     printed = capsys.readouterr().out
-    assert "the hashes of their profiles are not the same" in printed
-    assert "3 of 680 cells differ beyond sampling error" in printed
+    assert "the same" not in printed
+    assert "3 of 680 means differ beyond sampling error" in printed
     assert printed.count("71.25*") == 1
     assert printed.count("*") == 2, "and once in the legend"
-    assert "layer 0, all units" in printed
-    assert "layer 0, number units" not in printed, "nothing differs there"
+    assert "\nall units\n" in printed
+    assert "\nnumber units\n" not in printed, "nothing differs there"
     (row,) = (line.split() for line in printed.splitlines() if "verb-2" in line)
     found = profile_differences(one, other).query("by == 'to_verb' and differs").iloc[0]
-    expected = ["0", "all", "write", "verb-2", "pl"]
+    expected = ["all", "write", "verb-2", "pl"]
     expected += [f"{found[name]:.2f}" for name in ("mean_a", "mean_b", "low")]
     assert row == [*expected, "to", f"{found['high']:.2f}"]
     assert "subject+4" not in printed, "one place a reading: where it differs most"
@@ -148,7 +148,7 @@ def test_a_model_differs_from_another_and_not_from_itself(
 ) -> None:
     gru, lstm = (f"models:/memgate-{cell}-synthetic@champion" for cell in ("gru", "lstm"))
     assert main(["compare-gates", gru, gru]) == 0
-    assert "Nothing differs" in capsys.readouterr().out
+    assert "None of 150 means differs" in capsys.readouterr().out
     assert main(["compare-gates", gru, lstm, "--out", "out/diff"]) == 0
     table = pd.read_csv("out/diff/profile_differences.csv")
     assert table["differs"].any()

@@ -69,11 +69,11 @@ def test_number_units_come_first_and_then_those_whose_loss_costs_most(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows, text = printed(capsys, made_up(10, 2))
-    assert [row[0] for row in rows] == ["9", "8", "7", "6", "5", "4", "3", "2"]
-    assert rows[0] == ["9", "+2.00", "+1.23", "-0.9", "0", "yes"]
+    assert [row[0] for row in rows] == ["10", "9", "8", "7", "6", "5", "4", "3"]
+    assert rows[0] == ["10", "+2.00", "+1.23", "-0.9", "0", "yes"]
     assert [len(row) for row in rows[2:]] == [5] * 6, "the others are not marked"
     assert (
-        "number units: 9, 8 (of 10): accuracy 52.0% (49.0–55.0) with these ablated, chance 50%;"
+        "number units: 10, 9 (of 10): accuracy 52.0% (49.0–55.0) with these ablated, chance 50%;"
         in text
     )
     assert "chance 50%; 95.0% (92.0–98.0) intact (1,000 of these items)" in text
@@ -84,8 +84,9 @@ def test_layers_are_named_and_the_probe_is_the_last_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows, text = printed(capsys, made_up(2, 1, layers=2))
-    assert [row[0] for row in rows] == ["1:1", "1:0", "0:1", "0:0"]
-    assert rows[-1][2] == "–", "the readout sees no lower layer"
+    names = ["2 of layer 2", "1 of layer 2", "2 of layer 1", "1 of layer 1"]
+    assert [" ".join(row[:4]) for row in rows] == names
+    assert rows[-1][5] == "–", "the readout sees no lower layer"
     assert "after the last word: accuracy 80.0% (60.0–91.0), 50.0% for labels" in text
     assert text.endswith("words at random: selectivity 30.0 points")
 
@@ -93,7 +94,7 @@ def test_layers_are_named_and_the_probe_is_the_last_ones(
 def test_many_number_units_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     rows, text = printed(capsys, made_up(500, 40))
     assert [row[-1] for row in rows] == ["yes"] * 8
-    assert "498, 497, 496, 495, 494, 493, 492 and 32 more (of 500): accuracy 52.0%" in text
+    assert "499, 498, 497, 496, 495, 494, 493 and 32 more (of 500): accuracy 52.0%" in text
 
 
 def test_where_none_are_named_it_is_said_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,13 @@ from memgate.data import files
 from memgate.data.sources import jsonl
 from memgate.evaluation.items import one_quiet_thread
 from memgate.fitting.analysis import OF_NUMBER_UNITS, GateAnalysis, analyse
+from memgate.gates.explain.explanation import ROW_NAMES
 from memgate.gates.profile import pooled
 from memgate.gates.timescales import timescale_summary
 from memgate.gates.units.number_units import NumberUnits
-from memgate.gates.units.unit import NUMBER_UNITS
+from memgate.gates.units.unit import NUMBER_UNITS, layer_name
 from memgate.predictor import Predictor
-from memgate.reporting.console import console, echo, print_table
+from memgate.reporting.console import echo, note, print_table
 from memgate.reporting.files import write_all
 from memgate.reporting.number_units import print_units
 from memgate.tracking.registry.versions import model_folder
@@ -55,27 +56,28 @@ def gates(model: str, *, data: Sequence[str], out: Path) -> None:
         (out / name).unlink(missing_ok=True)
     print_profile(analysis.tables.profile)
     if analysis.number_units is None:
-        console().print(f"\nno number units: {analysis.no_units_reason}", markup=False)
+        echo()
+        note(f"no number units: {analysis.no_units_reason}")
     else:
         print_units(analysis.number_units)
         if registered_units is not None:
-            console().print("as determined on the model's validation items when it was registered")
+            note("as determined on the model's validation items when it was registered")
     print_memory(analysis)
-    echo(f"wrote {', '.join(written)} to {out}")
+    note(f"wrote {', '.join(written)} to {out}")
 
 
 def print_memory(analysis: GateAnalysis) -> None:
     """Print how long memory lasts by the gates, and its correlation with the gradient."""
     if analysis.memory.empty:
         return
-    out = console()
-    out.print("\nEffective timescale, −1 / ln(mean keep), of the units: words")
-    for row in timescale_summary(analysis.memory).to_dict("records"):
+    echo("\nEffective timescale, −1 / ln(mean keep), of the units: words")
+    summary = timescale_summary(analysis.memory)
+    for row in summary.to_dict("records"):
         values = ", ".join(f"{name} {row[name]:.1f}" for name in ("min", "median", "max"))
-        out.print(f"layer {row['layer']}: {values}", highlight=False)
+        echo(f"{layer_name(row['layer'], len(summary))}{values}")
     rho, low, high, n = analysis.correlation
     if not math.isnan(rho):
-        out.print(
+        note(
             "rank correlation with the half-life of each unit's gradient: "
             f"{rho:.2f} ({low:.2f} to {high:.2f}, {n} units)"
         )
@@ -94,8 +96,7 @@ def print_profile(profile: pd.DataFrame) -> None:
     ):
         means = rows.set_index("stratum")["mean"]
         figures = (f"{means[role]:.2f}" if role in means else "–" for role in SHOWN)
-        cells.append([str(units), str(reading), *figures])
-    out = console()
-    out.print("\nMeans at the words of each role (state_update: change of a unit's memory;")
-    out.print("contribution_change: change of the log-odds of the right answer)")
-    print_table(pd.DataFrame(cells, columns=["units", "reading", *SHOWN]), names=2)
+        cells.append([str(units), ROW_NAMES.get(str(reading), str(reading)), *figures])
+    table = pd.DataFrame(cells, columns=["units", "reading", *SHOWN])
+    print_table(table, names=2, title="Means at the words of each role")
+    note("state update: change of a unit's memory; Δ logit: that of the right answer's log-odds")

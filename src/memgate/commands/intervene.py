@@ -20,7 +20,7 @@ from memgate.gates.units.unit import NUMBER_UNITS, Unit, check_model_units, save
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
 from memgate.reporting import plots
-from memgate.reporting.console import console, echo, print_table
+from memgate.reporting.console import DASH, echo, note, print_table
 from memgate.reporting.files import write_all
 from memgate.tracking.registry import versions
 
@@ -36,9 +36,10 @@ EDIT_NAMES = {
 """How the printed table names each change."""
 
 BELOW = (
-    "In brackets the 95% interval; random: mean and range over sets of as many other units.\n"
-    "recurrent input: that of the candidate. cut: replaced by its mean over these words."
+    "all: all items, with their 95% interval",
+    "recurrent input: that of the candidate; cut: replaced by its mean over these words",
 )
+RANDOM = "random: the mean over sets of as many other units, and the range of these sets"
 
 
 def intervene(
@@ -134,22 +135,28 @@ def _sample(predictor: Predictor, data: Sequence[str], items: int, seed: int) ->
 
 
 def _print(responses: pd.DataFrame) -> None:
-    out = console()
-    out.print(f"{responses['model'].iloc[0]}: accuracy in %", markup=False)
-    strata = [("overall", "all")]
-    strata += [("intervening", name) for name in INTERVENING.names]
-    strata += [("attractors", name) for name in ATTRACTORS.names]
-    suffixes = {"overall": "", "intervening": "\nwords", "attractors": "\nattr."}
-    table = []
-    for name, rows in _rows(responses):
-        mean = rows.groupby(["by", "stratum"])["accuracy"].mean()
-        cells = [f"{100 * mean[key]:.1f}" if key in mean.index else "–" for key in strata]
-        table.append([name, f"{cells[0]} {_interval(rows)}", *cells[1:]])
-    columns = ["", *(stratum + suffixes[by] for by, stratum in strata)]
-    print_table(pd.DataFrame(table, columns=columns))
-    out.print(f"[dim]{BELOW}[/dim]")
+    rows = _rows(responses)
+    breakdowns = {
+        "words between subject and verb": ("intervening", INTERVENING.names),
+        "attractors": ("attractors", ATTRACTORS.names),
+    }
+    name = responses["model"].iloc[0]
+    for breakdown, (by, strata) in breakdowns.items():
+        cells = []
+        for change, part in rows:
+            mean = part.groupby(["by", "stratum"])["accuracy"].mean()
+            keys = [("overall", "all"), *((by, stratum) for stratum in strata)]
+            figures = [f"{100 * mean[key]:.1f}" if key in mean.index else DASH for key in keys]
+            cells.append([change, figures[0], _interval(part), *figures[1:]])
+        columns = ["change", "all", "95%", *strata]
+        title = f"{name}: accuracy in %, by {breakdown}"
+        print_table(pd.DataFrame(cells, columns=columns), title=title)
+    for line in BELOW:
+        note(line)
+    if (responses["units"] == "random").any():
+        note(RANDOM)
     if not (responses["edit"] == "clamp").any():
-        out.print("an RNN has no gates to clamp: only its recurrent path was cut")
+        note("an RNN has no gates to clamp: only its recurrent path was cut")
 
 
 def _interval(rows: pd.DataFrame) -> str:
@@ -157,7 +164,7 @@ def _interval(rows: pd.DataFrame) -> str:
     overall = rows[rows["by"] == "overall"]
     ends = overall[["low", "high"]] if len(overall) == 1 else overall[["accuracy", "accuracy"]]
     low, high = ends.iloc[:, 0].min(), ends.iloc[:, 1].max()
-    return f"({100 * low:.1f}–{100 * high:.1f})"
+    return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def _rows(responses: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -175,8 +182,8 @@ def _rows(responses: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         if edit == "clamp" and quantity == "write" and to not in shown:
             continue
         name = EDIT_NAMES[str(edit)].format(quantity=str(quantity).replace("_", " "), to=to)
-        note = part["note"].iloc[0]
-        name += "" if pd.isna(note) else f" ({note})"
+        remark = part["note"].iloc[0]
+        name += "" if pd.isna(remark) else f" ({remark})"
         if units == "random" or (edit == "cut" and units == "all" and "chosen" in kinds):
             name += f", {units}"
         rows.append((name, part))

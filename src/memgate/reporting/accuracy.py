@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from memgate.data.items.tasks import GRAMMATICALITY, Task
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
-from memgate.metrics.systems import NETWORK, baseline_results, best_baseline
+from memgate.metrics.systems import NETWORK, BaselineResult, baseline_results, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.console import DASH, console, markdown_table, print_table
+from memgate.reporting.console import DASH, fits, markdown_table, note, print_table
 from memgate.reporting.files import write_all
 
 AccuracyRow = Mapping[Any, Any]
@@ -22,88 +22,92 @@ AccuracyRow = Mapping[Any, Any]
 FIELDS = {"intervening": "subj_idx", "attractors": "n_attractors", "condition": "condition"}
 """The field that an item needs for a breakdown."""
 
-WIDE_TABLE_WIDTH = 110
-"""Width of the terminal at which the names of model and data fit next to six figures."""
-
-PRINTED_BREAKDOWNS = {
-    "intervening": (INTERVENING.names, "words between subject and verb"),
-    "attractors": (ATTRACTORS.names, "attractors between subject and verb"),
-    "label": (("sg", "pl"), "number of the subject"),
-}
-"""The breakdowns that are printed: their strata, and what readers call them."""
+ROWS = (
+    ("overall", ("all",), "all items"),
+    ("label", ("sg", "pl"), "subject"),
+    ("intervening", INTERVENING.names, "between"),
+    ("attractors", ATTRACTORS.names, "attractors"),
+)
+"""The breakdowns that are printed: their strata, and what they are called."""
 
 
 def print_accuracy(table: pd.DataFrame) -> None:
-    """Print accuracy in percent: networks with 95% intervals, below them their baselines.
+    """Print accuracy in percent, with 95% intervals: a table a data set, a row a stratum.
+
+    Networks and their best baseline have a column; the other baselines too if all fit, else their
+    accuracy on all items is listed.
 
     Args:
         table: Columns model, data, system, by, stratum, n, correct, accuracy, low, high.
     """
-    out = console()
-    for by, (strata, title) in PRINTED_BREAKDOWNS.items():
-        out.print(f"\nAccuracy in %, and its 95% interval, by {title}")
-        if (table["system"] != NETWORK).any():
-            out.print("[dim]Below each: its baselines, * the best of them on all items[/dim]")
-        if out.width >= WIDE_TABLE_WIDTH:
-            _print_wide(table, by, strata)
-        else:
-            _print_narrow(table, by, strata, out)
-
-
-def _print_wide(table: pd.DataFrame, by: str, strata: Sequence[str]) -> None:
-    """Print one table: of each data set the networks, then the baselines."""
-    cells: list[list[str]] = []
-    dim: list[int] = []
-    ends: list[int] = []
     for data, rows in table.groupby("data", sort=False):
-        for model, network in _networks(rows):
-            cells.append([model, str(data), *_figures(network, by, strata, with_interval)])
-        for name, baseline in _baselines(rows):
-            dim.append(len(cells))
-            cells.append([name, "", *_figures(baseline, by, strata, percent)])
-        ends.append(len(cells) - 1)
-    columns = ["model", "data", "all", *strata]
-    print_table(pd.DataFrame(cells, columns=columns), names=2, sections=ends, dim_rows=dim)
+        networks = rows[rows["system"] == NETWORK]
+        models = [str(model) for model in networks["model"].unique()]
+        best = best_baseline(rows)
+        others = [b for b in baseline_results(rows) if not best or b.name != best.name]
+        keys = _keys(networks)
+        cells = _cells(keys, networks, models, [best, *others] if best else [])
+        baselines = range(3 + len(models), len(cells.columns))
+        listed = others if not fits(cells, names=2) else []
+        if listed:
+            cells = cells.iloc[:, : baselines.start + 1]
+        print_table(
+            cells,
+            names=2,
+            title=f"{data}: accuracy in %, and its 95% interval",
+            sections=[at for at, name in enumerate(cells.iloc[1:, 0]) if name],
+            dim_columns=baselines,
+            repeated=(2, *baselines[: len(baselines) and 1]),
+        )
+        note("between: words between subject and verb" + ("; *: the best baseline" if best else ""))
+        if listed:
+            figures = ", ".join(f"{b.name} {100 * b.accuracy:.1f}" for b in listed)
+            note(f"other baselines, on all items: {figures}")
 
 
-def _print_narrow(table: pd.DataFrame, by: str, strata: Sequence[str], out: Console) -> None:
-    """Print a table for each network and data set, and one for the baselines of each data set."""
-    for data, rows in table.groupby("data", sort=False):
-        for model, network in _networks(rows):
-            out.print(f"{model} on {data}", markup=False)
-            figures = _figures(network, by, strata, with_interval)
-            print_table(pd.DataFrame([figures], columns=["all", *strata]), names=0)
-        cells = [
-            [name, *_figures(baseline, by, strata, percent)] for name, baseline in _baselines(rows)
-        ]
-        if cells:
-            columns = ["baselines", "all", *strata]
-            print_table(pd.DataFrame(cells, columns=columns), dim_rows=range(len(cells)))
+def _keys(networks: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the breakdowns and strata that have items, in the order of `ROWS`."""
+    present = set(zip(networks["by"], networks["stratum"], strict=True))
+    return [key for by, strata, _ in ROWS for key in product([by], strata) if key in present]
 
 
-def _networks(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    networks = rows[rows["system"] == NETWORK].groupby("model", sort=False)
-    return [(str(model), network) for model, network in networks]
-
-
-def _baselines(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    best = best_baseline(rows)
-    return [
-        (f"{'*' if best and baseline.name == best.name else ' '} {baseline.name}", baseline.rows)
-        for baseline in baseline_results(rows)
+def _cells(
+    keys: Sequence[tuple[str, str]],
+    networks: pd.DataFrame,
+    models: Sequence[str],
+    baselines: Sequence[BaselineResult],
+) -> pd.DataFrame:
+    """Return a row a stratum: breakdown, stratum, items, networks, baselines; the best is first."""
+    names = {by: name for by, _, name in ROWS}
+    firsts = [index == 0 or by != keys[index - 1][0] for index, (by, _) in enumerate(keys)]
+    groups = [names[by] if first else "" for (by, _), first in zip(keys, firsts, strict=True)]
+    strata = ["" if by == "overall" else stratum for by, stratum in keys]
+    counts = [
+        _count(networks.loc[(networks["by"] == by) & (networks["stratum"] == stratum), "n"])
+        for by, stratum in keys
     ]
+    columns = [("", groups), ("", strata), ("n", counts)]
+    columns += [
+        (model, _column(keys, networks[networks["model"] == model], in_line)) for model in models
+    ]
+    for index, baseline in enumerate(baselines):
+        name = baseline.name if index else f"* {baseline.name}"
+        columns.append((name, _column(keys, baseline.rows, percent)))
+    table = pd.DataFrame(dict(enumerate(column for _, column in columns)))
+    return table.set_axis([name for name, _ in columns], axis=1)
 
 
-def _figures(
-    rows: pd.DataFrame, by: str, strata: Sequence[str], written: Callable[[AccuracyRow], str]
+def _count(n: pd.Series[int]) -> str:
+    """Write the number of items; a range where models read different ones."""
+    return f"{n.max()}" if n.min() == n.max() else f"{n.min()}–{n.max()}"
+
+
+def _column(
+    keys: Sequence[tuple[str, str]], rows: pd.DataFrame, written: Callable[[AccuracyRow], str]
 ) -> list[str]:
-    """Write one system's accuracy on all items and on each stratum, a dash for none."""
-    shown = rows[rows["by"].isin(["overall", by])]
-    by_stratum = {row["stratum"]: row for row in shown.to_dict("records")}
-    return [
-        written(by_stratum[stratum]) if stratum in by_stratum else DASH
-        for stratum in ("all", *strata)
-    ]
+    """Write one system's accuracy on each stratum, a dash for none."""
+    by_key = {(row["by"], row["stratum"]): row for row in rows.to_dict("records")}
+    return [written(by_key[key]) if key in by_key else DASH for key in keys]
 
 
 def percent(row: AccuracyRow) -> str:

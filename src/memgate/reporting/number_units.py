@@ -7,16 +7,13 @@ import pandas as pd
 from memgate.gates.units.ablation import smallest_set_row
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.probe import LAST_WORD
-from memgate.gates.units.unit import Unit
+from memgate.gates.units.unit import Unit, unit_name
 from memgate.metrics.accuracy import CHANCE
 from memgate.reporting.accuracy import in_line
-from memgate.reporting.console import DASH, console, print_table
+from memgate.reporting.console import DASH, note, print_table
 
 PRINTED = 8
 """Units of the table, at most; the figure and the file have all."""
-
-MAX_TEXT_WIDTH = 80
-"""Columns that no line is wider than, not in a log either."""
 
 
 def print_units(units: NumberUnits) -> None:
@@ -34,14 +31,12 @@ def print_units(units: NumberUnits) -> None:
         f"{_ablation(units)} ({held_out:,} of these items)",
         _probe(units),
     ]
-    out = console()
     for line in lines:
-        out.print(line, markup=False, width=min(out.width, MAX_TEXT_WIDTH))
+        note(line)
 
 
 def _name(units: NumberUnits, unit: Unit) -> str:
-    """Name a unit, with its layer where there are several."""
-    return str(unit) if units.unit_table["layer"].max() > 0 else str(unit.unit)
+    return unit_name(unit, int(units.unit_table["layer"].max()) + 1).removeprefix("unit ")
 
 
 def _cells(units: NumberUnits) -> pd.DataFrame:

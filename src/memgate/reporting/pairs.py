@@ -18,6 +18,9 @@ STRATUM_NAMES = {
 }
 """What stands before a stratum, by breakdown."""
 
+JUDGED_COLUMNS = ["", "B is", "B less A, 95%", "p", "items", "A", "B", "only A:B"]
+"""What decides stands first: the last columns may need a further table."""
+
 
 def print_pairs(table: pd.DataFrame) -> None:
     """Print a table of `memgate.tracking.registry.comparison`, in percent, and what it means.
@@ -29,8 +32,9 @@ def print_pairs(table: pd.DataFrame) -> None:
     cells = pd.DataFrame([_cells(row, "p_worse" if judged else "p_holm") for row in rows])
     if judged:
         cells["B is"] = table["verdict"]
+        cells = cells[JUDGED_COLUMNS]
     last = table.groupby("by", sort=False).tail(1).index
-    print_table(cells, sections=set(last))
+    print_table(cells, names=2 if judged else 1, sections=set(last))
     echo("only A:B: items that only one model gets right; 95%: Tango (1998)")
     if judged:
         echo("p: McNemar's exact test, one-sided (is B worse?), Holm over attractors")

@@ -43,7 +43,7 @@ def test_each_gate_panel_shows_its_own_units(cell: str, column: str) -> None:
     for each, (_, value) in zip(axes, GATE_PANELS[cell], strict=True):
         own = table[table[column].fillna("reset") == value]
         dots = [layer for layer in each.collections if isinstance(layer, PathCollection)]
-        assert [layer.get_label() for layer in dots] == ["layer 0", "layer 1"]
+        assert [layer.get_label() for layer in dots] == ["layer 1", "layer 2"]
         for place, layer in enumerate(dots):
             shares = own.loc[own["layer"] == place, ["below_0.1", "above_0.9"]]
             np.testing.assert_array_equal(np.asarray(layer.get_offsets()), shares)
@@ -54,7 +54,7 @@ def test_each_gate_panel_shows_its_own_units(cell: str, column: str) -> None:
 def test_layers_are_named_only_where_there_are_several() -> None:
     assert not gate_figure(gates("gru")).legends
     (legend,) = gate_figure(gates("gru", layers=3)).legends
-    assert [text.get_text() for text in legend.get_texts()] == ["layer 0", "layer 1", "layer 2"]
+    assert [text.get_text() for text in legend.get_texts()] == ["layer 1", "layer 2", "layer 3"]
 
 
 def test_a_reading_without_a_title_of_its_own_gets_its_own_panel() -> None:

@@ -66,8 +66,8 @@ def test_each_step_of_the_timescales_is_a_unit(tmp_path: Path) -> None:
 
 def test_layers_are_named_where_there_are_several() -> None:
     assert names(timescale_figure(timescales("update", layers=2))) == [
-        "GRU, keep = z, layer 0",
         "GRU, keep = z, layer 1",
+        "GRU, keep = z, layer 2",
     ]
     assert len(names(gradient_figure(norms(layers=2)))) == 8
 

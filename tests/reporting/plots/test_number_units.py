@@ -98,7 +98,7 @@ def test_a_line_a_layer_shows_probe_and_control_by_word(layers: int, tmp_path: P
     axes = panels(figure)[0]
     for layer in range(layers):
         own = table[table["layer"] == layer]
-        end = f", layer {layer}" if layers > 1 else ""
+        end = f", layer {layer + 1}" if layers > 1 else ""
         for name, column in (("number", "accuracy"), ("control", "control")):
             y = np.asarray(xy(named(axes, name + end))[1])
             shown = np.flatnonzero(~np.isnan(y))
@@ -168,7 +168,7 @@ def test_a_thousand_units_leave_few_names(tmp_path: Path) -> None:
     figure = number_units_figure(carriers(500, layers=2, number=40), sets(50), probe(2))
     for axes in panels(figure)[2:]:
         assert 3 <= len(axes.texts) <= NAMED
-        assert {text.get_text()[:2] for text in axes.texts} == {"1:"}, "number units come first"
+        assert {text.get_text()[-7:] for text in axes.texts} == {"layer 2"}, "number units come first"
     save(figure, tmp_path / "thousand.png")
 
 
@@ -177,7 +177,7 @@ def test_two_units_and_what_is_unknown_can_be_drawn(tmp_path: Path) -> None:
     table = carriers(2, number=1).assign(drop_with=np.nan)
     few = probe().iloc[-1:].assign(control=np.nan, selectivity=np.nan)
     figure = number_units_figure(table, sets(1), few)
-    assert [text.get_text() for text in panels(figure)[2].texts] == ["0", "1"]
+    assert [text.get_text() for text in panels(figure)[2].texts] == ["1", "2"]
     save(figure, tmp_path / "two.png")
 
 

@@ -43,6 +43,25 @@ class Unit(NamedTuple):
         return cls(int(layer), int(unit))
 
 
+def layer_name(layer: int, layers: int) -> str:
+    """Write what stands before a name where there are several layers; people count from 1.
+
+    >>> layer_name(1, 2), layer_name(0, 1)
+    ('layer 2, ', '')
+    """
+    return f"layer {layer + 1}, " if layers > 1 else ""
+
+
+def unit_name(unit: tuple[int, int], layers: int) -> str:
+    """Name a unit as people count, the first is unit 1; files and ``--units`` count from 0.
+
+    >>> unit_name(Unit(0, 6), 1), unit_name(Unit(1, 0), 2)
+    ('unit 7', 'unit 1 of layer 2')
+    """
+    layer, index = unit
+    return f"unit {index + 1}" + (f" of layer {layer + 1}" if layers > 1 else "")
+
+
 def check_units(net: Recurrence, units: Iterable[tuple[int, int]], whose: str = "") -> None:
     """Refuse units that a recurrence doesn't have.
 

@@ -72,7 +72,7 @@ def _panel(axes: Axes, part: pd.DataFrame, layers: Sequence[int]) -> None:
         axes.scatter(
             rows["below_0.1"],
             rows["above_0.9"],
-            label=f"layer {layer}",
+            label=f"layer {layer + 1}",
             color=LAYER_COLORS[index % len(LAYER_COLORS)],
             s=34,
             alpha=0.6,  # units often lie on one another in the corners

@@ -69,7 +69,7 @@ def _survivals(axes: Axes, table: pd.DataFrame) -> float:
             color=canvas.CELLS[cell][0],
             linewidth=2.0,
             linestyle=canvas.DASHES[int(str(layer)) % len(canvas.DASHES)],
-            label=f"{name}, layer {layer}" if several else name,
+            label=f"{name}, layer {int(str(layer)) + 1}" if several else name,
         )
     return right
 
@@ -124,7 +124,7 @@ def _gradients(axes: Axes, part: pd.DataFrame) -> None:
                 color=color,
                 linewidth=2.0 if layer == part["layer"].max() else 1.2,
                 linestyle="-" if trained else "--",
-                label=f"{name}, layer {layer}" if several else name,
+                label=f"{name}, layer {int(str(layer)) + 1}" if several else name,
             )
         )
         if trained:

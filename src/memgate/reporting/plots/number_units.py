@@ -105,7 +105,7 @@ def _probe(axes: Axes, probe: pd.DataFrame) -> None:
         by_position = rows.set_index("position").reindex(positions)
         color, marker = LAYER_STYLES[int(str(layer)) % len(LAYER_STYLES)]
         look: canvas.Look = {"color": color, "marker": marker, "markersize": 5}
-        end = f", layer {layer}" if several else ""
+        end = f", layer {int(str(layer)) + 1}" if several else ""
         axes.vlines(x, by_position["low"], by_position["high"], color=color, linewidth=1.4)
         axes.plot(x, by_position["accuracy"], label=f"number{end}", linewidth=1.8, **look)
         look |= {"markerfacecolor": "white", "linestyle": (0, (4, 2)), "linewidth": 1.2}
@@ -164,7 +164,7 @@ def _looks(units: pd.DataFrame, several: bool) -> UnitLooks:
     for number, layer in sorted({*zip(units["number"], units["layer"], strict=True)}):
         name = "number units" if number else "other units"
         looks[bool(number), int(layer)] = {
-            "label": f"{name}, layer {layer}" if several else name,
+            "label": f"{name}, layer {layer + 1}" if several else name,
             "color": NUMBER_UNIT_COLOR if number else OTHER_UNIT_COLOR,
             "marker": LAYER_STYLES[layer % len(LAYER_STYLES)][1],
             "markersize": size,
@@ -212,7 +212,7 @@ def _names(axes: Axes, units: pd.DataFrame, several: bool) -> None:
             taken.append((x, height))
             right = x > 0.9 * scale["x"]
             axes.annotate(
-                f"{layer:.0f}:{unit:.0f}" if several else f"{unit:.0f}",
+                f"{unit + 1:.0f}, layer {layer + 1:.0f}" if several else f"{unit + 1:.0f}",
                 (x, height),
                 xytext=(-5 if right else 5, 4),
                 textcoords="offset points",
