@@ -168,7 +168,9 @@ def test_a_thousand_units_leave_few_names(tmp_path: Path) -> None:
     figure = number_units_figure(carriers(500, layers=2, number=40), sets(50), probe(2))
     for axes in panels(figure)[2:]:
         assert 3 <= len(axes.texts) <= NAMED
-        assert {text.get_text()[-7:] for text in axes.texts} == {"layer 2"}, "number units come first"
+        assert {text.get_text()[-7:] for text in axes.texts} == {"layer 2"}, (
+            "number units come first"
+        )
     save(figure, tmp_path / "thousand.png")
 
 
