@@ -49,6 +49,7 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
     "command",
     [
         ["explain", GRU, LSTM, "--sentence", "the keys to the café"],
+        ["explain", GRU, "--detail"],
         ["evaluate", GRU, "--data", "items.jsonl", "--out", "scores"],
         ["gates", GRU, "--data", "items.jsonl", "--out", "gates"],
         ["intervene", GRU, "--data", "items.jsonl", "--out", "edits", "--items", "20"],

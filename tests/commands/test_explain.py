@@ -104,9 +104,9 @@ def test_json_has_the_models_words_and_numbers(capsys: pytest.CaptureFixture[str
 def test_the_terminal_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
     model = numbers(capsys, "gru", "--sentence", "the keys", "--units", "0:3")["gru"]
     found = model["sentences"][0]["words"]
-    assert explain("gru", "--sentence", "the keys", "--units", "0:3") == 0
+    assert explain("gru", "--sentence", "the keys", "--units", "0:3", "--detail") == 0
     lines = capsys.readouterr().out.splitlines()
-    write = next(line for line in lines if line.startswith("0:3    write"))
+    write = next(line for line in lines if line.startswith("unit 4 write"))
     shown = [float(number) for number in re.findall(r"\d\.\d\d", write)]
     expected = [word["units"]["0:3"]["write"] for word in found]
     assert shown == pytest.approx(expected, abs=0.00501)
@@ -115,9 +115,15 @@ def test_the_terminal_shows_what_json_says(capsys: pytest.CaptureFixture[str]) -
         [word["p"] for word in found], abs=0.00501
     )
     text = " ".join(" ".join(lines).split())
-    assert "GRU, 1 × 6 units; shown: as requested" in text
+    assert f"gru (GRU): {answer(found[-1]['p'])}" in text
+    assert "1 × 6 units; shown: as requested" in text
+    assert "unit 4 is 0:3 in --units and in files, which count from 0" in text
     assert "torch's z keeps" in text
     assert "Ng's Γu writes" in text
+
+
+def answer(p: float) -> str:
+    return f"{'plural' if p > 0.5 else 'singular'}, {max(p, 1 - p):.1%}"
 
 
 @pytest.mark.parametrize("columns", [80, 30, 10])
@@ -126,14 +132,89 @@ def test_a_long_sentence_is_cut_between_words(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     long = " ".join([SENTENCE, "of 日本語 cats", *WORDS, *WORDS])
-    assert explain("gru", "lstm", "--sentence", long) == 0
+    assert explain("gru", "lstm", "--sentence", long, "--detail") == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(cell_len, lines)) <= columns
     if columns < 80:  # longer words are cut
         return
-    heads = [line for line in lines if line.startswith(" " * 20) and line.strip()]
+    heads = [line for line in lines if line.startswith(" " * 13) and not re.search(r"\d", line)]
     shown = " ".join(heads).replace(" (<unk>)", "").split()
     assert shown == long.split() * 2
+
+
+@pytest.mark.parametrize("sentence", ["the cat", SENTENCE, " ".join(WORDS * 4), "the cat " * 400])
+@pytest.mark.parametrize("model", ["gru", "lstm", "rnn"])
+def test_a_sentence_is_a_block_of_at_most_a_dozen_lines_a_model(
+    model: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(model, "--sentence", sentence, "--subject", "1") == 0
+    out = capsys.readouterr().out
+    start = out.index(f"{model} ({model.upper()})")
+    block, _, _ = out[start:].partition("\n\nstate" if model == "rnn" else "\n\nwrite")
+    assert 4 <= len(block.splitlines()) <= 12
+    more = len(sentence.split()) > 30
+    assert more == ("--detail" in block)
+    assert block.count("P(plural)") == 2 if more else "P(plural)" in block
+    if more:
+        assert re.search(r"… \d+ words in between: --detail", block)
+
+
+def test_bars_have_one_width(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("gru", "--sentence", "the already which keys") == 0
+    out = capsys.readouterr().out
+    assert re.search("[░▒▓█]", out)
+    assert not re.search("[░▒▓█]{2}", out)
+
+
+def test_the_unit_that_takes_up_the_subject_comes_first(
+    tagged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = [[0, unit] for unit in range(6)]
+    Path("gru/number_units.json").write_text(json.dumps({"units": every}))
+    model = numbers(capsys, "gru", "--sentence", "the keys to the cabinet")["gru"]
+    at_subject = model["sentences"][0]["words"][1]["units"]
+    taken_up = [abs(unit["contribution_change"]) for unit in at_subject.values()]
+    assert taken_up == sorted(taken_up, reverse=True)
+    requested = numbers(capsys, "gru", "--sentence", "the keys", "--units", "0:1,0:0,0:2")["gru"]
+    assert list(requested["sentences"][0]["words"][0]["units"]) == ["0:1", "0:0", "0:2"]
+    assert explain("gru", "--sentence", "the keys to the cabinet") == 0
+    first = int(next(iter(at_subject)).partition(":")[2])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("unit ")]
+    assert rows[0].startswith(f"unit {first + 1} write")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "share", "alarm"),
+    [
+        ("the cat is", None, False),
+        ("the cat slowly", "1 of 3 words unknown (33%)", True),  # its tag is unknown
+        ("the keys quickly is", "1 of 4 words unknown (25%)", False),  # the tagger knows an adverb
+        ("the dog is", "1 of 3 words unknown (33%)", True),  # the tagger knows a noun
+    ],
+)
+def test_the_proportion_of_unknown_words_is_beside_the_answer_in_red_for_nouns(
+    sentence: str,
+    share: str | None,
+    alarm: bool,
+    tagged: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tags = {**TAGS, "is": "VBZ", "quickly": "RB", "dog": "NN"}
+    Tagger(pa.array(list(tags)), pa.array(list(tags.values()))).save(
+        Path("gru/baselines/tags.parquet")
+    )
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert explain("gru", "--sentence", sentence) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "(GRU): " in line)
+    assert (share is not None) == ("unknown" in line)
+    assert (share or "") in line
+    assert ("\x1b[1;31m" in line) == alarm
+    assert explain("gru", "--sentence", sentence, "--out", "page.html") == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert (f"<b>{share}</b>" in page) == (share is not None and not alarm)
+    assert (f'<b class="alarm">{share}</b>' in page) == alarm
 
 
 def test_shades_are_colours_or_else_blocks(
@@ -171,14 +252,14 @@ def test_unknown_words_are_shown_as_such(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_rnn_and_a_lower_layer_show_what_they_have(capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain("rnn", "--sentence", "the cat", "--units", "0:1") == 0
+    assert explain("rnn", "--sentence", "the cat", "--units", "0:1", "--detail") == 0
     out = capsys.readouterr().out
-    assert "0:1    state" in out
+    assert "unit 2 state" in out
     assert "       contribution" in out
     assert "write" not in out.split("an RNN has no gates")[0]
-    assert explain("lstm", "--sentence", "the cat", "--units", "0:1") == 0
+    assert explain("lstm", "--sentence", "the cat", "--units", "0:1", "--detail") == 0
     below = capsys.readouterr().out
-    assert "0:1    write" in below
+    assert "unit 2 of layer 1 write" in below
     assert "Δ logit" not in below
 
 
@@ -227,9 +308,9 @@ def test_a_verb_that_is_read_is_marked(tagged: Path, capsys: pytest.CaptureFixtu
     ]
 
 
-def test_the_page_is_written_and_the_rest_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_is_written_and_only_its_path_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain("gru", "lstm", "--sentence", SENTENCE, "--out", "new/page.html") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "wrote new/page.html"
+    assert capsys.readouterr().out == "wrote new/page.html\n"
     text = Path("new/page.html").read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")

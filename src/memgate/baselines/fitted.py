@@ -17,11 +17,11 @@ from memgate.baselines.rules import baseline_predictions, majority
 from memgate.data.batches import Prefixes
 from memgate.data.items.numbers import Label
 from memgate.data.items.tasks import NOUNS
-from memgate.data.tagger import Tagger
+from memgate.data.tagger import TAGGER_FILE, Tagger
 from memgate.errors import InputError
 from memgate.predictor import Predictor
 
-SETTINGS, TAGGER = "baselines.json", "tags.parquet"
+SETTINGS = "baselines.json"
 LAST_WORDS, NOUNS_FOLDER = "last_words.parquet", "nouns_only"
 
 
@@ -97,7 +97,7 @@ class Baselines:
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"majority": self.majority_label}
         (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        self.tagger.save(folder / TAGGER)
+        self.tagger.save(folder / TAGGER_FILE)
         self.last_words.save(folder / LAST_WORDS)
         if self.nouns_only is not None:
             self.nouns_only.save(folder / NOUNS_FOLDER)
@@ -121,7 +121,7 @@ class Baselines:
         network = folder / NOUNS_FOLDER
         return cls(
             majority_label,
-            Tagger.load(folder / TAGGER),
+            Tagger.load(folder / TAGGER_FILE),
             LastWords.load(folder / LAST_WORDS),
             Predictor.load(network) if network.is_dir() else None,
         )

@@ -1,7 +1,7 @@
 """`memgate explain`: write, keep and the prediction at each word of sentences.
 
 It should take hardly longer than the import of torch, so slow modules are imported where they are
-needed: MLflow for a registered model (1.3 s), matplotlib for a page, pandas for a tagger.
+needed: MLflow for a registered model (1.3 s), jinja2 for a page.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy.typing as npt
 import torch
 
 from memgate.data.items.roles import Role
-from memgate.data.tagger import Tagger
+from memgate.data.tagger import TAGGER_FILE, Tagger
 from memgate.errors import InputError
 from memgate.gates.explain import explanation
-from memgate.gates.explain.explanation import Explanation, find_roles, first_units
+from memgate.gates.explain.explanation import REQUESTED, Explanation, find_roles, first_units
 from memgate.gates.units.unit import Unit, check_model_units, saved_units
 from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.reporting.console import echo
 from memgate.reporting.explanation import print_explanations, print_json
-from memgate.reporting.files import whole_file
+from memgate.reporting.files import write_file
 
 PAGE_SIZE = 300_000
 """Bytes of a page that MLflow's artifact view opens at once."""
@@ -47,6 +47,7 @@ def explain(
     sentence: Sequence[str] = (LECTURE,),
     units: str | None = None,
     subject: str | None = None,
+    detail: bool = False,
     out: Path | None = None,
     json_: bool = False,
 ) -> None:
@@ -56,11 +57,14 @@ def explain(
         models: models:/NAME@ALIAS, runs:/…/model or a folder; several are shown together.
         sentence: Sentences, each in quotes, with spaces between words and commas. A model of real
             text reads the tag of a rare word in its place, such as NNS.
-        units: Units to show, as LAYER:UNIT from 0 with commas between; without it the model's
-            number units.
+        units: Units to show, as LAYER:UNIT with commas between; both count from 0, so that unit 7
+            of the first layer is 0:6. Without it the model's number units, first the one that
+            takes up most at the subject.
         subject: Position of the subject, from 0: one for all sentences, or one for each with
             commas between; or auto for the first common noun. It shows the roles of the words.
-        out: Write a page, such as explain.html.
+        detail: Show all units and readings; without it, what fits a dozen lines a model.
+        out: Write a page, such as explain.html, and print nothing else. A file that is there
+            already is replaced, and the output says so.
         json_: Print the numbers as JSON.
 
     Raises:
@@ -72,7 +76,7 @@ def explain(
     sentences = list(dict.fromkeys(" ".join(text.split()) for text in sentence))
     wanted = [] if units is None else [Unit.parse(unit) for unit in units.split(",")]
     subjects = _subjects(subject, len(sentences))
-    loaded = [_load(uri, wanted, subject is not None) for uri in uris]
+    loaded = [_load(uri, wanted) for uri in uris]
     if len({model.name for model in loaded}) < len(loaded):
         raise InputError(f"expected models of different names, got {', '.join(uris)}")
     explanations = [
@@ -80,13 +84,13 @@ def explain(
         for text, position in zip(sentences, subjects, strict=True)
         for model in loaded
     ]
-    note = None if out is None else _write(out, explanations)
+    written = None if out is None else _write(out, explanations)
     if json_:
         print_json(explanations)
-    else:
-        print_explanations(explanations)
-    if note is not None:
-        echo(note, err=json_)
+    elif written is None:
+        print_explanations(explanations, detail)
+    if written is not None:
+        echo(written, err=json_)
 
 
 def _subjects(subject: str | None, sentences: int) -> list[int | None]:
@@ -104,24 +108,20 @@ def _subjects(subject: str | None, sentences: int) -> list[int | None]:
     return [*(numbers * sentences if len(numbers) == 1 else numbers)]
 
 
-def _load(uri: str, units: Sequence[Unit], with_roles: bool) -> ExplainedModel:
+def _load(uri: str, units: Sequence[Unit]) -> ExplainedModel:
     folder = Path(uri)
     if not folder.is_dir() or (folder / "MLmodel").is_file():
         from memgate.tracking.registry.versions import model_folder  # noqa: PLC0415  MLflow
 
         folder = model_folder(uri)
     name, predictor = uri.removeprefix("models:/"), Predictor.load(folder)
-    chosen = "as requested"
+    chosen = REQUESTED
     number_units = saved_units(folder)
     if not units:
         units, chosen = first_units(number_units.units)
     check_model_units(units, predictor, name)
-    baselines = folder / BASELINES_FOLDER
-    tagger = None
-    if with_roles and baselines.is_dir():
-        from memgate.baselines.fitted import Baselines  # noqa: PLC0415  pandas
-
-        tagger = Baselines.load(baselines).tagger
+    tags = folder / BASELINES_FOLDER / TAGGER_FILE
+    tagger = Tagger.load(tags) if tags.is_file() else None
     return ExplainedModel(name, predictor, list(units), chosen, tagger, number_units.probe)
 
 
@@ -142,6 +142,8 @@ def _explain(
             chosen=model.chosen,
             roles=roles,
             probe=model.probe,
+            tagger=model.tagger,
+            by_subject=model.chosen != REQUESTED,
         )
     except InputError as error:
         raise InputError(f"{model.name}: {error}") from error
@@ -154,9 +156,8 @@ def _write(out: Path, explanations: Sequence[Explanation]) -> str:
     text = page(explanations).encode()
     if out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
         raise InputError(f"{out}: expected a page's name that ends in .html")
-    with whole_file(out) as partial:
-        partial.write_bytes(text)
+    written = write_file(out, lambda path: path.write_bytes(text))
     if len(text) <= PAGE_SIZE:
-        return f"wrote {out}"
+        return written
     size = len(text) // 1000
-    return f"wrote {out}, {size} kB; fewer sentences or --units keep it below 300 kB"
+    return f"{written}, {size} kB; fewer sentences or --units keep it below 300 kB"

@@ -10,7 +10,7 @@ from memgate.data.items.numbers import LABELS
 from memgate.data.sources.grammar import Grammar
 from memgate.errors import InputError
 from memgate.reporting.console import echo
-from memgate.reporting.files import whole_file
+from memgate.reporting.files import write_file
 
 
 def generate(
@@ -24,7 +24,8 @@ def generate(
     """Write items of the synthetic grammar as agreement JSONL.
 
     Args:
-        out: File to write, such as items.jsonl; gzipped if it ends in .gz.
+        out: File to write, such as items.jsonl; gzipped if it ends in .gz. A file that is there
+            already is replaced, and the output says so.
         items: Number of items.
         seed: Seed of the items.
         max_intervening: Largest number of words between subject and verb.
@@ -45,9 +46,12 @@ def generate(
     )
     rows = grammar.load()["test"]
     open_text = gzip.open if out.suffix == ".gz" else open
-    with whole_file(out) as partial, open_text(partial, "wt", encoding="utf-8") as file:
-        for row in rows:
-            item = {name: value for name, value in row.items() if value is not None}
-            item["label"] = LABELS[row["label"]]
-            file.write(json.dumps(item, ensure_ascii=False) + "\n")
-    echo(f"wrote {len(rows)} items to {out}")
+
+    def write(path: Path) -> None:
+        with open_text(path, "wt", encoding="utf-8") as file:
+            for row in rows:
+                item = {name: value for name, value in row.items() if value is not None}
+                item["label"] = LABELS[row["label"]]
+                file.write(json.dumps(item, ensure_ascii=False) + "\n")
+
+    echo(f"{write_file(out, write)}: {len(rows)} items")

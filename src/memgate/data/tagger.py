@@ -16,6 +16,9 @@ from memgate.data.vocabulary import SYMBOLS, flat_words
 UNKNOWN_TAG = "_"
 """The tag of a word that is not in training; no PTB tag, so no rule takes it for a noun."""
 
+TAGGER_FILE = "tags.parquet"
+"""File of a tagger in the folder of a model's baselines."""
+
 TAGGER_SCHEMA = pa.schema([("word", pa.string()), ("tag", pa.string())])
 
 

@@ -77,6 +77,7 @@ def explain_sentences(
                 roles=[None if code == NO_ROLE else ROLES[code] for code in codes[row]],
                 tags=tags[row][:length],
                 probe=probe,
+                by_subject=True,
             )
             explanations.append(explained)
     return explanations

@@ -18,6 +18,8 @@ from memgate.gates.explain.explanation import (
     Trace,
     Word,
 )
+from memgate.gates.units.unit import unit_name
+from memgate.reporting.explanation import unknown_words
 from memgate.reporting.pages import render
 from memgate.reporting.shades import GATE_COLORS, SIGNED, as_hex, level, shades
 
@@ -50,6 +52,8 @@ def page(explanations: Sequence[Explanation]) -> str:
         level=level,
         number=_number,
         line=_line,
+        unit_name=unit_name,
+        unknown_words=unknown_words,
     )
 
 

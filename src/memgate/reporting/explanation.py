@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
@@ -16,13 +18,18 @@ from memgate.gates.explain.explanation import (
     ROW_NAMES,
     Explanation,
     Trace,
+    UnitTrace,
     word_numbers,
 )
+from memgate.gates.units.unit import unit_name
 from memgate.reporting.console import console
 from memgate.reporting.shades import GATE_COLORS
 
-NAME_WIDTH = 20
-"""Columns before the first word: seven for the unit, ``state update`` and a space."""
+LINES = 12
+"""Lines that a model has for a sentence at most, unless all is shown."""
+
+UNITS_PRINTED = 3
+"""Units that it has there at most."""
 
 MIN_CELL_WIDTH, MAX_CELL_WIDTH = 6, 26
 """Columns of a word: a signed number and a space need six; a longer word is cut."""
@@ -33,40 +40,117 @@ BLOCKS = " ░▒▓█"
 Part = list[tuple[int, int]]
 """The words of one line: the position of each, and its width in columns."""
 
+Row = tuple[str, str, Trace]
+"""What stands before a row, the name of its reading, and a value a word."""
 
-def print_explanations(explanations: Sequence[Explanation]) -> None:
+
+def print_explanations(explanations: Sequence[Explanation], detail: bool = False) -> None:
     """Print explanations one below another, and a glossary of the rows.
 
     A sentence that is wider than the terminal goes on in further lines, cut between words. A
     terminal without colour shows blocks instead of shades.
+
+    Args:
+        explanations: Of any sentences and models.
+        detail: Whether all units and readings are shown, or what fits `LINES` lines.
     """
     out = console()
-    coloured = out.color_system is not None and not out.no_color
     sentence = ""
     for explanation in explanations:
         if explanation.sentence != sentence:
             sentence = explanation.sentence
             out.print(Text(f"\n{_plain(sentence)}", "bold"))
-        layers, size = explanation.size
-        cell, model = explanation.cell.upper(), _plain(explanation.model)
-        about = f"{cell}, {layers} × {size} units; shown: {explanation.chosen}"
-        out.print(Text.assemble("\n", (model, "bold underline"), f"  {about}\n"))
-        for part in _parts(explanation, out.width - NAME_WIDTH):
-            for row in _lines(explanation, part, coloured):
-                out.print(row, no_wrap=True, crop=True)
-            out.print()
-        p = float(explanation.p[-1])
-        against, answer = explanation.answers
-        out.print(
-            Text.assemble(
-                "after the last word: ",
-                (answer if p > 0.5 else against, "bold"),
-                f", {max(p, 1 - p):.1%}",
-            )
-        )
+        out.print(_answer(explanation))
+        if detail:
+            layers, size = explanation.size
+            out.print(f"{layers} × {size} units; shown: {explanation.chosen}", style="dim")
+        _print_words(out, explanation, detail)
     out.print()
-    for line in _glossary(explanations):
+    for line in _glossary(explanations, detail):
         out.print(Text(line, "dim"))
+
+
+def _answer(explanation: Explanation) -> Text:
+    """Name the model and its answer, and beside it the proportion of unknown words."""
+    p = float(explanation.p[-1])
+    against, answer = explanation.answers
+    line = Text.assemble(
+        (_plain(explanation.model), "bold underline"),
+        f" ({explanation.cell.upper()}): ",
+        (answer if p > 0.5 else against, "bold"),
+        f", {max(p, 1 - p):.1%}",
+    )
+    if explanation.unknown:
+        style = "bold red" if explanation.unknown_noun else ""
+        line.append("; ").append(unknown_words(explanation), style)
+    return line
+
+
+def unknown_words(explanation: Explanation) -> str:
+    """Say how many words are unknown, such as ``2 of 11 words unknown (18%)``."""
+    unknown, words = explanation.unknown, len(explanation.words)
+    return f"{unknown} of {words} words unknown ({unknown / words:.0%})"
+
+
+def _print_words(out: Console, explanation: Explanation, detail: bool) -> None:
+    """Print the words as columns, with the rows of the units below them."""
+    coloured = out.color_system is not None and not out.no_color
+    rows = _rows(explanation, explanation.units, lambda trace: trace.shown)
+    name_width, parts = _layout(explanation, rows, out.width)
+    left_out = 0
+    if not detail:
+        rows, parts, left_out = _within(explanation, out.width)
+        name_width, _ = _layout(explanation, rows, out.width)
+    for index, part in enumerate(parts):
+        if index:
+            between = f"… {left_out} words in between: --detail" if left_out else ""
+            out.print(Text(between, "dim"))
+        for line in _lines(explanation, rows, part, name_width, coloured):
+            out.print(line, no_wrap=True, crop=True)
+
+
+def _rows(
+    explanation: Explanation,
+    units: Sequence[UnitTrace],
+    readings: Callable[[UnitTrace], list[tuple[str, Trace]]],
+) -> list[Row]:
+    """Return the rows of units, each with its name in the first of its rows."""
+    rows = []
+    for trace in units:
+        name = unit_name(trace.unit, explanation.size[0])
+        for index, (reading, values) in enumerate(readings(trace)):
+            label = ROW_NAMES.get(reading, reading)
+            rows.append((f"{'' if index else name:<{len(name)}} {label}", reading, values))
+    return rows
+
+
+def _layout(explanation: Explanation, rows: Sequence[Row], width: int) -> tuple[int, list[Part]]:
+    """Return the columns before the first word, and the words of each line."""
+    labels = [f"P({explanation.answers[1]})", *(label for label, _, _ in rows)]
+    name_width = max(map(len, labels))
+    return name_width, list(_parts(explanation, width - name_width))
+
+
+def _within(explanation: Explanation, width: int) -> tuple[list[Row], list[Part], int]:
+    """Return rows and words that fit `LINES`, and how many words are left out in between.
+
+    The first units and their gates are shown. Of a sentence of too many words the end is shown,
+    and as much of the start as fits.
+    """
+    above = -(-cell_len(_answer(explanation).plain) // width)
+    heads = 2 + any(word.role for word in explanation.words)  # words, roles, probability
+    choices = [(count, 2) for count in range(min(UNITS_PRINTED, len(explanation.units)), 0, -1)]
+    rows: list[Row] = []
+    parts: list[Part] = []
+    for units, readings in [*choices, (1, 1)]:
+        rows = _rows(explanation, explanation.units[:units], lambda t, n=readings: t.shown[:n])  # type: ignore[misc]
+        _, parts = _layout(explanation, rows, width)
+        if above + len(parts) * (heads + len(rows) + 1) - 1 <= LINES:
+            return rows, parts, 0
+    most = max(1, (LINES - above + 1) // (heads + len(rows) + 1))
+    kept = [*parts[: most - 1], parts[-1]]
+    left_out = len(explanation.words) - sum(map(len, kept))
+    return rows, kept, left_out
 
 
 def print_json(explanations: Sequence[Explanation]) -> None:
@@ -90,19 +174,34 @@ def print_json(explanations: Sequence[Explanation]) -> None:
             for index, (word, p) in enumerate(zip(explanation.words, explanation.p, strict=True))
         ]
         model = models.setdefault(explanation.model, about)
-        model["sentences"].append({"sentence": explanation.sentence, "words": words})
-    print(json.dumps({"models": models}, ensure_ascii=False, indent=1))
+        model["sentences"].append(
+            {
+                "sentence": explanation.sentence,
+                "unknown": explanation.unknown / len(explanation.words),
+                "words": words,
+            }
+        )
+    utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps({"models": models}, ensure_ascii=not utf8, indent=1))
 
 
-def _glossary(explanations: Sequence[Explanation]) -> Iterator[str]:
+def _glossary(explanations: Sequence[Explanation], detail: bool) -> Iterator[str]:
     """Yield the meaning of each printed row."""
-    traces = (trace for explanation in explanations for trace in explanation.units)
-    names = dict.fromkeys(name for trace in traces for name, _ in trace.shown)
-    for name in names:
+    traces = [(e, trace) for e in explanations for trace in e.units]
+    readings = dict.fromkeys(
+        name for _, trace in traces for name, _ in trace.shown[: None if detail else 2]
+    )
+    for name in readings:
         yield f"{ROW_NAMES.get(name, name)}: {GLOSSARY[name]}"
-    if any(not word.known for explanation in explanations for word in explanation.words):
+    if any(explanation.unknown for explanation in explanations):
         yield "(<unk>): not in the model's vocabulary; put a space before a comma, as in 'cat ,'"
-    yield CONVENTIONS
+    explanation, trace = traces[0]
+    name = unit_name(trace.unit, explanation.size[0])
+    yield f"{name} is {trace.unit} in --units and in files, which count from 0"
+    if detail:
+        yield CONVENTIONS
+    else:
+        yield "--detail shows all units of each model, state updates and contributions"
 
 
 def _parts(explanation: Explanation, room: int) -> Iterator[Part]:
@@ -118,42 +217,44 @@ def _parts(explanation: Explanation, room: int) -> Iterator[Part]:
     yield part
 
 
-def _lines(explanation: Explanation, part: Part, coloured: bool) -> Iterator[Text]:
-    """Yield the lines of a part: words, roles, the rows of each unit, and the probability."""
+def _lines(
+    explanation: Explanation, rows: Sequence[Row], part: Part, name_width: int, coloured: bool
+) -> Iterator[Text]:
+    """Yield the lines of a part: words, roles, the rows of the units, and the probability."""
     words = [(explanation.words[position], width) for position, width in part]
-    line = Text(" " * NAME_WIDTH)
+    line = Text(" " * name_width)
     for word, width in words:
         line.append(_right(word.label, width), "bold" if word.known else "bold italic")
     yield line
-    if any(word.role for word, _ in words):
-        line = Text(" " * NAME_WIDTH)
+    if any(word.role for word in explanation.words):
+        line = Text(" " * name_width)
         for word, width in words:
             marked = word.role in ("subject", "verb")
             line.append(_right(word.role or "", width), "bold cyan" if marked else "dim")
         yield line
-    for trace in explanation.units:
-        for row, (name, values) in enumerate(trace.shown):
-            label = f"{ROW_NAMES.get(name, name):<13}"
-            line = Text.assemble((f"{'' if row else str(trace.unit):<7}", "bold"), label)
-            yield line.append_text(_cells(name, values, part, coloured))
-    line = Text(f"{f'P({explanation.answers[1]})':<{NAME_WIDTH}}", "bold")
+    for label, reading, values in rows:
+        line = Text(f"{label:<{name_width}}")
+        yield line.append_text(_cells(reading, values, part, coloured))
+    line = Text(f"{f'P({explanation.answers[1]})':<{name_width}}", "bold")
     for position, width in part:
         line.append(_right(f"{explanation.p[position]:.2f}", width))
     yield line
 
 
 def _cells(name: str, values: Trace, part: Part, coloured: bool) -> Text:
-    """Return one row's numbers: gates as shaded cells, the others with their sign."""
+    """Return one row's numbers: gates as shaded cells of one width, the others with their sign."""
     line = Text()
     for position, width in part:
         value = float(values[position])
         if name not in GATE_COLORS:
             line.append(_right(signed(value), width))
-        elif coloured:
-            line.append(" ").append(f"{value:.2f}".rjust(width - 1), _shade(name, value))
+            continue
+        line.append(" " * (width - MIN_CELL_WIDTH + 1))
+        if coloured:
+            line.append(f"{value:.2f}".rjust(MIN_CELL_WIDTH - 1), _shade(name, value))
         else:
             block = BLOCKS[min(int(value * len(BLOCKS)), len(BLOCKS) - 1)]
-            line.append(" ").append(f"{value:.2f}".rjust(width - 1, block))
+            line.append(f"{block}{value:.2f}")
     return line
 
 

@@ -1,10 +1,11 @@
-"""Result files of a command, written all or not at all: `write_all`, and `whole_file` for one."""
+"""Result files of a command, written all or not at all: `write_all`, and `write_file` for one."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from memgate.errors import InputError
@@ -33,25 +34,34 @@ def write_all(out: Path, files: Mapping[str, Callable[[Path], object]]) -> None:
         raise InputError(f"{out}: expected a folder to write to, got: {error}") from error
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; when all is written, it becomes the file.
+def write_file(path: Path, write: Callable[[Path], object]) -> str:
+    """Write a single file whole or not at all, and return the line to print about it.
+
+    A file that is there already is replaced, and the line says so: that is the rule for every
+    command that writes a single file.
 
     Args:
-        path: The file, replaced if it exists; its folder is created if it is missing.
+        path: The file; its folder is created if it is missing.
+        write: Writes to the path it gets.
 
     Raises:
         InputError: The file can't be written.
     """
     if not path.name or path.is_dir():
         raise InputError(f"{path}: expected a file to write to, got a folder")
+    replaced = ""
+    if path.exists():
+        before = path.stat()
+        when = datetime.fromtimestamp(before.st_mtime).astimezone()
+        replaced = f", in place of one of {when:%Y-%m-%d %H:%M} ({before.st_size:,} bytes)"
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
+        write(partial)
         partial.replace(path)
     except OSError as error:
         raise InputError(f"{path}: expected a file to write to, got: {error}") from error
     finally:
         with suppress(OSError):  # Ctrl-C leaves no half-written file either
             partial.unlink(missing_ok=True)
+    return f"wrote {path}{replaced}"

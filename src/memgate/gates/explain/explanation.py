@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,6 +81,9 @@ NUMBER_UNITS_SHOWN = 6
 UNNAMED = "with the largest |readout weight × change over the sentence| (no number units are named)"
 """How units are chosen if none are named."""
 
+REQUESTED = "as requested"
+"""How units are chosen that the user names."""
+
 GLOSSARY = {
     "write": "how much of what the word offers enters the unit's memory, 0 to 1",
     "keep": "how much of what was there stays, 0 to 1",
@@ -153,6 +157,11 @@ class UnitTrace:
     contribution_change: Trace | None
     probe: Trace | None = None
 
+    def taken_up(self, position: int) -> float:
+        """Return how much a word changes the contribution, or below the top the memory."""
+        change = self.state_update if self.contribution_change is None else self.contribution_change
+        return abs(float(change[position]))
+
     @property
     def shown(self) -> list[tuple[str, Trace]]:
         """The rows of the terminal, by the names of `GLOSSARY`."""
@@ -193,8 +202,10 @@ class Explanation:
         answers: What the probabilities 0 and 1 mean.
         words: The words.
         log_odds: Log-odds of the second answer if the sentence ended with the word.
-        units: The units shown.
+        units: The units shown; unless they were requested, the one that takes up most at the
+            subject comes first.
         chosen: How they were chosen, in words.
+        unknown_noun: Whether a word that is read as ``<unk>`` is a noun, or may be one.
     """
 
     model: str
@@ -205,6 +216,12 @@ class Explanation:
     log_odds: Trace
     units: tuple[UnitTrace, ...]
     chosen: str
+    unknown_noun: bool = False
+
+    @property
+    def unknown(self) -> int:
+        """How many words are read as ``<unk>``."""
+        return sum(word.read == UNKNOWN_WORD for word in self.words)
 
     @property
     def p(self) -> Trace:
@@ -268,10 +285,12 @@ def explain(
     units: Sequence[Unit] = (),
     *,
     model: str = "",
-    chosen: str = "as requested",
+    chosen: str = REQUESTED,
     roles: Sequence[Role | None] = (),
     tags: Sequence[str | None] = (),
     probe: Trace | None = None,
+    tagger: Tagger | None = None,
+    by_subject: bool = False,
 ) -> Explanation:
     """Read a sentence word by word.
 
@@ -285,6 +304,9 @@ def explain(
         roles: One a word, or empty, as from `memgate.gates.explain.explanation.find_roles`.
         tags: PTB tags, one a word, or empty; rare words are read as their tag.
         probe: Direction of the number probe, layers × units, or None.
+        tagger: Finds nouns where roles or tags don't name them.
+        by_subject: Whether the unit whose contribution the subject changes most comes first; else
+            they stay in their order, as they do if the subject isn't known.
 
     Raises:
         InputError: No word is known, there is no such unit, or roles or tags aren't one a word.
@@ -298,10 +320,42 @@ def explain(
     if not units:
         units = _largest(contributions, len(layers) - 1)
         chosen = f"{len(units)} {UNNAMED}"
-    traces = tuple(_trace_of(unit, layers, contributions, probe) for unit in units)
+    traces = [_trace_of(unit, layers, contributions, probe) for unit in units]
+    nouns = tags or (_tags(tagger, [word.text for word in words]) if tagger else ())
+    subject = _subject(words, nouns)
+    if by_subject and subject is not None:
+        traces.sort(key=lambda trace: -trace.taken_up(subject))
     log_odds = _numbers(classifier.readout(hidden).squeeze(-1))
     size, answers = (len(layers), hidden.shape[1]), predictor.task.words
-    return Explanation(model, classifier.cell, size, answers, words, log_odds, traces, chosen)
+    return Explanation(
+        model,
+        classifier.cell,
+        size,
+        answers,
+        words,
+        log_odds,
+        tuple(traces),
+        chosen,
+        _has_unknown_noun(words, nouns),
+    )
+
+
+def _subject(words: Sequence[Word], tags: Sequence[str | None]) -> int | None:
+    """Return the position of the subject by its role, or else of the first common noun."""
+    named = (index for index, word in enumerate(words) if word.role == "subject")
+    first = next((index for index, tag in enumerate(tags) if tag in NOUN_NUMBER), None)
+    return next(named, first)
+
+
+def _has_unknown_noun(words: Sequence[Word], tags: Sequence[str | None]) -> bool:
+    """Return whether a word that is read as ``<unk>`` is a noun by its role or tag, or may be."""
+    for word, tag in zip_longest(words, tags):
+        if word.read == UNKNOWN_WORD and word.role not in ("other", "verb"):
+            if word.role in ("subject", "attractor", "noun"):
+                return True
+            if tag in (None, UNKNOWN_TAG) or tag.startswith("NN"):
+                return True
+    return False
 
 
 def _largest(contributions: Float[Tensor, "time units"], layer: int) -> list[Unit]:
