@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -90,3 +91,26 @@ def test_faults_are_one_line_and_nothing_is_written(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("memgate: error: ")
     assert not Path("out/gates").exists()
+
+
+def test_items_without_a_subject_are_refused_by_what_they_lack(
+    trained: Path, write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write("prefixes.jsonl", *({"prefix": "the keys", "label": "pl"} for _ in range(5)))
+    gru = "models:/memgate-gru-synthetic@champion"
+    assert main(["gates", gru, "--data", path, "--out", "out"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected items with subj_idx" in line
+    assert "got none among 5 items" in line
+    assert not Path("out").exists()
+
+
+def test_readings_have_the_names_that_explain_gives_them(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gru = "models:/memgate-gru-synthetic@champion"
+    assert main(["gates", gru, "--data", "items.jsonl", "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert " state update " in printed
+    assert " Δ logit " in printed
+    assert "_update" not in printed.partition("wrote")[0]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from memgate.data import files
 from memgate.data.sources import jsonl
+from memgate.errors import InputError
 from memgate.evaluation.items import one_quiet_thread
 from memgate.fitting.analysis import OF_NUMBER_UNITS, GateAnalysis, analyse
 from memgate.gates.explain.explanation import ROW_NAMES
@@ -47,6 +48,11 @@ def gates(model: str, *, data: Sequence[str], out: Path) -> None:
     folder = model_folder(model)
     predictor = Predictor.load(folder)
     table = jsonl.read(files.paths(data, jsonl.FORMAT)).with_format("arrow")[:]
+    if table["subj_idx"].null_count == len(table):
+        raise InputError(
+            f"{' '.join(data)}: expected items with subj_idx, which the roles of words and their "
+            f"positions need, got none among {len(table)} items"
+        )
     saved = folder / NUMBER_UNITS
     registered_units = NumberUnits.load(saved) if saved.is_file() else None
     analysis = analyse(predictor, table, table, registered_units=registered_units)

@@ -147,5 +147,11 @@ def test_the_verb_is_shown_where_it_is_read() -> None:
 def test_a_profile_that_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(InputError, match="profile table: expected a column 'answer', got"):
         profile_figure(profile().drop(columns="answer"))
-    with pytest.raises(InputError, match="profile table: expected at least one row, got none"):
-        profile_figure(profile()[:0])
+
+
+def test_without_a_known_subject_the_figure_says_so(tmp_path: Path) -> None:
+    figure = profile_figure(profile()[:0])
+    assert [text.get_text() for text in figure.texts] == [
+        "No item has a known subject: its words have no roles."
+    ]
+    save(figure, tmp_path / "profile.png")

@@ -56,11 +56,14 @@ def profile_figure(profile: pd.DataFrame) -> Figure:
     change of the contribution, and last probe if the table of
     `memgate.gates.profile.profile_table` has it. Singular and plural apart, right and wrong answers
     together; filled markers are the number units, if there are any, open ones all units. Bars and
-    bands are 95% intervals of the mean; none where a single item has words.
+    bands are 95% intervals of the mean; none where a single item has words. Of items without a
+    known subject the profile is empty, and the figure a text.
 
     Raises:
-        InputError: The table has no row, or lacks a column.
+        InputError: The table lacks a column.
     """
+    if profile.empty:
+        return canvas.only_text("No item has a known subject: its words have no roles.")
     canvas.need(profile, "profile", *PROFILE_DTYPES)
     last = profile[profile["layer"] == profile["layer"].max()]
     means = pooled(last, "answer")
