@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ import memgate
 from memgate.baselines.fitted import Baselines
 from memgate.cli import main
 from memgate.data.sources import jsonl
+from memgate.data.sources.grammar import Grammar
 from memgate.metrics.systems import SYSTEM_NAMES
 from memgate.predictor import BASELINES_FOLDER
 from memgate.tracking.registry import versions
@@ -148,6 +150,41 @@ def test_words_a_model_does_not_know_are_said(
     Path("odd.jsonl").write_text("\n".join(rows))
     assert evaluate(GRU, "--data", "odd.jsonl") == 0
     assert "odd: 1 items without a word that memgate-gru-synthetic" in capsys.readouterr().out
+
+
+def test_items_of_the_training_split_are_reported(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = Grammar(train=600, validation=100, test=200, max_intervening=6).load()
+    rows = [*splits["train"].select(range(600)), *splits["test"].select(range(30))]
+    lines = [json.dumps({**row, "label": ("sg", "pl")[row["label"]]}) for row in rows]
+    Path("train.jsonl").write_text("\n".join(lines[:600]))
+    Path("mixed.jsonl").write_text("\n".join(lines[590:]))
+    Path("test.jsonl").write_text("\n".join(lines[600:]))
+    assert main(["export", GRU, "exported"]) == 0
+    files = ("train.jsonl", "mixed.jsonl", "test.jsonl")
+    capsys.readouterr()
+    assert evaluate(GRU, "exported", "--data", *files) == 0
+    assert _overlaps(capsys) == [
+        ("train", "memgate-gru-synthetic@champion", "600 of these 600"),
+        ("mixed", "memgate-gru-synthetic@champion", "10 of these 40"),
+        ("train", "exported", "600 of these 600"),
+        ("mixed", "exported", "10 of these 40"),
+    ]
+    assert main(["compare", GRU, LSTM, "--data", "train.jsonl"]) == 0
+    assert [n for _, _, n in _overlaps(capsys)] == ["600 of these 600"] * 2
+
+    # Models of earlier versions have no hashes: the run has a digest of the whole split.
+    (versions.model_folder(GRU) / "training_items.parquet").unlink()
+    assert evaluate(GRU, "--data", *files) == 0
+    assert _overlaps(capsys) == [("train", "memgate-gru-synthetic@champion", "600 of these 600")]
+
+
+def _overlaps(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, ...]]:
+    printed = " ".join(capsys.readouterr().out.split())
+    return re.findall(
+        r"(\w+|items in common): (\S+) was trained on (\d+ of these \d+) items;", printed
+    )
 
 
 def test_models_of_one_name_are_not_mixed(

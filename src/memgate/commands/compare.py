@@ -40,5 +40,7 @@ def compare(a: str, b: str, data: Sequence[str] = (), out: Path | None = None) -
     echo(f"B  {b}")
     echo(str(items))
     print_pairs(table)
+    for note in items.notes:
+        echo(note)
     if out is not None:
         echo(f"wrote paired.csv to {out}")

@@ -22,6 +22,7 @@ from memgate.reporting.console import echo
 from memgate.reporting.evaluation_notes import evaluation_notes
 from memgate.reporting.suites import print_suites, write_suites
 from memgate.tracking.registry import versions
+from memgate.tracking.registry.training_items import overlap_notes
 
 
 class ScoredModel(NamedTuple):
@@ -31,11 +32,13 @@ class ScoredModel(NamedTuple):
         name: Its URI, without ``models:/``.
         predictor: The network.
         baselines: The baselines registered with it, or None.
+        folder: Where its files are.
     """
 
     name: str
     predictor: Predictor
     baselines: Baselines | None
+    folder: Path
 
 
 Score = Callable[[Predictor, datasets.Dataset, Baselines | None, int], pd.DataFrame]
@@ -80,27 +83,50 @@ def evaluate(
     on_items = _score(scored_models, items, "data", evaluation.predictions, batch_size)
     on_suites = _score(scored_models, suites, "suite", evaluation.suite_predictions, batch_size)
     if on_items is not None:
-        _show_items(on_items, items, out)
+        _show_items(on_items, items, out, _overlap(scored_models, on_items, "data", items))
     if on_suites is not None:
-        _show_suites(on_suites, suites, out)
+        _show_suites(on_suites, suites, out, _overlap(scored_models, on_suites, "suite", suites))
 
 
-def _show_items(predicted: pd.DataFrame, items: Mapping[str, datasets.Dataset], out: Path) -> None:
+def _overlap(
+    models: Sequence[ScoredModel],
+    predicted: pd.DataFrame,
+    kind: str,
+    tables: Mapping[str, datasets.Dataset],
+) -> list[str]:
+    """Return a line for each model and data set that has items of the model's training split."""
+    folders = {model.name: model.folder for model in models}
+    lines = []
+    for (name, data), rows in predicted.groupby(["model", kind], sort=False):
+        model, keys = str(name), rows["item"]
+        lines += overlap_notes(model, folders[model], str(data), keys, tables[str(data)])
+    return lines
+
+
+def _show_items(
+    predicted: pd.DataFrame,
+    items: Mapping[str, datasets.Dataset],
+    out: Path,
+    overlap: Sequence[str],
+) -> None:
     table = evaluation.accuracy(predicted)
     write_accuracy(table, out, predicted)
     print_accuracy(table)
-    for note in evaluation_notes(predicted, "data", _sizes(items)):
+    for note in [*evaluation_notes(predicted, "data", _sizes(items)), *overlap]:
         echo(note)
     echo(f"wrote {out}/accuracy.csv, {out}/predictions.parquet, {out}/accuracy.png")
 
 
 def _show_suites(
-    predicted: pd.DataFrame, suites: Mapping[str, datasets.Dataset], out: Path
+    predicted: pd.DataFrame,
+    suites: Mapping[str, datasets.Dataset],
+    out: Path,
+    overlap: Sequence[str],
 ) -> None:
     table = evaluation.suite_accuracy(predicted)
     write_suites(table, out, predicted)
     print_suites(table)
-    for note in evaluation_notes(predicted, "suite", _sizes(suites)):
+    for note in [*evaluation_notes(predicted, "suite", _sizes(suites)), *overlap]:
         echo(note)
     echo(f"wrote {out}/suites.csv, {out}/suite_predictions.parquet, {out}/suites.png")
 
@@ -118,7 +144,7 @@ def _load(uris: Sequence[str]) -> list[ScoredModel]:
         folder = versions.model_folder(uri)
         saved = folder / BASELINES_FOLDER
         baselines = Baselines.load(saved) if saved.is_dir() else None
-        models.append(ScoredModel(name, Predictor.load(folder), baselines))
+        models.append(ScoredModel(name, Predictor.load(folder), baselines, folder))
         if baselines is None:
             echo(f"{name}: no baselines alongside it; `memgate fit` registers them with a model")
     return models

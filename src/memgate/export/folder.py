@@ -24,10 +24,11 @@ from memgate.predictor import BASELINES_FOLDER, CONFIG, TOKENIZER, WEIGHTS, Pred
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes
 from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin_of
+from memgate.tracking.registry.training_items import TRAINING_ITEMS
 
 CARD, ONNX, ACCURACY = "README.md", "model.onnx", "accuracy.csv"
 
-SIDECARS = (BASELINES_FOLDER, PROFILE, NUMBER_UNITS, PREDICTIONS)
+SIDECARS = (BASELINES_FOLDER, PROFILE, NUMBER_UNITS, PREDICTIONS, TRAINING_ITEMS)
 """Files and folders that are copied from the model's folder if they are there."""
 
 FILES = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
 from memgate.reporting.console import echo
 from memgate.tracking.registry.champion import champion_status
+from memgate.tracking.registry.training_items import TRAINING_ITEMS, save_training_items
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import storing
 
@@ -155,6 +157,7 @@ def _store(
         for artifact in [Artifact(BASELINES_FOLDER, baselines.save), *artifacts]
         if artifact.name in {BASELINES_FOLDER, PREDICTIONS, *OF_MODEL}
     }
+    in_model_folder[TRAINING_ITEMS] = partial(save_training_items, fit.data.table("train"))
     tags = dict(fit.tags)
     if analysis is not None:
         tags["gate_profile"] = profile_hash(analysis.tables.profile)

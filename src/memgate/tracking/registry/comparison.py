@@ -18,6 +18,7 @@ from memgate.evaluation.items import PREDICTIONS, read_predictions
 from memgate.metrics.paired import difference_interval, holm, mcnemar, mcnemar_worse
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.predictor import Predictor
+from memgate.tracking.registry.training_items import overlap_notes
 from memgate.tracking.registry.versions import model_folder
 
 LEAST_COMMON = 100
@@ -52,11 +53,13 @@ class PairedItems(NamedTuple):
             and whether each model is right, ``a`` and ``b``.
         totals: How many items each model was evaluated on.
         source: Which items, in words.
+        notes: Lines on what weakens the comparison.
     """
 
     rows: pd.DataFrame
     totals: tuple[int, int]
     source: str
+    notes: list[str]
 
     def __str__(self) -> str:
         """Return how many items, of how many, and which."""
@@ -75,6 +78,7 @@ def paired_items(a: str, b: str, data: Sequence[str] = ()) -> PairedItems:
             `LEAST_COMMON` items are common; or the models have different tasks.
     """
     folders = [model_folder(model) for model in (a, b)]
+    items = None
     if data:
         items = jsonl.read(files.paths(data, jsonl.FORMAT))
         tables = [predictions(Predictor.load(folder), items) for folder in folders]
@@ -103,7 +107,12 @@ def paired_items(a: str, b: str, data: Sequence[str] = ()) -> PairedItems:
     rows = common[["label", "intervening", "attractors"]].assign(
         a=common["correct_a"].astype(bool), b=common["correct_b"].astype(bool)
     )
-    return PairedItems(rows, totals, source)
+    notes = [
+        note
+        for model, folder in zip((a, b), folders, strict=True)
+        for note in overlap_notes(model, folder, "items in common", common["item"], items)
+    ]
+    return PairedItems(rows, totals, source, notes)
 
 
 def _stored(model: str, folder: Path) -> pd.DataFrame:
