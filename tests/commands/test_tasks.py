@@ -245,8 +245,8 @@ def test_what_a_task_leaves_out_is_said(project: Path, capsys: pytest.CaptureFix
     )
     assert fit("rnn", "inflection", *more, "--track=false") == 0
     assert (
-        "other (test): 20 of 80 items left out, without both forms of their verb"
-        in capsys.readouterr().out
+        "other (test): 20 of 80 items left out, without both forms of their verb "
+        "(verb and verb_alt)" in capsys.readouterr().out
     )
     uri = "models:/memgate-rnn-synthetic-inflection@champion"
     assert main(["evaluate", uri, "--data", "some.jsonl", "--out", "o"]) == 0
@@ -262,8 +262,8 @@ def test_a_task_that_cannot_be_asked_is_one_line(
     more = rewritten("none.jsonl", lambda _, row: {**row, "verb": None, "good": None})
     assert fit("rnn", "grammaticality", *more) == 2
     assert error(capsys).endswith(
-        "other, train: expected items with both forms of their verb, which the task "
-        "'grammaticality' needs, got none of 80"
+        "other, train: expected items with both forms of their verb (verb and verb_alt), which "
+        "the task 'grammaticality' needs, got none of 80"
     )
     assert fit("rnn", "translation") == 2
     assert "data.task" in error(capsys)

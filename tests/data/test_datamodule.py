@@ -131,8 +131,8 @@ def test_what_is_not_read_counts_as_it_does_in_number_prediction() -> None:
 @pytest.mark.parametrize(
     ("task", "needs"),
     [
-        ("inflection", "both forms of their verb"),
-        ("grammaticality", "both forms of their verb"),
+        ("inflection", "both forms of their verb (verb and verb_alt)"),
+        ("grammaticality", "both forms of their verb (verb and verb_alt)"),
         ("nouns", "tags and a noun"),
     ],
 )

@@ -131,7 +131,7 @@ def test_nouns_of_items() -> None:
 
 @pytest.mark.parametrize(
     ("task", "needs"),
-    [(INFLECTION, "both forms of their verb"), (NOUNS, "tags and a noun")],
+    [(INFLECTION, r"both forms of their verb \(verb and verb_alt\)"), (NOUNS, "tags and a noun")],
     ids=["inflection", "nouns"],
 )
 def test_items_on_which_nothing_can_be_asked_are_refused(task: Task, needs: str) -> None:

@@ -63,7 +63,7 @@ def test_without_the_file_nothing_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no parquet"])
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / TRAINING_ITEMS).write_bytes(content)
-    with pytest.raises(InputError, match="training_items.parquet: expected hashes of training"):
+    with pytest.raises(InputError, match=r"training_items.parquet: expected hashes of training"):
         notes(tmp_path, [1])
     pd.DataFrame({"item": ["a"]}).to_parquet(tmp_path / TRAINING_ITEMS)
     with pytest.raises(InputError, match=r"expected the columns item \(int64\)"):

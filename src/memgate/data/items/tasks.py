@@ -238,7 +238,7 @@ INFLECTION = Task(
     predicts="number",
     answers=LABELS,
     words=NUMBER_WORDS,
-    needs="both forms of their verb",
+    needs="both forms of their verb (verb and verb_alt)",
     make_inputs=_inflection,
     ends_with_verb=True,
 )
@@ -250,7 +250,7 @@ GRAMMATICALITY = Task(
     predicts="judgment",
     answers=("grammatical", "ungrammatical"),
     words=("grammatical", "ungrammatical"),
-    needs="both forms of their verb",
+    needs="both forms of their verb (verb and verb_alt)",
     make_inputs=_grammaticality,
 )
 """Grammaticality judgment (Linzen et al. 2016, section 5): half of the verbs are flipped."""
