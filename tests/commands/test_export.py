@@ -147,6 +147,8 @@ def test_models_that_little_is_known_of(trained: Path, capsys: pytest.CaptureFix
     assert "# memgate-gru\n" in card.text
     assert "Not measured: " in card.text
     assert "Unknown: the run that trained the model" in card.text
+    Path("plain/README.md").write_bytes(b"# caf\xe9")  # of others, and no UTF-8
+    assert main(["export", "plain", "made"]) == 0
 
     (model_folder(GRU) / "predictions.parquet").unlink()  # as models of earlier versions
     assert main(["export", GRU, "old"]) == 0

@@ -104,9 +104,10 @@ def _name(model: str, folder: Path, run: Origin | None) -> str | None:
     if registered and not registered[1].startswith("m-"):  # m-…: the id of a logged model
         return registered[1]
     path = folder / CARD
-    title = re.search(r"^# (\S.*)$", path.read_text("utf-8"), re.M) if path.is_file() else None
-    if title:
-        return title[1]
+    if path.is_file():
+        title = re.search(r"^# (\S.*)$", path.read_text("utf-8", errors="replace"), re.M)
+        if title:
+            return title[1]
     return None if run is None else run.name
 
 
