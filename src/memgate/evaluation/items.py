@@ -89,11 +89,7 @@ def prediction_frame(
 
 
 def read_predictions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a table of `predictions`.
-
-    Args:
-        path: A Parquet file.
-        columns: The columns that are needed; those of the baselines are read too, if they exist.
+    """Read the named columns of a table of `predictions`, and those of its baselines.
 
     Raises:
         InputError: The file is missing or damaged, or lacks a column.
@@ -139,10 +135,6 @@ def accuracy(predicted: pd.DataFrame) -> pd.DataFrame:
 
 def baseline_accuracy(baselines: Baselines, table: pa.Table) -> pd.DataFrame:
     """Tabulate the accuracy of baselines.
-
-    Args:
-        baselines: Fitted baselines.
-        table: Items with the columns of `memgate.data.items.schema.FEATURES`.
 
     Returns:
         Columns system, by, stratum, n, correct, accuracy, low, high.

@@ -85,12 +85,7 @@ class Facts:
 
 
 def card(facts: Facts, files: Collection[str]) -> str:
-    """Return the card in Markdown, with the YAML header that the Hub reads.
-
-    Args:
-        facts: Of the model.
-        files: Names of the other files of the export; the card shows the figures among them.
-    """
+    """Return the card in Markdown with the Hub's YAML header; it shows the figures in `files`."""
     classifier, task = facts.predictor.classifier, facts.predictor.task
     gated = classifier.cell != "rnn"
     table, profile, origin = facts.accuracy, facts.profile, facts.origin
@@ -157,11 +152,7 @@ def _results(table: pd.DataFrame, task: str) -> list[EvalResult]:
 
 
 def accuracy_table(table: pd.DataFrame) -> str:
-    """Return accuracy in percent by stratum in Markdown: the network with intervals, the baselines.
-
-    Args:
-        table: `Facts.accuracy`.
-    """
+    """Return accuracy in percent by stratum in Markdown: network, intervals, baselines."""
     baseline_accuracies = {
         baseline.name: baseline.rows.set_index(["by", "stratum"])["accuracy"]
         for baseline in baseline_results(table)
@@ -200,11 +191,7 @@ def cross_table(table: pd.DataFrame) -> str:
 
 
 def role_table(profile: pd.DataFrame) -> str:
-    """Return the mean of each reading in the last layer in Markdown, by role.
-
-    Args:
-        profile: A table of `memgate.gates.profile.profile_table`, with rows.
-    """
+    """Return the mean of each reading in the last layer in Markdown, by role."""
     last = profile[(profile["layer"] == profile["layer"].max()) & (profile["by"] == "role")]
     means = pooled(last, "number", "answer")
     table = means.pivot_table(
@@ -225,11 +212,7 @@ def split_table(origin: Origin) -> str:
 
 
 def limitations(table: pd.DataFrame) -> list[str]:
-    """Return a sentence each on accuracy with attractors, and by the subject's number.
-
-    Args:
-        table: `Facts.accuracy`.
-    """
+    """Return a sentence each on accuracy with attractors, and by the subject's number."""
     sentences = []
     rows = _of_network(table, "attractors")
     has_attractor = rows["stratum"] != ATTRACTORS.names[0]

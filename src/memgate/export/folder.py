@@ -77,13 +77,7 @@ def read_facts(model: str, folder: Path, licence: str | None, address: str) -> F
 
 
 def write_export(out: Path, facts: Facts, folder: Path, onnx: bool) -> list[str]:
-    """Write an export, whole or not at all, and return the names of its files.
-
-    Args:
-        out: The export's folder. An earlier export is replaced.
-        facts: As `read_facts` returns them.
-        folder: The model's folder on this machine.
-        onnx: Whether to write the ONNX graph too.
+    """Write an export or replace one, whole or not at all, and return the names of its files.
 
     Raises:
         InputError: The folder can't be written.

@@ -15,9 +15,6 @@ from memgate.tracking.registry.hub import OutOfReachError, first_line, is_on_hub
 def check_push(repository: str) -> None:
     """Check that a folder can be pushed, before it is written.
 
-    Args:
-        repository: ``owner/name``.
-
     Raises:
         InputError: The name is invalid, nobody is logged in, or the Hub can't be reached.
     """
