@@ -162,3 +162,12 @@ def test_a_defect_stays_a_defect() -> None:
 def test_the_digest_follows_the_source() -> None:
     assert files.digest(files) == files.digest(files)
     assert files.digest(files) != files.digest(files, types)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("form", FORMS)
+def test_lines_end_as_on_any_system(tmp_path: Path, form: str, end: str) -> None:
+    path = tmp_path / form
+    text = FORMS[form].format("cat") + FORMS[form].format("dog")
+    path.write_bytes(text.replace("\n", end).encode())
+    assert words(str(path)) == ["cat", "dog"]

@@ -1,4 +1,4 @@
-"""Splits by a hash of the text."""
+"""Splits by a hash of the text, and texts that are held out but for masked words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from memgate.data.splits import split_by_hash, unit_hashes
+from memgate.data.splits import masked_repeats, split_by_hash, unit_hashes
 from memgate.errors import InputError
 
 
@@ -47,3 +47,39 @@ def test_an_empty_split_is_refused() -> None:
         InputError, match=r"^\w: expected items in a proportion of 0.5, got none of 5$"
     ):
         split_by_hash(items, {"a": 0.5, "b": 0.5})
+
+
+WORDS = ("the", "keys", "to", "it", "NNS", "VBN")
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=6, max_size=8).map(" ".join), max_size=12),
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=6, max_size=8).map(" ".join), max_size=12),
+)
+def test_a_masked_repeat_is_equal_where_neither_text_has_a_tag(
+    texts: list[str], held_out: list[str]
+) -> None:
+    def same(one: str, two: str) -> bool:
+        pairs = list(zip(one.split(), two.split(), strict=False))
+        words = [pair for pair in pairs if not {"NNS", "VBN"} & set(pair)]
+        same_length = len(one.split()) == len(two.split())
+        return same_length and 6 <= len(words) < len(pairs) and all(a == b for a, b in words)
+
+    marked = masked_repeats(texts, held_out)
+    expected = [any(same(text, other) for other in held_out) for text in texts]
+    # of a masked text the three rarest words are looked up: it may miss, but never invents
+    assert not (marked & ~np.array(expected, dtype=bool)).any()
+
+
+def test_texts_with_masked_words_are_found_either_way() -> None:
+    spelt = "he was lambasted in 1987 for telling journalists that crime"
+    masked = spelt.replace("lambasted", "VBN").replace("crime", "NN")
+    other = "she was VBN in 1987 for telling journalists that NN"
+    assert masked_repeats([spelt, other, "he was VBN in 1987"], [masked]).tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert masked_repeats([masked.title().replace("Vbn", "VBN")], [spelt]).tolist() == [False]
+    assert masked_repeats([masked], [spelt.title()]).tolist() == [True]
+    assert masked_repeats([spelt], [spelt]).tolist() == [False], "no word is masked"

@@ -185,7 +185,8 @@ def content_digest(path: str) -> str:
 def numbered_lines(path: str) -> Iterator[tuple[int, str]]:
     """Yield the number, from 1, and the text of each line of a local UTF-8 file.
 
-    The file may be compressed. A byte-order mark at its start and line ends are left out.
+    The file may be compressed, and its lines may end as on Unix, Windows or old Macs. Line ends and
+    a byte-order mark at the start are left out.
 
     Raises:
         InputError: The file can't be read, or is not UTF-8; with the line.
@@ -193,10 +194,10 @@ def numbered_lines(path: str) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with decompressed(path) as content:
-            for line in content:
-                number += 1
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, text.rstrip("\r\n")
+            for chunk in content:
+                for line in chunk.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
+                    number += 1
+                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise InputError(

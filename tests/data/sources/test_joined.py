@@ -47,15 +47,20 @@ def test_splits_are_joined_in_order_without_the_prefixes_that_are_held_out(
     assert "left out 2 training items whose prefix is in validation or test" in caplog.text
 
 
-def test_a_tag_instead_of_a_word_makes_another_prefix(tmp_path: Path) -> None:
+def test_a_prefix_that_is_held_out_with_a_word_as_tag_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     words = "he was lambasted in 1987 for telling journalists that crime"
     tagged = words.replace("lambasted", "VBN")
     masked = source(tmp_path / "masked", train=[tagged, tagged.replace("journalists", "NNS")])
     spelt = source(tmp_path / "spelt", test=[words])
     splits = Joined([masked, source(tmp_path / "more", train=[words.upper()]), spelt]).load()
-    kept = _prefixes(splits["train"])
-    assert kept[:2] == [tagged.lower(), tagged.replace("journalists", "NNS").lower()]
-    assert words not in kept, "written alike but for its case"
+    assert _prefixes(splits["train"]) == ["some train"]
+    assert "left out 1 training items whose prefix is in validation or test" in caplog.text
+    assert (
+        "left out 2 training items whose prefix is in validation or test but for masked words"
+        in caplog.text
+    )
 
 
 def test_long_prefixes_are_left_out(tmp_path: Path) -> None:

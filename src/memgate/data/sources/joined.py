@@ -10,6 +10,7 @@ import numpy as np
 
 from memgate.arrays import Bools
 from memgate.data.items.schema import SPLITS, Source
+from memgate.data.splits import masked_repeats
 from memgate.errors import InputError
 
 MIN_WORDS = 6
@@ -26,12 +27,9 @@ class Joined:
     """The items of several sources, split by split, in their order.
 
     A training item is left out if its prefix has at least 6 words and is, ignoring case, the
-    prefix of a held-out item of any of the sources. This misses pairs where one file has a rare
-    word's tag and another the word ("he was VBN in 1987 for", "he was lambasted in 1987 for"). In
-    ``configs/data/linzen2016.yaml`` 42 prefixes of the training files (0.1%) equal one of the test
-    files at all positions where neither has a tag, and at 6 such positions or more: 33 in
-    ``numpred.test``, 6 in ``linzen_testset_attr0`` (of 1,970), 3 in ``linzen_wiki_test``. With 4
-    positions or more there are 145, most of them by chance ("the NNS in the silent hill series").
+    prefix of a held-out item of any of the sources; also where one file has a rare word's tag and
+    another the word ("he was VBN in 1987 for", "he was lambasted in 1987 for"), see
+    `memgate.data.splits.masked_repeats`.
 
     Args:
         sources: The sources; each has all three splits.
@@ -63,17 +61,23 @@ class Joined:
         }
         prefixes = {split: _prefixes(items) for split, items in joined.items()}
         kept = {split: self._short(prefixes[split]) for split in SPLITS}
+        prefixes_held_out = [prefix for split in SPLITS[1:] for prefix in prefixes[split]]
         held_out = {
-            prefix
-            for split in SPLITS[1:]
-            for prefix in prefixes[split]
-            if prefix.count(" ") + 1 >= MIN_WORDS
+            prefix.lower() for prefix in prefixes_held_out if prefix.count(" ") + 1 >= MIN_WORDS
         }
-        repeated = np.array([prefix in held_out for prefix in prefixes["train"]])
+        repeated = np.array([prefix.lower() in held_out for prefix in prefixes["train"]])
+        masked = ~repeated & masked_repeats(prefixes["train"], prefixes_held_out)
         if repeated.any():
             log.warning(
                 "left out %d training items whose prefix is in validation or test", repeated.sum()
             )
+        if masked.any():
+            log.warning(
+                "left out %d training items whose prefix is in validation or test but for masked "
+                "words",
+                masked.sum(),
+            )
+        repeated |= masked
         kept["train"] &= ~repeated
         return datasets.DatasetDict(
             {split: _select(split, items, kept[split]) for split, items in joined.items()}
@@ -91,7 +95,7 @@ def _select(split: str, items: datasets.Dataset, kept: Bools) -> datasets.Datase
 
 
 def _prefixes(items: datasets.Dataset) -> list[str]:
-    """Return the words before the verb of each item, in lower case."""
+    """Return the words before the verb of each item."""
     table = items.with_format("arrow")[:]
     pairs = zip(table["text"].to_pylist(), table["verb_idx"].to_pylist(), strict=True)
-    return [" ".join(text.split(" ")[:verb_idx]).lower() for text, verb_idx in pairs]
+    return [" ".join(text.split(" ")[:verb_idx]) for text, verb_idx in pairs]

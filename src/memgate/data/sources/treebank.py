@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import datasets
 
 from memgate.data import files
 from memgate.data.items.dependencies import ROOT, UD, ParsedSentence, Tree, extract_items
+from memgate.data.items.numbers import NOUN_NUMBER
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources import conllu
 from memgate.errors import InputError
@@ -107,16 +109,26 @@ def read(patterns: Iterable[str]) -> datasets.Dataset:
 
 
 def _table(sentences: Iterable[ParsedSentence], where: str) -> datasets.Dataset:
-    extraction = extract_items(sentences, UD)
+    tags = Counter[str]()
+
+    def counted() -> Iterator[ParsedSentence]:
+        for sentence in sentences:
+            tags.update(sentence.tree.tags)
+            yield sentence
+
+    extraction = extract_items(counted(), UD)
     dropped = extraction.dropped.most_common()
     reasons = ", ".join(f"{reason} {count}" for reason, count in dropped)
     if not extraction.items:
+        if tags and tags.keys().isdisjoint(NOUN_NUMBER):
+            frequent = ", ".join(tag for tag, _ in tags.most_common(3))
+            raise InputError(
+                f"{where}: expected PTB tags in XPOS, such as NN and NNS of nouns, got {frequent}"
+            )
         got = f"{extraction.sentences} sentences, none with a subject (nsubj)"
         if reasons:
             got = f"{extraction.sentences} sentences whose subjects are left out: {reasons}"
-        raise InputError(
-            f"{where}: expected sentences with agreement (PTB tags in XPOS, UD labels), got {got}"
-        )
+        raise InputError(f"{where}: expected sentences with agreement, got {got}")
     log.info("%s: %d items; subjects left out: %s", where, len(extraction.items), reasons or "none")
     return datasets.Dataset.from_list([dict(item) for item in extraction.items], features=FEATURES)
 
