@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -209,3 +210,51 @@ def test_a_closed_pipe_is_silent(tmp_path: Path) -> None:
     )
     assert (run.stdout, run.stderr) == ("x", "")
     assert (tmp_path / "status").read_text() == "141"
+
+
+def without_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set a home folder that nobody can make, not even root, for it lies in a device."""
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/dev/null/home")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def test_caches_are_temporary_where_there_is_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_home(tmp_path, monkeypatch)
+    assert main(["generate", "--out", str(tmp_path / "items.jsonl"), "--items", "5"]) == 0
+    cache = tmp_path / f"memgate-{os.getuid()}"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"memgate: the home folder /dev/null/home can't be written to; caches are in {cache} "
+        "(set HF_HOME and MPLCONFIGDIR for others)"
+    )
+    assert os.environ["HF_HOME"] == str(cache / "huggingface")
+    assert os.environ["MPLCONFIGDIR"] == str(cache / "matplotlib")
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_that_is_named_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_home(tmp_path, monkeypatch)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "mine"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    assert main(["generate", "--out", str(tmp_path / "items.jsonl"), "--items", "5"]) == 0
+    assert capsys.readouterr().err == ""
+    assert os.environ["HF_HOME"] == str(tmp_path / "mine")
+    assert "MPLCONFIGDIR" not in os.environ
+
+
+def test_the_cache_of_another_user_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_home(tmp_path, monkeypatch)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"memgate-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    assert main(["generate", "--out", str(tmp_path / "items.jsonl"), "--items", "5"]) == 0
+    assert Path(os.environ["HF_HOME"]).parent.parent == tmp_path
+    assert "theirs" not in str(Path(os.environ["HF_HOME"]).resolve())

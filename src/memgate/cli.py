@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import contextlib
 import importlib
 import inspect
 import io
@@ -14,7 +15,9 @@ import logging
 import os
 import select
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from memgate import __version__
@@ -88,6 +91,14 @@ STAND_INS = {
 }
 """What is printed, letter by letter, where the encoding of the output lacks a character."""
 
+CACHES = {
+    "HF_HOME": ("XDG_CACHE_HOME", "~/.cache", "huggingface"),
+    "MPLCONFIGDIR": ("XDG_CONFIG_HOME", "~/.config", "matplotlib"),
+}
+"""Variables of the folders in which libraries keep caches, and where they are by default: a folder
+in the folder that another variable names, or else in one of the user's home.
+"""
+
 BROKEN_PIPE = 141
 """The exit status that a shell reports for a program ended by SIGPIPE."""
 
@@ -131,6 +142,32 @@ def _print_in_any_encoding() -> None:
                 os.environ["PYTHONIOENCODING"] = f"{stream.encoding}:replace"
 
 
+def _use_writable_caches() -> None:
+    """Put the caches of libraries into a temporary folder where the user's home can't be written.
+
+    A container may run as a user without a home. `datasets` would stop there, and matplotlib would
+    make a new cache in every process.
+    """
+    lacking = []
+    for variable, (parent, default, name) in CACHES.items():
+        folder = Path(os.environ.get(parent) or default, name).expanduser()
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if variable not in os.environ and not os.access(existing, os.W_OK | os.X_OK):
+            lacking.append(variable)
+    if lacking:
+        cache = Path(tempfile.gettempdir(), f"memgate-{os.getuid()}")
+        with contextlib.suppress(FileExistsError):
+            cache.mkdir(mode=0o700)
+        if cache.is_symlink() or cache.stat().st_uid != os.getuid():  # another user's
+            cache = Path(tempfile.mkdtemp(prefix="memgate-"))
+        os.environ |= {variable: str(cache / CACHES[variable][2]) for variable in lacking}
+        print(
+            f"memgate: the home folder {Path.home()} can't be written to; caches are in {cache} "
+            f"(set {' and '.join(lacking)} for others)",
+            file=sys.stderr,
+        )
+
+
 def _stand_ins(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -160,6 +197,7 @@ def _run(arguments: list[str]) -> None:
         problem = f"unknown command {name!r}" if name else "expected a command"
         raise InputError(f"{problem}{did_you_mean(name, COMMANDS)}; see `memgate --help`")
     else:
+        _use_writable_caches()
         module, _, function_name = COMMANDS[name].function.partition(":")
         function = getattr(importlib.import_module(module), function_name)
         if name in CONFIGURED:
