@@ -23,7 +23,7 @@ STUDY ?= configs/study/cells.yaml
 PORT ?= 5000
 PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 8
 
-.PHONY: help setup train ui evaluate study linzen answer test check bench bench-growth clean
+.PHONY: help setup train ui evaluate study linzen answer test check bench bench-growth soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,9 @@ $(TESTED): $(READY) $(shell find src tests experiments benchmarks configs docs *
 
 bench: $(READY) ## measure the speed on DEVICE (cpu|cuda) in 5 minutes, into out/bench and docs/performance.md
 	@$(BIN)/python -m benchmarks --device $(DEVICE) --docs docs/performance.md
+
+soak: $(READY) ## try what must hold however often: kills, bad inputs, generated files, stores in use (30 minutes)
+	@$(BIN)/python -m benchmarks.soak
 
 bench-growth: $(READY) ## measure how time and memory grow (7 minutes), into docs/growth.csv and .png
 	@$(BIN)/python -m benchmarks.growth

@@ -1,0 +1,1 @@
+"""`make soak`: what must hold however often it is tried; outside CI, under 30 minutes."""
