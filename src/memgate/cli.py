@@ -14,8 +14,10 @@ import io
 import logging
 import os
 import select
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -110,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 2 for wrong input; 130 after Ctrl-C; 141 if the output was closed.
     """
     _print_in_any_encoding()
+    _end_with_terminal()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -140,6 +143,16 @@ def _print_in_any_encoding() -> None:
             stream.reconfigure(errors="memgate")
             if not stream.encoding.lower().startswith("utf"):
                 os.environ["PYTHONIOENCODING"] = f"{stream.encoding}:replace"
+
+
+def _end_with_terminal() -> None:
+    """Take SIGHUP, of a terminal that closes, for SIGTERM, after which a run ends as KILLED.
+
+    `nohup` ignores SIGHUP, and so does a command that it starts.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def _use_writable_caches() -> None:
@@ -229,10 +242,11 @@ def parse(command: str, function: Callable[..., object], arguments: list[str]) -
     """Return the arguments of a command's function by name.
 
     Raises:
-        InputError: An argument is missing, unknown or of the wrong type.
+        InputError: An argument is missing, unknown, of the wrong type, or given twice.
     """
     from jsonargparse import ArgumentError
 
+    _refuse_repeated(command, function, arguments)
     parser = parser_of(command, function)
     try:
         parsed: dict[str, Any] = parser.parse_args(arguments).as_dict()
@@ -240,6 +254,24 @@ def parse(command: str, function: Callable[..., object], arguments: list[str]) -
         problem = usage_error(error, parser)
         raise InputError(f"{problem}; see `memgate {command} --help`") from error
     return parsed
+
+
+def _refuse_repeated(
+    command: str, function: Callable[..., object], arguments: Sequence[str]
+) -> None:
+    """Refuse an option of one value that is given twice: the first would be ignored silently."""
+    words = [argument.partition("=")[0] for argument in arguments]
+    for name, hint in get_type_hints(function).items():
+        option = _option(name)
+        if words.count(option) > 1 and not _type(hint)[1]:
+            raise InputError(
+                f"{option}: expected once, got {words.count(option)} times; "
+                f"see `memgate {command} --help`"
+            )
+
+
+def _option(parameter: str) -> str:
+    return f"--{parameter.rstrip('_').replace('_', '-')}"
 
 
 def parser_of(command: str, function: Callable[..., object]) -> ArgumentParser:
@@ -306,7 +338,7 @@ def _add(
         parser.add_argument(parameter.name, **settings)
         shown = f"{metavar} [{metavar} ...]" if several else metavar
         return [shown if required else f"[{metavar} ...]"]
-    option = f"--{parameter.name.rstrip('_').replace('_', '-')}"
+    option = _option(parameter.name)
     if kind is bool:
         del settings["type"], settings["metavar"]
         settings["action"] = "store_true"

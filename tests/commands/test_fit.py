@@ -20,6 +20,7 @@ from mlflow.entities import Run
 from memgate.cli import main
 from memgate.fitting import run as fitting_run
 from memgate.fitting.checkpoints import has_stopped
+from memgate.fitting.configuration import CONFIGURATIONS
 from memgate.tracking.store import connect
 
 
@@ -44,8 +45,12 @@ def checkpoint(kind: str) -> Path:
 
 
 @pytest.mark.processes
-def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
-    empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)])
+def test_what_is_stopped_is_a_killed_run_that_goes_on_in_the_same_run(
+    empty: Path,
+    fit_args: list[str],
+    sent: signal.Signals,
+    status: int,
 ) -> None:
     long = [sys.executable, "-m", "memgate", *fit_args, "--trainer.max_epochs", "100000"]
     pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -53,10 +58,10 @@ def test_ctrl_c_leaves_a_killed_run_that_goes_on_in_the_same_run(
         assert process.stdout is not None
         for line in process.stdout:
             if "epoch 3/" in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(sent)
                 break
         rest = process.stdout.read()
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "Traceback" not in rest
     assert "--ckpt_path last" in rest
     (killed,) = runs()
@@ -247,7 +252,7 @@ def test_the_default_optimiser_shows_its_rate(
         (["--trainer.val_check_interval=500"], "expected at most the"),
         (["--trainer.max_steps=3"], "the fit ends after 3 steps, the first validation is after"),
         (["--trainer.check_val_every_n_epoch=3"], "expected a validation, from which"),
-        (["--trainer.max_epochs=0"], "the fit ends after 0 steps"),
+        (["--trainer.max_epochs=0"], "--trainer.max_epochs: expected at least 1"),
         (["--trainer.enable_checkpointing=false"], "enable_checkpointing=False"),
         (
             ["--trainer.max_epoch=3"],
@@ -290,6 +295,46 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
 ) -> None:
     assert main([*fit_args, *extra]) == 2
     assert told in error(capsys)
+    assert not (empty / "mlruns").exists()
+
+
+@pytest.mark.parametrize("setting", ["--trainer.max_epochs=0", "--model.hidden_size=-3"])
+def test_a_wrong_setting_is_refused_before_data_are_read(
+    setting: str, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"train": ["none.jsonl"], "validation": ["none.jsonl"], "test": ["none.jsonl"]}
+    source = {"class_path": "memgate.data.sources.jsonl.JsonLines", "init_args": files}
+    Path("none.yaml").write_text(yaml.safe_dump({"data": {"name": "none", "source": source}}))
+    command = ["fit", "-c", "cell/gru.yaml", "-c", "none.yaml"]
+    assert main(command) == 2
+    assert "none.jsonl" in error(capsys)
+    assert main([*command, setting]) == 2
+    assert "expected at least 1" in error(capsys)
+
+
+def test_a_fit_without_configurations_names_some(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit"]) == 2
+    assert error(capsys).endswith(f"give one of each kind: {CONFIGURATIONS}")
+    configurations = CONFIGURATIONS.split()
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *configurations, "--print_config"])
+    assert not ended.value.code
+
+
+def test_tasks_of_slurm_that_cannot_be_used_are_refused_in_one_line(
+    empty: Path,
+    fit_args: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = {"NTASKS": "4", "JOB_ID": "7", "JOB_NAME": "fit", "NODELIST": "a"}
+    ranks = {"PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in (variables | ranks).items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert main(fit_args) == 2
+    assert "--trainer: You set `--ntasks=4` in your SLURM bash script" in error(capsys)
     assert not (empty / "mlruns").exists()
 
 
@@ -400,6 +445,11 @@ def test_what_is_stopped_behind_the_last_epoch_goes_on_to_its_end(
     assert "--ckpt_path last" in capsys.readouterr().err
     (run,) = runs()
     assert run.info.status == "KILLED"
+    if epochs == 2:
+        assert main([*fit_args, "--ckpt_path", "last", "--trainer.max_epochs", "1"]) == 2
+        assert "its 2 epochs are done; to go on, set --trainer.max_epochs above 1" in error(capsys)
+        (run,) = runs()
+        assert run.info.status == "KILLED"
     assert main([*fit_args, "--ckpt_path", "last"]) == 0
     assert "registered memgate-gru-synthetic version 1" in capsys.readouterr().out
     (run,) = runs()

@@ -115,7 +115,11 @@ def test_found_settings_give_way_to_what_varies(empty: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"sedes": 3}, "expected cells, data, tasks, seeds, settings, vary, search; got sedes"),
+        (
+            {"sedes": 3},
+            "expected cells, data, tasks, seeds, settings, vary, search; got sedes; did you mean "
+            "seeds?",
+        ),
         ({"cells": ["gur"]}, "cells: expected a list of names among rnn, gru, lstm, got"),
         ({"cells": "gru"}, "cells: expected a list of names"),
         ({"tasks": ["numbers"]}, "tasks: expected a list of names among number,"),

@@ -195,19 +195,24 @@ class Checkpoint:
                 "test`), but no fit can be resumed from it"
             )
 
-    def require_epochs_left(self, trainer: pl.Trainer) -> None:
-        """Check that epochs remain; otherwise the run would end and register again.
+    def require_epochs_left(self, trainer: pl.Trainer, has_ended: bool) -> None:
+        """Check that epochs remain; a run that has ended would end and register again.
+
+        A run that was stopped behind its last epoch still has its end before it.
 
         Raises:
             InputError: All its epochs are done, or early stopping ended it.
         """
         max_epochs = trainer.max_epochs
         done = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        if max_epochs and 0 <= max_epochs <= done:
+        least = done + 1 if has_ended else done
+        if max_epochs is not None and 0 <= max_epochs < least:
             raise InputError(
                 f"{self.path}: its {done} epochs are done; to go on, set --trainer.max_epochs "
-                f"above {done}"
+                f"above {least - 1}"
             )
+        if not has_ended:
+            return
         states = self.state["callbacks"]
         for callback in early_stopping(trainer):
             key = callback.state_key

@@ -28,6 +28,9 @@ from memgate.predictor import Predictor
 from memgate.tracking.runs import RunLogger
 from memgate.tracking.store import EXPERIMENT
 
+CONFIGURATIONS = "-c trainer/default.yaml -c cell/lstm.yaml -c data/synthetic.yaml"
+"""The options that name a shipped configuration of each kind."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -73,6 +76,9 @@ class Fit:
                 f"--trainer.devices: expected at most {available_cores()}, the CPU's cores, "
                 f"got {self.trainer.num_devices}"
             )
+        if self.trainer.max_epochs == 0:
+            raise InputError("--trainer.max_epochs: expected at least 1, or -1 for no end, got 0")
+        self.module.check_architecture()
         self.data.setup()
         self.module.build(len(self.data.vocabulary))
         try:
@@ -164,7 +170,10 @@ class _CommandLine(LightningCLI):
             ValueError,
             ImportError,  # an accelerator whose package isn't installed
         ) as error:
-            raise InputError(usage_error(error, self.parser)) from error
+            problem = usage_error(error, self.parser)
+            if problem == "expected --data.source":
+                problem = f"{problem}, of a configuration; give one of each kind: {CONFIGURATIONS}"
+            raise InputError(problem) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the arguments that belong to the run as a whole."""
@@ -232,7 +241,10 @@ class _CommandLine(LightningCLI):
             run_id = None if self.checkpoint is None else self.checkpoint.run_id
             folder = str(checkpoints.CHECKPOINTS_FOLDER)
             logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
-        return super().instantiate_trainer(logger=logger, **kwargs)
+        try:
+            return super().instantiate_trainer(logger=logger, **kwargs)
+        except RuntimeError as error:  # tasks of SLURM that Lightning can't use
+            raise InputError(f"--trainer: {_one_line(error)}") from error
 
 
 def _quiet() -> None:

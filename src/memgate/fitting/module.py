@@ -85,6 +85,15 @@ class AgreementModule(pl.LightningModule):
         """Make the network, whose vocabulary the data determine."""
         self.build(len(self.data.vocabulary))
 
+    def check_architecture(self) -> None:
+        """Make a network without weights, so that a wrong size shows before data are read.
+
+        Raises:
+            InputError: The architecture is impossible.
+        """
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            Classifier(vocab_size=1, **self.architecture)
+
     def build(self, vocab_size: int) -> None:
         """Make the network, once.
 

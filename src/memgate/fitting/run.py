@@ -43,8 +43,8 @@ def run_fit(
     start = fit.checkpoint
     if start is not None:
         start.require_resumable()
-    if start is not None and start.run_id is not None and is_finished(start.run_id):
-        start.require_epochs_left(fit.trainer)
+        has_ended = start.run_id is not None and is_finished(start.run_id)
+        start.require_epochs_left(fit.trainer, has_ended)
     with _resume_advice(args, last), fit.run or nullcontext():
         if fit.run is not None:
             with storing():

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from memgate.data.items.tasks import NUMBER, TASKS
-from memgate.errors import InputError
+from memgate.errors import InputError, did_you_mean
 from memgate.fitting.config_files import config_file, read_yaml
 from memgate.models.classifier import RECURRENCE
 
@@ -190,7 +190,10 @@ def read_study(path: Path) -> Study:
     content = _mapping(read_yaml(path), str(path))
     unknown = sorted(set(content) - set(STUDY_KEYS))
     if unknown:
-        raise InputError(f"{path}: expected {', '.join(STUDY_KEYS)}; got {', '.join(unknown)}")
+        raise InputError(
+            f"{path}: expected {', '.join(STUDY_KEYS)}; got {', '.join(unknown)}"
+            f"{did_you_mean(unknown[0], STUDY_KEYS)}"
+        )
     cells = _names(path, "cells", content.get("cells", list(RECURRENCE)), tuple(RECURRENCE))
     tasks = _names(path, "tasks", content.get("tasks", [NUMBER.name]), tuple(TASKS))
     data = _names(path, "data", content.get("data", []))

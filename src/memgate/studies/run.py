@@ -104,8 +104,8 @@ def _run_missing(study: str, runs: Sequence[PlannedRun], pool: Pool) -> Mapping[
             owner = _owner(attempt)
             echo(f"left alone, still running at {owner}: {attempt.name} (run {attempt.run_id})")
             del missing[attempt.name]
-    echo(f"study {study}: {len(runs)} runs, {done} done, {len(missing)} to do {pool}")
     _require_valid_arguments(list(missing.values()))
+    echo(f"study {study}: {len(runs)} runs, {done} done, {len(missing)} to do {pool}")
     _retire_unplanned(runs, tried)
     if not missing:
         return {}
