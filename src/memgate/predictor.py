@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 
 from memgate.arrays import Bools, Floats
 from memgate.data.batches import ExactLengthBatches, Prefixes
+from memgate.data.items.roles import ROLES
 from memgate.data.items.tasks import NUMBER, TASKS, Task, TaskInputs
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
@@ -159,6 +160,14 @@ class Predictor:
         counts = np.add.reduceat(unknown, prefixes.starts.cpu().numpy())
         proportion: Floats = counts / prefixes.lengths
         return proportion
+
+    @staticmethod
+    def with_unknown_noun(prefixes: Prefixes) -> Bools:
+        """Mark the prefixes whose subject, or a noun after it, is read as ``<unk>``."""
+        nouns = [ROLES.index(role) for role in ("subject", "attractor", "noun")]
+        unknown = (prefixes.ids == 0).cpu().numpy() & np.isin(prefixes.roles.cpu().numpy(), nouns)
+        marked: Bools = np.logical_or.reduceat(unknown, prefixes.starts.cpu().numpy())
+        return marked
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors``, ``config.json`` and ``tokenizer.json`` into a folder."""

@@ -179,8 +179,9 @@ TREE = """\
 
 
 def test_the_check_prints_counts_and_intervals(
-    empty: Path, capsys: pytest.CaptureFixture[str]
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "100")  # in 80, names take two lines
     Path("a.conllu").write_text(3 * TREE.format(tag="VBP") + TREE.format(tag="VBD"))
     assert main(["corpus-check", "--gold", "a.conllu"]) == 0
     first, _, _, precision, recall, number = capsys.readouterr().out.splitlines()
@@ -200,6 +201,7 @@ def test_the_check_on_the_treebanks(
     empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MEMGATE_DATA", str(DATA))
+    monkeypatch.setenv("COLUMNS", "100")
     assert main(["corpus-check"]) == 0
     lines = capsys.readouterr().out.splitlines()[3:]
     for line, floor in zip(lines, (93, 86, 99), strict=True):

@@ -257,3 +257,31 @@ def test_without_a_store_the_way_to_one_is_told(
     assert evaluate("--data", "items.jsonl") == 2
     assert error(capsys)
     assert not Path("mlruns").exists()
+
+
+def test_unknown_words_are_named_and_in_red_where_nouns_are_among_them(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()[:20]]
+    plain = [{**row, "text": row["text"].replace("the ", "thee ")} for row in rows]
+    for row in rows:
+        words = row["text"].split()
+        words[row["subj_idx"]] = "zrk"
+        row["text"] = " ".join(words)
+    for name, items in {"plain": plain, "nouns": rows}.items():
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert evaluate(GRU, "--data", "plain.jsonl", "nouns.jsonl") == 0
+    by_data = dict.fromkeys(("plain", "nouns"), "")
+    for line in capsys.readouterr().out.splitlines():
+        for data in by_data:
+            if f"{data}: {GRU.removeprefix('models:/')} doesn't know " in line:
+                by_data[data] = line
+    assert re.search(r"know [\d.]+% of the words \(<unk>\)", by_data["plain"])
+    assert by_data["nouns"].startswith("\x1b[1;31mnouns: ")
+    assert ", nor the subject or a noun after it of 20 items" in by_data["nouns"]
+    predicted = pd.read_parquet("scores/predictions.parquet")
+    alarming = bool(predicted.loc[predicted["data"] == "plain", "unknown_noun"].any())
+    assert by_data["plain"].startswith("\x1b[1;31m") == alarming

@@ -96,6 +96,7 @@ def test_predictions_of_a_case_by_hand() -> None:
         "correct",
         "known_word",
         "unknown",
+        "unknown_noun",
         "intervening",
         "attractors",
         "condition",

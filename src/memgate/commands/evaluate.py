@@ -18,8 +18,8 @@ from memgate.evaluation.items import one_quiet_thread
 from memgate.evaluation.suites import loading
 from memgate.predictor import BASELINES_FOLDER, BATCH_SIZE, Predictor
 from memgate.reporting.accuracy import print_accuracy, write_accuracy
-from memgate.reporting.console import echo
-from memgate.reporting.evaluation_notes import evaluation_notes
+from memgate.reporting.console import alarm, echo, note
+from memgate.reporting.evaluation_notes import EvaluationNote, evaluation_notes
 from memgate.reporting.suites import print_suites, write_suites
 from memgate.tracking.registry import versions
 from memgate.tracking.registry.training_items import overlap_notes
@@ -112,8 +112,9 @@ def _show_items(
     table = evaluation.accuracy(predicted)
     write_accuracy(table, out, predicted)
     print_accuracy(table)
-    for note in [*evaluation_notes(predicted, "data", _sizes(items)), *overlap]:
-        echo(note)
+    _print_notes(evaluation_notes(predicted, "data", _sizes(items)))
+    for line in overlap:
+        echo(line)
     echo(f"wrote {out}/accuracy.csv, {out}/predictions.parquet, {out}/accuracy.png")
 
 
@@ -126,9 +127,18 @@ def _show_suites(
     table = evaluation.suite_accuracy(predicted)
     write_suites(table, out, predicted)
     print_suites(table)
-    for note in [*evaluation_notes(predicted, "suite", _sizes(suites)), *overlap]:
-        echo(note)
+    _print_notes(evaluation_notes(predicted, "suite", _sizes(suites)))
+    for line in overlap:
+        echo(line)
     echo(f"wrote {out}/suites.csv, {out}/suite_predictions.parquet, {out}/suites.png")
+
+
+def _print_notes(notes: Sequence[EvaluationNote]) -> None:
+    for text, is_alarm in notes:
+        if is_alarm:
+            alarm(text)
+        else:
+            note(text)
 
 
 def _sizes(tables: Mapping[str, datasets.Dataset]) -> dict[str, int]:

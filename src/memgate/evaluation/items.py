@@ -45,8 +45,9 @@ def predictions(
         in every model's table: `memgate.data.items.schema`), id, label (number of the
         subject, ``sg``/``pl``), answer and predicted (of the task's answers), p_right (probability
         of the right answer, in [0, 1]), correct, known_word (whether any word is in the
-        vocabulary), unknown (proportion of the words that are not, in [0, 1]), intervening and
-        attractors (null where unknown), condition, and for each baseline whether it is right.
+        vocabulary), unknown (proportion of the words that are not, in [0, 1]), unknown_noun
+        (whether the subject or a noun after it is not), intervening and attractors (null where
+        unknown), condition, and for each baseline whether it is right.
 
     Raises:
         InputError: The task can use no item, or none has a word of the vocabulary.
@@ -81,6 +82,7 @@ def prediction_frame(
             "correct": predicted == targets,
             "known_word": ~predictor.without_known_word(prefixes),
             "unknown": predictor.unknown_proportion(prefixes),
+            "unknown_noun": predictor.with_unknown_noun(prefixes),
             "intervening": _nullable(prefixes.intervening.numpy()),
             "attractors": _nullable(prefixes.attractors.numpy()),
             "condition": table["condition"].to_pandas(),

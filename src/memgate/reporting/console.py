@@ -64,6 +64,11 @@ def echo(text: str = "", err: bool = False) -> None:
     console(err).print(text, markup=False, soft_wrap=True)
 
 
+def alarm(text: str) -> None:
+    """Print a note in red: what is above it can't be relied on."""
+    console().print(text, markup=False, style="bold red")
+
+
 def note(text: str) -> None:
     """Print what a table means below it, in lines that end between words."""
     console().print(f"[dim]{escape(text)}[/dim]")
