@@ -124,7 +124,7 @@ def test_ctrl_c_ends_it_in_one_line(empty: Path, seconds: float) -> None:
         ),
         ([*MAKE[1:], "text.txt", "--num-proc", "0"], "num_proc: expected at least 1, got 0"),
         ([*MAKE[1:], "table.jsonl"], "table.jsonl: expected a column 'text', found content"),
-        ([*MAKE[1:], "latin.txt"], "latin.txt: can't be read: 'utf-8' codec"),
+        ([*MAKE[1:], "latin.txt"], "latin.txt, line 1: expected UTF-8, got the byte 0xe9"),
         ([*MAKE[1:], "none.txt"], "none.txt: expected sentences with agreement, found none in 1"),
         ([*MAKE[1:], "no.txt"], "no.txt: expected a file of text, found none"),
         (["--out", "text.txt", "--files", "text.txt"], "text.txt: expected a corpus or an empty"),
