@@ -25,7 +25,12 @@ def usage_error(error: Exception, parser: argparse.ArgumentParser) -> str:
     message = " ".join(str(error).split())
     wrong_value = re.match(r'Parser key "([\w.]+)"(?: element \d+)?: (.*)', message)
     if wrong_value:
-        return f"{_option(wrong_value[1], parser)}: {_expected(wrong_value[2])}"
+        option = _option(wrong_value[1], parser)
+        return _wrong_setting(option, wrong_value[2]) or f"{option}: {_expected(wrong_value[2])}"
+    unknown = re.match(r"Option '([\w.]+)' is not accepted", message)
+    if unknown:
+        names = [option.removeprefix("--") for option in _options(parser)]
+        return f"unknown setting {unknown[1]}{did_you_mean(unknown[1], names)}"
     if message.startswith("the following arguments are required: "):
         names = message.partition(": ")[2].split(", ")
         return f"expected {' and '.join(_option(name, parser) for name in names)}"
@@ -51,6 +56,28 @@ def _kind(word: str) -> str:
     return "unknown option" if word.startswith("-") else "unexpected argument"
 
 
+def _wrong_setting(option: str, reason: str) -> str | None:
+    """Return what is wrong with a class that an option names, or with a setting of it, if anything.
+
+    >>> _wrong_setting("--model.optimizer", "Expected a dot import path string: Foo")
+    "--model.optimizer: expected a class, such as a.module.ClassName, got 'Foo'"
+    >>> _wrong_setting("--model.optimizer", "type … expects …: Option 'lrr' is not accepted. Got …")
+    '--model.optimizer: unknown setting lrr'
+    """
+    no_class = re.search(r"Expected a dot import path string: (\S+)", reason)
+    is_value = re.search(r"Expected a <class '(?!NoneType)", reason)  # of a setting of the class
+    if no_class and not is_value:
+        return f"{option}: expected a class, such as a.module.ClassName, got {no_class[1]!r}"
+    unknown = re.search(r"Option '([\w.]+)' is not accepted", reason)
+    if unknown:
+        return f"{option}: unknown setting {unknown[1]}"
+    lacking = re.search(r"the following arguments are required: (\w+(?:, \w+)*)", reason)
+    if lacking:
+        names = lacking[1].split(", ")
+        return "expected also " + " and ".join(f"{option}.{name}" for name in names)
+    return None
+
+
 def _expected(reason: str) -> str:
     """Rewrite what jsonargparse reports about a value.
 
@@ -59,7 +86,8 @@ def _expected(reason: str) -> str:
     >>> _expected("Expected a typing.Literal['gru', 'lstm']. Got value: rnn")
     "expected 'gru' or 'lstm', got 'rnn'"
     """
-    value = re.search(r"(?:Got|Given) value: (.*)", reason)
+    # Of several types that were tried the first is the one that the value is nearest to.
+    value = re.search(r"(?:Got|Given) value: (.*?)(?=\. Got value: | - Expected |$)", reason)
     choices = ", ".join(re.findall(r"Literal\[(.*?)\]", reason))  # of each type that is accepted
     types = re.findall(r"Expected a <class '(?:\w+\.)*(\w+)'>", reason)
     names = list(dict.fromkeys(choices.split(", ") if choices else types))

@@ -20,7 +20,8 @@ from mlflow.entities import Run
 from memgate.cli import main
 from memgate.fitting import run as fitting_run
 from memgate.fitting.checkpoints import has_stopped
-from memgate.fitting.configuration import CONFIGURATIONS
+from memgate.fitting.config_files import with_config_paths
+from memgate.fitting.configuration import CONFIGURATIONS, configure
 from memgate.tracking.store import connect
 
 
@@ -161,7 +162,7 @@ def test_each_flag_of_the_trainer_works(
     flags: list[str], empty: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*fit_args, "--track=false", *flags]) == 0
-    assert "gru-synthetic-seed0" in capsys.readouterr().out
+    assert re.search(r"gru-synthetic(-.+)?-seed0: epoch", capsys.readouterr().out)
 
 
 @pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")  # so it is
@@ -227,7 +228,7 @@ def test_the_default_optimiser_shows_its_rate(
             ["--model.hiden_size", "3"],
             "unknown option --model.hiden_size; did you mean --model.hidden_size?",
         ),
-        (["--model.hidden_size", "0"], "hidden_size: expected at least 1, got 0"),
+        (["--model.hidden_size", "0"], "--model.hidden_size: expected at least 1, got 0"),
         (["--trainer.accelerator", "cuda"], "CUDA"),
         (["--trainer.accelerator", "quantum"], "quantum"),
         (["-c", "configs/none.yaml"], "configs/none.yaml: expected a configuration file"),
@@ -260,7 +261,7 @@ def test_the_default_optimiser_shows_its_rate(
         ),
         (["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         (["--model.lr_schedule=StepLR"], "did you mean --model.lr_scheduler?"),
-        (["--data.source.trai=3"], "Option 'trai' is not accepted"),
+        (["--data.source.trai=3"], "--data.source: unknown setting trai"),
         (
             [
                 f"--trainer.callbacks={CALLBACKS}.EarlyStopping",
@@ -268,7 +269,10 @@ def test_the_default_optimiser_shows_its_rate(
             ],
             "EarlyStopping: expected monitor to be one of train/loss, val/loss",
         ),
-        (["--model.lr_scheduler=CosineAnnealingLR"], "required: T_max"),
+        (["--model.lr_scheduler=CosineAnnealingLR"], "expected also --model.lr_scheduler.T_max"),
+        (["--model.lr_scheduler=StepLL"], "expected a class, such as a.module.ClassName, got"),
+        (["--model.optimizer.lr=x"], "--model.optimizer: expected float, got 'x'"),
+        (["-c", "typo.yaml"], "typo.yaml: unknown setting modell.cell; did you mean model.cell?"),
         ([*ONE_CYCLE, "--model.lr_scheduler.total_steps=3"], "total_steps of at least those"),
         ([*ONE_CYCLE, "--trainer.max_epochs=-1"], "--model.lr_scheduler: "),
         ([*PLATEAU, "--model.lr_scheduler.monitor=val_loss"], "expected monitor to be one of"),
@@ -293,6 +297,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     fit_args: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    Path("typo.yaml").write_text("modell: {cell: gru}\n")
     assert main([*fit_args, *extra]) == 2
     assert told in error(capsys)
     assert not (empty / "mlruns").exists()
@@ -338,6 +343,29 @@ def test_tasks_of_slurm_that_cannot_be_used_are_refused_in_one_line(
     assert not (empty / "mlruns").exists()
 
 
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        ((), "gru-synthetic"),
+        (("--model.dropout=0",), "gru-synthetic"),
+        (("--model.num_layers", "2"), "gru-synthetic-num_layers2"),
+        (("--trainer.max_epochs=7",), "gru-synthetic"),
+        (("--model.optimizer=SGD", "--model.optimizer.lr=1"), "gru-synthetic-optimizerSGD-lr1.0"),
+        (
+            ("--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=2"),
+            "gru-synthetic-lr_schedulerStepLR",
+        ),
+        (("--data.name=mine", "--data.batch_size=5"), "gru-mine-batch_size5"),
+    ],
+)
+def test_the_name_of_a_run_says_how_its_setting_differs(
+    empty: Path, extra: tuple[str, ...], name: str
+) -> None:
+    configs = ["-c=trainer/default.yaml", "-c=cell/gru.yaml", "-c=data/synthetic.yaml"]
+    fit = configure(with_config_paths([*configs, *extra]))
+    assert fit.name == f"{name}-seed0"
+
+
 def test_a_corrupt_checkpoint_is_told_and_the_run_left_alone(
     trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -372,8 +400,13 @@ def test_a_checkpoint_of_an_earlier_version_is_scored_and_not_resumed(
 def test_a_checkpoint_that_does_not_fit_the_network_is_told(
     trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["test", *fit_args[1:], "--ckpt_path", "best", "--model.hidden_size=5"]) == 2
+    best = str(checkpoint("best"))
+    assert main(["test", *fit_args[1:], "--ckpt_path", best, "--model.hidden_size=5"]) == 2
     assert "checkpoint: expected classifier.recurrence" in error(capsys)
+    assert main(["test", *fit_args[1:], "--ckpt_path", "best", "--model.hidden_size=5"]) == 2
+    assert "expected a run below mlruns/checkpoints/gru-synthetic-hidden_size5-seed0" in error(
+        capsys
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key")  # so Lightning says it
@@ -395,7 +428,7 @@ def test_what_does_not_fit_a_finished_run_leaves_it_as_it_is(
     before = state()
     assert main([*fit_args, "--ckpt_path", "last"]) == 2
     assert "its 2 epochs are done" in error(capsys)
-    more = [*fit_args, "--ckpt_path", "last", "--trainer.max_epochs=3"]
+    more = [*fit_args, "--ckpt_path", str(checkpoint("last")), "--trainer.max_epochs=3"]
     assert main([*more, "--model.hidden_size=5"]) == 2
     assert "checkpoint: expected classifier" in error(capsys)
     assert main([*more, "--data.vocab_size=20"]) == 2

@@ -57,6 +57,7 @@ def test_every_make_target_exists() -> None:
         "check",
         "bench",
         "bench-growth",
+        "soak",
         "clean",
     }
     assert set(re.findall(r"\bmake ([a-z]+)\b", TEXT)) <= targets

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +25,7 @@ from memgate.data.items.tasks import NUMBER
 from memgate.errors import InputError, usage_error
 from memgate.fitting import checkpoints
 from memgate.fitting.checkpoints import Checkpoint
+from memgate.fitting.config_files import OPTIONS, read_yaml
 from memgate.fitting.module import AgreementModule
 from memgate.pool import available_cores
 from memgate.predictor import Predictor
@@ -30,6 +34,17 @@ from memgate.tracking.store import EXPERIMENT
 
 CONFIGURATIONS = "-c trainer/default.yaml -c cell/lstm.yaml -c data/synthetic.yaml"
 """The options that name a shipped configuration of each kind."""
+
+SUBJECT = ("--data.name", "--data.task", "--model.cell", "--seed_everything")
+"""Options whose values are in the name of every run."""
+
+NAMED_SETTINGS = (
+    *("model.", "data.batch_size", "data.vocab_size", "data.lowercase", "trainer.precision"),
+    *("trainer.gradient_clip", "trainer.accumulate_grad_batches"),
+)
+"""Settings that are in the name of a run where they differ from its configurations. The number of
+epochs is not: a resumed fit may have more.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +159,7 @@ class _CommandLine(LightningCLI):
     ) -> None:
         self.labels = labels
         self.variant = variant
+        self._args = args
         try:
             super().__init__(
                 AgreementModule,
@@ -170,10 +186,15 @@ class _CommandLine(LightningCLI):
             ValueError,
             ImportError,  # an accelerator whose package isn't installed
         ) as error:
-            problem = usage_error(error, self.parser)
-            if problem == "expected --data.source":
-                problem = f"{problem}, of a configuration; give one of each kind: {CONFIGURATIONS}"
-            raise InputError(problem) from error
+            raise InputError(self._problem(usage_error(error, self.parser))) from error
+
+    def _problem(self, problem: str) -> str:
+        """Add to a problem with the arguments what helps to mend it."""
+        if problem == "expected --data.source":
+            return f"{problem}, of a configuration; give one of each kind: {CONFIGURATIONS}"
+        unknown = re.match(r"unknown setting ([\w.]+)", problem)
+        files = [path for path in _config_paths(self._args) if unknown and _has(path, unknown[1])]
+        return f"{files[-1]}: {problem}" if files else problem
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the arguments that belong to the run as a whole."""
@@ -223,7 +244,28 @@ class _CommandLine(LightningCLI):
         """Name of the run, such as ``gru-synthetic-seed0``."""
         if self.variant:
             return self.subject
-        return self.labels.get("study_run") or f"{self.subject}-seed{self.tags['seed']}"
+        named = f"{self.subject}{self._differences()}-seed{self.tags['seed']}"
+        return self.labels.get("study_run") or named
+
+    def _differences(self) -> str:
+        """Return the settings that differ from the configurations, such as ``-hidden_size64``.
+
+        So two settings of one seed are two runs by name, and two folders of checkpoints.
+        """
+        try:
+            base = self.parser.parse_args(_without_settings(self._args))
+        except jsonargparse.ArgumentError:  # the settings complete the configurations
+            return ""
+        before = vars(base.as_flat())
+        parts = ""
+        for name, value in vars(self.config.as_flat()).items():
+            setting, is_class = name.removesuffix(".class_path"), name.endswith(".class_path")
+            # A class that the configurations don't have is named, but not each of its settings.
+            unchanged = before.get(name, None if is_class else value)
+            if name.startswith(NAMED_SETTINGS) and value != unchanged:
+                shown = value.rpartition(".")[2] if is_class else value
+                parts += f"-{setting.rpartition('.')[2]}{shown}"
+        return re.sub(r"[^\w.-]", "_", parts)
 
     def before_instantiate_classes(self) -> None:
         """Set the threads, and find the checkpoint."""
@@ -245,6 +287,33 @@ class _CommandLine(LightningCLI):
             return super().instantiate_trainer(logger=logger, **kwargs)
         except RuntimeError as error:  # tasks of SLURM that Lightning can't use
             raise InputError(f"--trainer: {_one_line(error)}") from error
+
+
+def _without_settings(args: Sequence[str]) -> list[str]:
+    """Return the arguments that say what is trained on what: configurations, source and names."""
+    kept: list[str] = []
+    for position, arg in enumerate(args):
+        option, equals, _ = arg.partition("=")
+        if option in OPTIONS or option.startswith(("--data.source", *SUBJECT)):
+            kept += [arg] if equals else args[position : position + 2]
+    return kept
+
+
+def _config_paths(args: Sequence[str]) -> list[Path]:
+    """Return the configurations that a command line names."""
+    paths = [value for option, value in itertools.pairwise(args) if option in OPTIONS]
+    paths += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in OPTIONS]
+    return [Path(path) for path in paths if Path(path).is_file()]
+
+
+def _has(path: Path, setting: str) -> bool:
+    """Return whether a configuration has a setting, such as ``model.cell``."""
+    value = read_yaml(path)
+    for name in setting.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _quiet() -> None:
