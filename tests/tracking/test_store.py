@@ -174,6 +174,17 @@ def test_absolute_locations_are_found_in_a_store_that_was_moved_and_renamed(
     assert not old.exists()
 
 
+def test_an_experiment_of_an_earlier_version_is_described_and_the_user_s_words_stay(
+    project: Path,
+) -> None:
+    number = connect().create_experiment("old")
+    connect().set_experiment_tag(number, "mlflow.note.content", "mine")
+    assert experiment("old") == number
+    tags = connect().get_experiment(number).tags
+    assert tags["mlflow.note.content"] == "mine"
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
 def test_deleted_experiment(project: Path) -> None:
     connect().delete_experiment(experiment("other"))
     with pytest.raises(InputError, match="'other': expected an active one"):

@@ -21,8 +21,9 @@ from memgate.metrics.agreement import counts_frame
 from memgate.metrics.systems import NETWORK, best_baseline
 from memgate.predictor import BASELINES_FOLDER
 from memgate.reporting import plots
-from memgate.reporting.accuracy import left_out_notes, markdown, notes, print_accuracy
+from memgate.reporting.accuracy import left_out_notes, notes, print_accuracy
 from memgate.reporting.console import echo
+from memgate.reporting.run_description import run_description
 from memgate.tracking.registry.champion import champion_status
 from memgate.tracking.registry.training_items import TRAINING_ITEMS, save_training_items
 from memgate.tracking.runs import RunLogger
@@ -161,16 +162,24 @@ def _store(
     tags = dict(fit.tags)
     if analysis is not None:
         tags["gate_profile"] = profile_hash(analysis.tables.profile)
-    description = markdown(result.table, result.notes)
+    paths = {
+        file.name: FOLDERS.get(Path(file.name).suffix, "tables/") + file.name for file in artifacts
+    }
+    description = run_description(
+        _network(fit),
+        result.table,
+        result.notes,
+        None if analysis is None else analysis.tables.profile,
+        {
+            name: run.address(path)
+            for name, path in sorted(paths.items(), key=lambda item: "/" in item[1])
+            if Path(name).suffix in FOLDERS
+        },
+    )
     scores = {"val_accuracy": val_accuracy, **_test_scores(result.table)}
     try:
         with storing():
-            run.log_files(
-                {
-                    FOLDERS.get(Path(file.name).suffix, "tables/") + file.name: file.write
-                    for file in artifacts
-                }
-            )
+            run.log_files({paths[file.name]: file.write for file in artifacts})
             run.describe(description)
             version = run.register(
                 predictor, fit.model_name, scores, tags, description, in_model_folder
@@ -183,6 +192,19 @@ def _store(
         raise
     model = f"{fit.model_name} version {version}{'' if status else ' (champion)'}"
     return replace(result, model=model, champion_status=status)
+
+
+def _network(fit: Fit) -> str:
+    """Return in a sentence what was trained, and on what."""
+    classifier, data = fit.module.classifier, fit.data
+    cell, units = (classifier.config[name] for name in ("cell", "hidden_size"))
+    network = f"{cell.upper()} of {units} units"
+    if not fit.module.epochs:
+        return f"{network} with hand-set weights (task: {data.task.name})."
+    return (
+        f"{network}, trained on {len(data.splits['train']):,} items of {data.name} for "
+        f"{fit.module.epochs} epochs (task: {data.task.name}, seed: {data.seed})."
+    )
 
 
 def _test_scores(table: pd.DataFrame) -> dict[str, float]:

@@ -87,6 +87,7 @@ class RunLogger(Logger):
         self._experiment_name = experiment
         self._run_name = run_name
         self._run_id = run_id
+        self._experiment_id = ""
         self._tags = dict(tags or {})
         self._save_dir = save_dir
         self._client: mlflow.MlflowClient | None = None
@@ -129,9 +130,8 @@ class RunLogger(Logger):
                 log.warning("memgate: delivered for %s: %s", delivery.run, delivery.content)
         if self._run_id is None:
             tags = {**resolve_tags(), **code_tags(), **self._tags}
-            run = client.create_run(
-                experiment_id(self._experiment_name), tags=tags, run_name=self._run_name
-            )
+            self._experiment_id = experiment_id(self._experiment_name)
+            run = client.create_run(self._experiment_id, tags=tags, run_name=self._run_name)
             self._run_id = str(run.info.run_id)
             spool = self._open_spool(self._run_id)
         else:
@@ -158,7 +158,7 @@ class RunLogger(Logger):
         """Deliver what the run left behind when it was stopped, and set its status to RUNNING."""
         spool = self._open_spool(run_id)
         try:
-            client.get_run(run_id)
+            self._experiment_id = str(client.get_run(run_id).info.experiment_id)
             deliver(client, spool)
             client.update_run(run_id, status="RUNNING")
         except FAILURES as error:
@@ -209,6 +209,11 @@ class RunLogger(Logger):
         else:
             text = json.dumps(dict(values), indent=2)
         self.log_files({path: lambda file: file.write_text(text, encoding="utf-8")})
+
+    def address(self, path: str) -> str:
+        """Return the link to an artifact of the run, from every page of MLflow's UI."""
+        page = f"#/experiments/{self._experiment_id}/runs/{self.version}/artifacts/{path}"
+        return f"{page}?workflowType=machine_learning"  # else it opens among language models
 
     @rank_zero_only
     def describe(self, markdown: str) -> None:

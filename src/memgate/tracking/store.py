@@ -30,6 +30,19 @@ from memgate.tracking.sqlite_file import (
 EXPERIMENT = "memgate"
 """The experiment of all runs."""
 
+EXPERIMENT_TAGS = {
+    "mlflow.note.content": (
+        "Recurrent networks (RNN, GRU, LSTM) that read the words before a verb and choose its "
+        "number, and what their gates do. Each run is a fit of `memgate`: its description says "
+        "what it reached, `explain.html` shows its gates word by word, `figures/` and `tables/` "
+        "the rest. Models are registered as `memgate-<cell>-<data>`; `champion` is the version "
+        "to use."
+    ),
+    # Else MLflow opens its pages for language models.
+    "mlflow.experimentKind": "custom_model_development",
+}
+"""What MLflow shows above the runs, and the kind of pages that it opens."""
+
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 
 CLIENT_ENVIRONMENT = {
@@ -130,13 +143,17 @@ def experiment(name: str) -> str:
     stored = client.get_experiment_by_name(name)
     if stored is None:
         try:
-            client.create_experiment(name, None if artifacts is None else artifacts.as_uri())
+            client.create_experiment(
+                name, None if artifacts is None else artifacts.as_uri(), EXPERIMENT_TAGS
+            )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise InputError(f"experiment {name!r}: {error.message}") from error
         stored = client.get_experiment_by_name(name)
     if stored is None or stored.lifecycle_stage != "active":
         raise InputError(f"experiment {name!r}: expected an active one, got a deleted one")
+    for key in EXPERIMENT_TAGS.keys() - stored.tags.keys():  # an experiment of an earlier version
+        client.set_experiment_tag(stored.experiment_id, key, EXPERIMENT_TAGS[key])
     location = str(stored.artifact_location)
     is_absolute = location.startswith(("/", "file:"))
     if path is not None and is_absolute and located(location, path.parent) == artifacts:
