@@ -40,9 +40,9 @@ def error(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def checkpoint(kind: str) -> Path:
-    (path,) = Path("mlruns/checkpoints").glob(f"*/*/checkpoints/{kind}.ckpt")
-    return path
+def checkpoint(kind: str, run: str = "*") -> str:
+    (path,) = Path("mlruns/checkpoints").glob(f"{run}/*/checkpoints/{kind}.ckpt")
+    return str(path)
 
 
 @pytest.mark.processes
@@ -105,7 +105,8 @@ def test_a_checkpoint_is_scored_as_the_fit_scored_it(
     if kind == "best":
         (gru,) = [run for run in runs() if run.data.tags["cell"] == "gru"]
         accuracy = 100 * gru.data.metrics["test/accuracy"]
-        assert re.search(rf"gru-synthetic-seed0 +synthetic \(test\) +{accuracy:.1f} ", printed)
+        assert re.search(r"^synthetic \(test\).*\n +n +gru-synthetic-seed0 ", printed, re.MULTILINE)
+        assert re.search(rf"^ all items +200 +{accuracy:.1f} ", printed, re.MULTILINE)
     assert main(["validate", *fit_args[1:], "--ckpt_path", kind]) == 0
     assert "synthetic (val)" in capsys.readouterr().out
     assert len(runs()) == 3
@@ -400,7 +401,7 @@ def test_a_checkpoint_of_an_earlier_version_is_scored_and_not_resumed(
 def test_a_checkpoint_that_does_not_fit_the_network_is_told(
     trained: Path, fit_args: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    best = str(checkpoint("best"))
+    best = checkpoint("best", "gru-synthetic-seed0")
     assert main(["test", *fit_args[1:], "--ckpt_path", best, "--model.hidden_size=5"]) == 2
     assert "checkpoint: expected classifier.recurrence" in error(capsys)
     assert main(["test", *fit_args[1:], "--ckpt_path", "best", "--model.hidden_size=5"]) == 2
@@ -428,7 +429,8 @@ def test_what_does_not_fit_a_finished_run_leaves_it_as_it_is(
     before = state()
     assert main([*fit_args, "--ckpt_path", "last"]) == 2
     assert "its 2 epochs are done" in error(capsys)
-    more = [*fit_args, "--ckpt_path", str(checkpoint("last")), "--trainer.max_epochs=3"]
+    more = [*fit_args, "--ckpt_path", checkpoint("last", "gru-synthetic-seed0")]
+    more += ["--trainer.max_epochs=3"]
     assert main([*more, "--model.hidden_size=5"]) == 2
     assert "checkpoint: expected classifier" in error(capsys)
     assert main([*more, "--data.vocab_size=20"]) == 2

@@ -193,13 +193,19 @@ def test_a_checkpoint_of_a_task_is_scored_with_its_baselines(
     printed = capsys.readouterr().out
     expected = table(runs()["lstm-synthetic-grammaticality-seed0"])
     overall = expected[expected["by"] == "overall"].set_index("system")["accuracy"]
-    assert re.search(rf"{100 * overall['network']:.1f} ", printed)
-    (row,) = (line for line in printed.splitlines() if line.startswith(" all items "))
-    best = row.split()[-1]  # the best baseline has a column; the others are listed
-    listed = " ".join(printed.split())
-    for system, name in SYSTEM_NAMES.items():
-        figure = f"{100 * overall[system]:.1f}"
-        assert f"{name} {figure}" in listed or figure == best, (system, printed)
+    # The best baseline has a column; the others follow below the table.
+    (first,) = re.findall(r"^ all items +\d+ +([\d.]+) .* ([\d.]+) *$", printed, re.MULTILINE)
+    (best,) = re.findall(r"\* (.+?) *$", printed.split("─")[0], re.MULTILINE)
+    (others,) = re.findall(r"other baselines, on all items: ((?:.|\n)*?\d)\n", printed)
+    shown = {best: first[1]} | {
+        name: value
+        for name, _, value in (
+            part.rpartition(" ") for part in " ".join(others.split()).split(", ")
+        )
+    }
+    assert first[0] == f"{100 * overall['network']:.1f}"
+    expected_values = {name: f"{100 * overall[s]:.1f}" for s, name in SYSTEM_NAMES.items()}
+    assert shown == expected_values
     assert main(["test", "-c", "fit.yaml", "--model.cell=lstm", "--ckpt_path", "best"]) == 2
     assert "lstm-synthetic-seed0, found none" in error(capsys)  # another task is another run
 
