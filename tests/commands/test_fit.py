@@ -283,6 +283,7 @@ def test_the_default_optimiser_shows_its_rate(
         ),
         (["--data.name", "a/b"], "name: expected letters"),
         (["--trainer.devices", "10000"], "--trainer.devices: expected at most"),
+        (["--trainer.devices", "x"], "should be an int > 0"),
         (["--trainer.accelerator", "tpu"], "xla"),
         (
             ["--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "-1"],

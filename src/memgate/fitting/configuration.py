@@ -285,7 +285,7 @@ class _CommandLine(LightningCLI):
             logger = RunLogger(EXPERIMENT, self.run_name, run_id, self.tags, folder)
         try:
             return super().instantiate_trainer(logger=logger, **kwargs)
-        except RuntimeError as error:  # tasks of SLURM that Lightning can't use
+        except (RuntimeError, TypeError) as error:  # tasks of SLURM, or devices, that are no number
             raise InputError(f"--trainer: {_one_line(error)}") from error
 
 
@@ -303,7 +303,8 @@ def _config_paths(args: Sequence[str]) -> list[Path]:
     """Return the configurations that a command line names."""
     paths = [value for option, value in itertools.pairwise(args) if option in OPTIONS]
     paths += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in OPTIONS]
-    return [Path(path) for path in paths if Path(path).is_file()]
+    # A study gives configurations as text, which is no name of a file.
+    return [Path(path) for path in paths if "\n" not in path and Path(path).is_file()]
 
 
 def _has(path: Path, setting: str) -> bool:

@@ -81,9 +81,7 @@ def test_the_copied_code_of_a_registered_model_runs(old: Path) -> None:
 
 def test_gate_profiles(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare-gates", f"models:/{NAME}/1", "exported"]) == 0
-    printed = capsys.readouterr().out
-    assert PROFILE_HASH[:12] in printed
-    assert "69 of 210 cells differ" in printed
+    assert "69 of 210 means differ beyond sampling error" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", ["exported", CHAMPION])
