@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
+import errno
 import importlib
 import inspect
 import io
@@ -101,6 +102,9 @@ CACHES = {
 in the folder that another variable names, or else in one of the user's home.
 """
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that can't take more, wherever a command writes."""
+
 BROKEN_PIPE = 141
 """The exit status that a shell reports for a program ended by SIGPIPE."""
 
@@ -128,6 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Python flushes stdout once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"memgate: error: {where}{error.strerror}", file=sys.stderr)
+        return 2
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
             return _interrupted()

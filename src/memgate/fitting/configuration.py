@@ -93,7 +93,10 @@ class Fit:
             )
         if self.trainer.max_epochs == 0:
             raise InputError("--trainer.max_epochs: expected at least 1, or -1 for no end, got 0")
-        self.module.check_architecture()
+        try:
+            self.module.check_architecture()
+        except InputError as error:
+            raise InputError(f"--model.{error}") from error
         self.data.setup()
         self.module.build(len(self.data.vocabulary))
         try:
@@ -271,6 +274,12 @@ class _CommandLine(LightningCLI):
         """Set the threads, and find the checkpoint."""
         if self.config.threads < 1:
             raise InputError(f"--threads: expected at least 1, got {self.config.threads}")
+        strategy = str(self.config.trainer.strategy)
+        if strategy.endswith(("_fork", "_spawn", "_notebook")):
+            raise InputError(
+                f"--trainer.strategy: expected one whose processes outlive the training, such as "
+                f"ddp, for the best epoch is tested; got {strategy}"
+            )
         if self.config.trainer.logger is not None:
             raise InputError("--trainer.logger: memgate has its own; --track=false does without")
         torch.set_num_threads(self.config.threads)
@@ -326,6 +335,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     # The loader of the training items has a fixed order then.
     warnings.filterwarnings("ignore", message="You requested to overfit but enabled")
+    # The module reduces its metrics over all processes itself, and says so to Lightning.
+    warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
     # Everything is logged once an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     # A resumed run writes where it wrote before, on purpose.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
@@ -80,7 +81,8 @@ class SystemMetrics:
                 for name, value in collector.aggregate_metrics().items():
                     metrics[prefix + name] = value
                 collector.clear_metrics()
-            self._log(metrics, self._step)
+            with contextlib.suppress(OSError):  # a full disk ends the fit where it logs itself
+                self._log(metrics, self._step)
             self._step += 1
 
 

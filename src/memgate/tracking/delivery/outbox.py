@@ -131,9 +131,12 @@ class Outbox:
 
     def close(self, status: str, when: int) -> None:
         """End the run, `when` milliseconds after 1970; a warning lists what could not be sent."""
-        self._spool.mark_started()
-        self._spool.add_item("end", {"status": status, "time": when})
-        self.send(retry=True)
+        try:
+            self._end(status, when)
+        except OSError:  # the disk is full
+            if not self._spool.free_reserve():
+                raise
+            self._end(status, when)
         if pending := self._spool.pending():
             log.warning(
                 "memgate: %s wait in %s; `memgate sync` delivers them, and so does the next run",
@@ -141,6 +144,13 @@ class Outbox:
                 self._spool.folder,
             )
         self._spool.close()
+
+    def _end(self, status: str, when: int) -> None:
+        self._spool.mark_started()
+        self._spool.add_item("end", {"status": status, "time": when})
+        self.send(retry=True)
+        if self._refused and self._spool.free_reserve():  # the store may be on the same disk
+            self.send(retry=True)
 
 
 def _metric_name(key: str) -> str:

@@ -23,6 +23,9 @@ ABOUT, LOCK, STARTED = "run.json", "lock", "begun"
 METRICS_FILE, DELIVERED_FILE, ITEM_FILE = "metrics.jsonl", "sent", "item.json"
 """Names of files in a spool, as spools of earlier versions have them."""
 
+RESERVE_FILE, RESERVE = "reserve", 262_144
+"""A file and its bytes: room on a disk that fills, for the end of the run in spool and store."""
+
 METRIC_FIELDS = MappingProxyType({"key": str, "value": (float, int), "timestamp": int, "step": int})
 """Fields of a line of the metrics."""
 
@@ -78,6 +81,7 @@ class Spool:
         temporary = _temporary(folder)
         temporary.mkdir(parents=True)
         (temporary / ABOUT).write_text(json.dumps(dict(about)), encoding="utf-8")
+        (temporary / RESERVE_FILE).write_bytes(bytes(RESERVE))
         lock = os.open(temporary / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
         temporary.rename(folder)  # so it is locked as soon as others can see it
@@ -114,6 +118,13 @@ class Spool:
         path = self.folder / ABOUT
         text = path.read_bytes() if path.exists() else b""
         return _parse(path, text, {"run": str, "store": str})
+
+    def free_reserve(self) -> bool:
+        """Give a full disk the room that was kept for the end; return whether there was any."""
+        path = self.folder / RESERVE_FILE
+        was_there = path.exists()
+        path.unlink(missing_ok=True)
+        return was_there
 
     def mark_started(self) -> None:
         """Record that training started, for every process of the fit."""
