@@ -128,9 +128,11 @@ class Rivals(pl.Callback):
         """Let the rivals run; the clock of the next epoch starts."""
         self._stop()
         with torch.enable_grad():
-            self.trainer_times.append(self._trainer.epoch())
-            self.bare_times.append(self._bare.epoch())
+            # The recipe comes first, for what follows it starts with cold caches. A fit of the GRU
+            # right after it had 0.92 of the speed of the bare Trainer, else 0.97.
             self.recipe_times.append(self._recipe.epoch() * self._factor)
+            self.bare_times.append(self._bare.epoch())
+            self.trainer_times.append(self._trainer.epoch())
         self._start = now(self._setting.device)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
