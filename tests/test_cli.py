@@ -168,7 +168,6 @@ def test_a_signature_is_a_command_line(capsys: pytest.CaptureFixture[str]) -> No
         ("m --out o --max 3", "unknown option --max"),
         ("m --out o --max_words 3", "unknown option --max_words; did you mean --max-words?"),
         ("m --out o --data", "--data: expected at least one argument"),
-        ("m --out o --out=p", "--out: expected once, got 2 times"),
         ("m --out o --json=yes", "--json: ignored explicit argument 'yes'"),
     ],
 )

@@ -252,11 +252,10 @@ def parse(command: str, function: Callable[..., object], arguments: list[str]) -
     """Return the arguments of a command's function by name.
 
     Raises:
-        InputError: An argument is missing, unknown, of the wrong type, or given twice.
+        InputError: An argument is missing, unknown or of the wrong type.
     """
     from jsonargparse import ArgumentError
 
-    _refuse_repeated(command, function, arguments)
     parser = parser_of(command, function)
     try:
         parsed: dict[str, Any] = parser.parse_args(arguments).as_dict()
@@ -264,20 +263,6 @@ def parse(command: str, function: Callable[..., object], arguments: list[str]) -
         problem = usage_error(error, parser)
         raise InputError(f"{problem}; see `memgate {command} --help`") from error
     return parsed
-
-
-def _refuse_repeated(
-    command: str, function: Callable[..., object], arguments: Sequence[str]
-) -> None:
-    """Refuse an option of one value that is given twice: the first would be ignored silently."""
-    words = [argument.partition("=")[0] for argument in arguments]
-    for name, hint in get_type_hints(function).items():
-        option = _option(name)
-        if words.count(option) > 1 and not _type(hint)[1]:
-            raise InputError(
-                f"{option}: expected once, got {words.count(option)} times; "
-                f"see `memgate {command} --help`"
-            )
 
 
 def _option(parameter: str) -> str:

@@ -201,5 +201,7 @@ def _configure_mlflow() -> None:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # it writes 80 lines of traceback, and raises what memgate reports in one
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         # it warns of each retry
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
