@@ -186,7 +186,7 @@ def test_what_fails_is_reported_and_stops_no_other(
     assert main(["study", file, "--jobs", "1"]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
-        "gru-synthetic-hidden_size0-seed0: hidden_size: expected at least 1, got 0",
+        "gru-synthetic-hidden_size0-seed0: --model.hidden_size: expected at least 1, got 0",
         "memgate: error: 1 of 2 runs failed, see above; the same command goes on with them",
     ]
     (run,) = [run for run in by_name().values() if run.info.status == "FINISHED"]

@@ -105,7 +105,7 @@ def test_failed_trials_are_reported_and_stop_nothing_else(
     assert main(["study", "mine.yaml", "--jobs", "1"]) == 2
     failed = ("rnn-synthetic-trial1", "gru-synthetic-trial0", "gru-synthetic-trial1")
     assert capsys.readouterr().err.splitlines() == [
-        *(f"{name}: hidden_size: expected at least 1, got 0" for name in failed),
+        *(f"{name}: --model.hidden_size: expected at least 1, got 0" for name in failed),
         "memgate: error: search: no trial was completed for gru-synthetic; "
         "the same command goes on with them",
     ]

@@ -101,7 +101,7 @@ def check_a_failure(capsys: pytest.CaptureFixture[str], written: dict[str, bytes
     errors = capsys.readouterr().err
     for size in (2, 4):
         name = f"rnn-synthetic-hidden_size{size}-seed0"
-        assert f"{name}: dropout: expected a proportion from 0 to below 1" in errors
+        assert f"{name}: --model.dropout: expected a proportion from 0 to below 1" in errors
     assert {path.name: path.read_bytes() for path in Path("docs/answer").iterdir()} == written
 
 

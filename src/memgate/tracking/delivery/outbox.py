@@ -13,7 +13,7 @@ import mlflow
 from memgate.errors import InputError
 from memgate.tracking.delivery.deliver import BATCH, FAILURES, deliver
 from memgate.tracking.delivery.spool import NO_FILES, Spool
-from memgate.tracking.store import reason_of, store_name
+from memgate.tracking.store import database, reason_of, store_name
 
 SEND_SECONDS = 5.0
 """Longest time between two sends while metrics come."""
@@ -149,7 +149,8 @@ class Outbox:
         self._spool.mark_started()
         self._spool.add_item("end", {"status": status, "time": when})
         self.send(retry=True)
-        if self._refused and self._spool.free_reserve():  # the store may be on the same disk
+        # A server that hangs is not asked once more: it would block for 20 s.
+        if self._refused and database() is not None and self._spool.free_reserve():
             self.send(retry=True)
 
 
