@@ -162,7 +162,7 @@ def _end_with_terminal() -> None:
     """
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        signal.signal(signal.SIGHUP, _hang_up)
 
 
 def _use_writable_caches() -> None:
@@ -189,6 +189,20 @@ def _use_writable_caches() -> None:
             f"(set {' and '.join(lacking)} for others)",
             file=sys.stderr,
         )
+
+
+def _hang_up(*_: object) -> None:
+    """End as after SIGTERM; what is still printed goes nowhere if the terminal is closed.
+
+    Else the next line of a progress bar would raise an OSError, and the run end as FAILED.
+    """
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            output = select.poll()
+            output.register(stream.fileno(), 0)
+            if any(event & (select.POLLHUP | select.POLLERR) for _, event in output.poll(0)):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _stand_ins(error: UnicodeError) -> tuple[str, int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -94,6 +98,29 @@ def test_two_processes_train_test_and_register_once(empty: Path, fit_args: list[
     assert version.run_id == run.info.run_id
     note = re.sub(r"(&nbsp;| )+", " ", run.data.tags["mlflow.note.content"])
     assert "| overall | all | 200 |" in note
+
+
+@pytest.mark.processes
+def test_a_terminal_that_is_closed_leaves_a_killed_run(empty: Path, fit_args: list[str]) -> None:
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "memgate", *fit_args, "--trainer.max_epochs", "100000"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        # So that the terminal sends it SIGHUP. One call of the kernel, so threads do no harm.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+    ) as process:
+        os.close(terminal)
+        printed = b""
+        while not re.search(rb"epoch \d+/", printed):  # a bar shows some of them
+            printed += os.read(master, 4096)
+        os.close(master)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    (run,) = runs()
+    assert run.info.status == "KILLED"
+    assert Path(checkpoint("last")).is_file()
 
 
 @pytest.mark.parametrize("kind", ["last", "best"])
