@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
+from benchmarks.soak import bad_inputs
 from memgate.data.items.dependencies import UD, extract_items
 from memgate.data.sources import conllu, jsonl, linzen, treebank
 from memgate.data.vocabulary import Vocabulary
@@ -41,16 +42,7 @@ COMPRESSORS: tuple[Callable[[bytes], bytes], ...] = (
 LONGEST = 5.0
 """Seconds that one input may take."""
 
-ROW = {
-    "text": "the keys to the cabinet are here",
-    "verb_idx": 5,
-    "subj_idx": 1,
-    "label": "pl",
-    "tags": "DT NNS TO DT NN VBP RB",
-    "n_attractors": 1,
-    "verb": "are",
-    "verb_alt": "is",
-}
+ROW = {**bad_inputs.ROW, "n_attractors": 1, "verb": "are", "verb_alt": "is"}
 
 SIMPLE = "VBP\tthe keys to the NN\nVBZ\tthe cat\n"
 

@@ -25,28 +25,25 @@ from memgate.tracking.delivery.spool import SPOOLS_FOLDER, Spool
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import EXPERIMENT, connect, experiment, store_name
 
-CONFIGS = {
-    "data/synthetic.yaml": """
-data:
-  name: synthetic
-  batch_size: 64
-  source:
-    class_path: memgate.data.sources.grammar.Grammar
-    init_args: {train: 600, validation: 100, test: 200, max_intervening: 6}
-model: {hidden_size: 4, embedding_size: 6}
-""",
-    "trainer/default.yaml": """
-analyse_gates: false
-trainer: {accelerator: cpu, max_epochs: 2, num_sanity_val_steps: 0}
-""",
-    **{f"cell/{cell}.yaml": f"model: {{cell: {cell}}}" for cell in ("rnn", "gru", "lstm")},
-    "../one.yaml": "{cells: [rnn, gru], data: [synthetic], seeds: 2}",
-    "../two.yaml": "{cells: [gru, lstm], data: [synthetic], seeds: 2}",
-}
+SETTINGS = """
+seeds: 2
+data: [synthetic]
+settings:
+  analyse_gates: false
+  data.source.init_args: {train: 600, validation: 100, test: 200, max_intervening: 6}
+  trainer.max_epochs: 2
+"""
+"""Of both studies."""
+
+CELLS = {"one": ("rnn", "gru"), "two": ("gru", "lstm")}
+"""Of each study."""
+
 STUDIES = {
-    "one": {f"{cell}-synthetic-seed{seed}" for cell in ("rnn", "gru") for seed in (0, 1)},
-    "two": {f"{cell}-synthetic-seed{seed}" for cell in ("gru", "lstm") for seed in (0, 1)},
+    study: {f"{cell}-synthetic-seed{seed}" for cell in cells for seed in (0, 1)}
+    for study, cells in CELLS.items()
 }
+"""The names of its runs."""
+
 KILLED_RUNS, THEIR_METRICS = 6, 1500
 """What `sync` delivers: more metrics a run than a request takes."""
 
@@ -67,10 +64,9 @@ def main() -> int:
 
 def soak(kind: str) -> int:
     """Work on one store, print the counts, and return how much is wrong, which goes to stderr."""
-    for name, text in CONFIGS.items():
-        path = Path("configs", name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    for study, cells in CELLS.items():
+        plan = f"cells: [{', '.join(cells)}]{SETTINGS}"
+        Path(f"{study}.yaml").write_text(plan, encoding="utf-8")
     killed = leave_spools()
     began = time.monotonic()
     commands = [["study", f"{study}.yaml", "--jobs", "1"] for study in STUDIES]

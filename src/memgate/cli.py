@@ -21,7 +21,16 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    TextIO,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from memgate import __version__
 from memgate.errors import InputError, did_you_mean, usage_error
@@ -127,10 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
-        if not _output_is_closed():
+        if not _is_closed(sys.stdout):
             raise
         # Python flushes stdout once more at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nowhere(sys.stdout)
         return BROKEN_PIPE
     except OSError as error:
         if error.errno not in FULL:
@@ -197,11 +206,8 @@ def _hang_up(*_: object) -> None:
     Else the next line of a progress bar would raise an OSError, and the run end as FAILED.
     """
     for stream in (sys.__stdout__, sys.__stderr__):
-        if stream is not None:
-            output = select.poll()
-            output.register(stream.fileno(), 0)
-            if any(event & (select.POLLHUP | select.POLLERR) for _, event in output.poll(0)):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if stream is not None and _is_closed(stream):
+            _print_nowhere(stream)
     signal.raise_signal(signal.SIGTERM)
 
 
@@ -212,11 +218,15 @@ def _stand_ins(error: UnicodeError) -> tuple[str, int]:
     return "".join(STAND_INS.get(letter, "?") for letter in lacking), error.end
 
 
-def _output_is_closed() -> bool:
-    """Return whether the reader of stdout has ended, as `head` does."""
+def _is_closed(stream: TextIO) -> bool:
+    """Return whether the reader of an output has ended, as `head` does, or a closed terminal."""
     output = select.poll()
-    output.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in output.poll(0))
+    output.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
+
+
+def _print_nowhere(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _interrupted() -> int:
@@ -277,10 +287,6 @@ def parse(command: str, function: Callable[..., object], arguments: list[str]) -
         problem = usage_error(error, parser)
         raise InputError(f"{problem}; see `memgate {command} --help`") from error
     return parsed
-
-
-def _option(parameter: str) -> str:
-    return f"--{parameter.rstrip('_').replace('_', '-')}"
 
 
 def parser_of(command: str, function: Callable[..., object]) -> ArgumentParser:
@@ -347,7 +353,7 @@ def _add(
         parser.add_argument(parameter.name, **settings)
         shown = f"{metavar} [{metavar} ...]" if several else metavar
         return [shown if required else f"[{metavar} ...]"]
-    option = _option(parameter.name)
+    option = f"--{parameter.name.rstrip('_').replace('_', '-')}"
     if kind is bool:
         del settings["type"], settings["metavar"]
         settings["action"] = "store_true"

@@ -123,7 +123,7 @@ def lines(path: str) -> datasets.Dataset:
     """
     read = functools.partial(datasets.Dataset.from_text, encoding="utf-8-sig")
     if not is_url(path):
-        return _load(read, path)
+        return _load(read, path, checks_lines=True)
     with reported(path):
         return read(path)
 
@@ -137,11 +137,11 @@ def json_rows(path: str) -> datasets.Dataset:
 
 def parquet_rows(path: str) -> datasets.Dataset:
     """Return the rows of a local Parquet file; errors as those of `lines`."""
-    return _load(datasets.Dataset.from_parquet, path, is_text=False)
+    return _load(datasets.Dataset.from_parquet, path)
 
 
 def _load(
-    read: Callable[..., datasets.Dataset], path: str, is_text: bool = True
+    read: Callable[..., datasets.Dataset], path: str, checks_lines: bool = False
 ) -> datasets.Dataset:
     """Read a local file by a function of `datasets`, which caches what it reads.
 
@@ -159,7 +159,7 @@ def _load(
         try:
             return read(glob.escape(str(plain)), cache_dir=str(cache))
         except datasets.exceptions.DatasetGenerationError:
-            if is_text:
+            if checks_lines:
                 for _ in numbered_lines(path):  # names the line that is not UTF-8
                     pass
             raise

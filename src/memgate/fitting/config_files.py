@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,22 @@ def _settings_file(name: str) -> str:
     if not isinstance(settings, dict):
         raise InputError(f"{path}: expected settings, such as model or trainer, got {settings!r}")
     return str(path)
+
+
+def option_values(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the options of a command line with their values.
+
+    >>> option_values(["-c", "a.yaml", "--data.name=b"])
+    [('-c', 'a.yaml'), ('--data.name', 'b')]
+    >>> option_values([])
+    []
+    """
+    pairs = []
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        option, equals, value = argument.partition("=")
+        if option.startswith("-"):
+            pairs.append((option, value if equals else following))
+    return pairs
 
 
 def with_config_paths(arguments: Sequence[str]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +25,7 @@ from memgate.data.items.tasks import NUMBER
 from memgate.errors import InputError, usage_error
 from memgate.fitting import checkpoints
 from memgate.fitting.checkpoints import Checkpoint
-from memgate.fitting.config_files import OPTIONS, read_yaml
+from memgate.fitting.config_files import OPTIONS, option_values, read_yaml
 from memgate.fitting.module import AgreementModule
 from memgate.pool import available_cores
 from memgate.predictor import Predictor
@@ -162,7 +162,7 @@ class _CommandLine(LightningCLI):
     ) -> None:
         self.labels = labels
         self.variant = variant
-        self._args = args
+        self._options = option_values(args)
         try:
             super().__init__(
                 AgreementModule,
@@ -196,8 +196,13 @@ class _CommandLine(LightningCLI):
         if problem == "expected --data.source":
             return f"{problem}, of a configuration; give one of each kind: {CONFIGURATIONS}"
         unknown = re.match(r"unknown setting ([\w.]+)", problem)
-        files = [path for path in _config_paths(self._args) if unknown and _has(path, unknown[1])]
-        return f"{files[-1]}: {problem}" if files else problem
+        # A study gives configurations as text, which is no name of a file.
+        files = [
+            value for option, value in self._options if option in OPTIONS and "\n" not in value
+        ]
+        paths = [Path(file) for file in files if Path(file).is_file()]
+        having = [path for path in paths if unknown and _has(path, unknown[1])]
+        return f"{having[-1]}: {problem}" if having else problem
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the arguments that belong to the run as a whole."""
@@ -242,13 +247,14 @@ class _CommandLine(LightningCLI):
         variant = f"-{self.variant}" if self.variant else ""
         return f"{tags['cell']}-{tags['data']}{task}{variant}"
 
-    @property
+    @cached_property
     def run_name(self) -> str:
         """Name of the run, such as ``gru-synthetic-seed0``."""
         if self.variant:
             return self.subject
-        named = f"{self.subject}{self._differences()}-seed{self.tags['seed']}"
-        return self.labels.get("study_run") or named
+        if study_run := self.labels.get("study_run"):
+            return study_run
+        return f"{self.subject}{self._differences()}-seed{self.tags['seed']}"
 
     def _differences(self) -> str:
         """Return the settings that differ from the configurations, such as ``-hidden_size64``.
@@ -256,7 +262,13 @@ class _CommandLine(LightningCLI):
         So two settings of one seed are two runs by name, and two folders of checkpoints.
         """
         try:
-            base = self.parser.parse_args(_without_settings(self._args))
+            base = self.parser.parse_args(
+                [
+                    f"{option}={value}"
+                    for option, value in self._options
+                    if option in OPTIONS or option.startswith(("--data.source", *SUBJECT))
+                ]
+            )
         except jsonargparse.ArgumentError:  # the settings complete the configurations
             return ""
         before = vars(base.as_flat())
@@ -296,24 +308,6 @@ class _CommandLine(LightningCLI):
             return super().instantiate_trainer(logger=logger, **kwargs)
         except (RuntimeError, TypeError) as error:  # tasks of SLURM, or devices, that are no number
             raise InputError(f"--trainer: {_one_line(error)}") from error
-
-
-def _without_settings(args: Sequence[str]) -> list[str]:
-    """Return the arguments that say what is trained on what: configurations, source and names."""
-    kept: list[str] = []
-    for position, arg in enumerate(args):
-        option, equals, _ = arg.partition("=")
-        if option in OPTIONS or option.startswith(("--data.source", *SUBJECT)):
-            kept += [arg] if equals else args[position : position + 2]
-    return kept
-
-
-def _config_paths(args: Sequence[str]) -> list[Path]:
-    """Return the configurations that a command line names."""
-    paths = [value for option, value in itertools.pairwise(args) if option in OPTIONS]
-    paths += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in OPTIONS]
-    # A study gives configurations as text, which is no name of a file.
-    return [Path(path) for path in paths if "\n" not in path and Path(path).is_file()]
 
 
 def _has(path: Path, setting: str) -> bool:

@@ -60,9 +60,14 @@ def print_accuracy(table: pd.DataFrame) -> None:
             repeated=(2, *baselines[: len(baselines) and 1]),
         )
         note("between: words between subject and verb" + ("; *: the best baseline" if best else ""))
-        if listed:
-            figures = ", ".join(f"{b.name} {100 * b.accuracy:.1f}" for b in listed)
-            note(f"other baselines, on all items: {figures}")
+        note_baselines(listed)
+
+
+def note_baselines(baselines: Sequence[BaselineResult]) -> None:
+    """Print the accuracy on all items of baselines that have no column, if there are any."""
+    if baselines:
+        figures = ", ".join(f"{b.name} {100 * b.accuracy:.1f}" for b in baselines)
+        note(f"other baselines, on all items: {figures}")
 
 
 def _keys(networks: pd.DataFrame) -> list[tuple[str, str]]:

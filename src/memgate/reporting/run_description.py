@@ -10,7 +10,11 @@ from memgate.gates.profile import pooled
 from memgate.metrics.systems import NETWORK, best_baseline
 from memgate.reporting.accuracy import in_line, markdown, percent
 
-ROLES = {"subject": "the subject", "attractor": "attractors", "other": "other words between"}
+DESCRIBED_ROLES = {
+    "subject": "the subject",
+    "attractor": "attractors",
+    "other": "other words between",
+}
 """Roles whose gates are described, and what readers call them."""
 
 
@@ -49,7 +53,7 @@ def gates_in_words(profile: pd.DataFrame | None) -> list[str]:
         (profile["by"] == "role")
         & (profile["units"] == "all")
         & profile["reading"].isin(["write", "keep"])
-        & profile["stratum"].isin(list(ROLES))
+        & profile["stratum"].isin(list(DESCRIBED_ROLES))
     ]
     if rows.empty:
         return []
@@ -58,7 +62,7 @@ def gates_in_words(profile: pd.DataFrame | None) -> list[str]:
         f"{reading} is "
         + ", ".join(
             f"{cells[reading, role]:.2f} at {name}"
-            for role, name in ROLES.items()
+            for role, name in DESCRIBED_ROLES.items()
             if (reading, role) in cells.index
         )
         for reading in ("write", "keep")

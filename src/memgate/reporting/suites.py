@@ -10,7 +10,7 @@ import pandas as pd
 
 from memgate.metrics.systems import NETWORK, BaselineResult, baseline_results, best_baseline
 from memgate.reporting import plots
-from memgate.reporting.accuracy import AccuracyRow, percent, with_interval
+from memgate.reporting.accuracy import AccuracyRow, note_baselines, percent, with_interval
 from memgate.reporting.console import DASH, fits, note, print_table
 from memgate.reporting.files import write_all
 
@@ -43,9 +43,7 @@ def print_suites(table: pd.DataFrame) -> None:
         )
         if best:
             note(f"* best baseline: {best.name}, {100 * best.accuracy:.1f}% of all items right")
-        if listed:
-            figures = ", ".join(f"{b.name} {100 * b.accuracy:.1f}" for b in listed)
-            note(f"other baselines, on all items: {figures}")
+        note_baselines(listed)
         if (networks["questions"] < networks["n"]).any():
             note("(n): items that a model reads alike count once in its interval")
 
