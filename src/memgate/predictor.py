@@ -22,7 +22,7 @@ from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import Classifier
 
-WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 BASELINES_FOLDER = "baselines"
 """Folder of the baselines within that of a predictor."""
@@ -52,10 +52,12 @@ class Predictor:
         """Return P(plural), in [0, 1], for the verb that follows each prefix.
 
         Args:
-            prefixes: Words before the verb, separated by white space. For other tasks: the
-                prefix and the singular form of the verb (``inflection``), or the whole sentence
-                (``grammaticality``; the result is P(ungrammatical)).
-            tags: PTB tags of each prefix, or None if unknown; rare words are read as their tag.
+            prefixes: Text before the verb, as people write it, or tokens with spaces between. For
+                other tasks: the prefix and the singular form of the verb (``inflection``), or the
+                whole sentence (``grammaticality``; the result is P(ungrammatical)).
+            tags: PTB tags of each prefix, one for each token between spaces, or None if unknown.
+                Rare words are read as their tag; one without a tag as the tag that it, or words
+                with its ending, most often have in training.
 
         Raises:
             InputError: A prefix is empty or has no known word, or its tags are not as many as its
@@ -95,9 +97,33 @@ class Predictor:
         for row, prefix in enumerate(prefixes):
             if not isinstance(prefix, str):
                 raise InputError(f"row {row}: expected a string, got {prefix!r}")
-        texts = [" ".join(prefix.split()) for prefix in prefixes]
+        return self.encode_tokens(self.tokenize(prefixes, tags), tags)
+
+    def encode_tokens(
+        self, texts: Sequence[str], tags: Sequence[str | None] | None = None
+    ) -> Prefixes:
+        """Look up the words of texts that are tokens joined by one space.
+
+        Raises:
+            InputError: As `unknown`.
+        """
         column = None if tags is None else pa.array(_tags(texts, tags), pa.string())
         return Prefixes.encode(self.vocabulary, pa.array(texts, pa.string()), column)
+
+    def tokenize(
+        self, prefixes: Sequence[str], tags: Sequence[str | None] | None = None
+    ) -> list[str]:
+        """Return the tokens that are read of each prefix, joined by one space.
+
+        Args:
+            prefixes: As for `predict`.
+            tags: As for `predict`; the words of a prefix with tags are those between white space.
+        """
+        tokens = self.vocabulary.tokenize(prefixes)
+        if tags is None:
+            return tokens
+        pairs = zip(prefixes, tokens, tags, strict=False)  # as many as prefixes, checked by encode
+        return [t if tag is None else " ".join(p.split()) for p, t, tag in pairs]
 
     def read(
         self, table: pa.Table, task_inputs: TaskInputs | None = None
@@ -170,14 +196,14 @@ class Predictor:
         return marked
 
     def save(self, folder: Path) -> None:
-        """Write ``model.safetensors``, ``config.json`` and ``tokenizer.json`` into a folder."""
+        """Write weights, ``config.json`` and the files of the vocabulary into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: w.detach().cpu() for name, w in self.classifier.state_dict().items()}
         # safetensors' own `save_file` makes a file that nobody else may read (mode 0600).
         (folder / WEIGHTS).write_bytes(save(weights))
         config = json.dumps({"task": self.task.name, **self.classifier.config}, indent=2)
         (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
-        self.vocabulary.save(folder / TOKENIZER)
+        self.vocabulary.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -186,7 +212,7 @@ class Predictor:
         Raises:
             InputError: A file is missing or damaged, or the three don't fit each other.
         """
-        vocabulary = Vocabulary.load(folder / TOKENIZER)
+        vocabulary = Vocabulary.load(folder)
         task, config = _read_config(folder / CONFIG)
         path = folder / WEIGHTS
         try:

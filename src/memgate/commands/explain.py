@@ -55,13 +55,14 @@ def explain(
 
     Args:
         models: models:/NAME@ALIAS, runs:/…/model or a folder; several are shown together.
-        sentence: Sentences, each in quotes, with spaces between words and commas. A model of real
-            text reads the tag of a rare word in its place, such as NNS.
+        sentence: Sentences as people write them, each in quotes. A model of real text reads the tag
+            of a rare word in its place, such as NNS.
         units: Units to show, as LAYER:UNIT with commas between; both count from 0, so that unit 7
             of the first layer is 0:6. Without it the model's number units, first the one that
             takes up most at the subject.
-        subject: Position of the subject, from 0: one for all sentences, or one for each with
-            commas between; or auto for the first common noun. It shows the roles of the words.
+        subject: Position of the subject, from 0, where a comma counts as a word: one for all
+            sentences, or one for each with commas between; or auto for the first common noun. It
+            shows the roles of the words.
         detail: Show all units and readings; without it, what fits a dozen lines a model.
         out: Write a page, such as explain.html, and print nothing else. A file that is there
             already is replaced, and the output says so.
@@ -128,7 +129,8 @@ def _load(uri: str, units: Sequence[Unit]) -> ExplainedModel:
 def _explain(
     model: ExplainedModel, sentence: str, subject: int | None, with_roles: bool
 ) -> Explanation:
-    words = sentence.split()
+    tokens = model.predictor.tokenize([sentence])[0]
+    words = tokens.split()
     roles: list[Role | None] = []
     if with_roles and words:
         verb = len(words) - 1 if model.predictor.task.ends_with_verb else None
@@ -136,7 +138,7 @@ def _explain(
     try:
         return explanation.explain(
             model.predictor,
-            sentence,
+            tokens,
             model.units,
             model=model.name,
             chosen=model.chosen,

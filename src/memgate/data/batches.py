@@ -92,9 +92,11 @@ class Prefixes:
         return cls._of(vocabulary, *prefix_words(texts, tags, lengths))
 
     @classmethod
-    def _of(cls, vocabulary: Vocabulary, words: pa.Array, tags: pa.Array, lengths: Ints) -> Self:
+    def _of(
+        cls, vocabulary: Vocabulary, words: pa.Array, tags: pa.Array | None, lengths: Ints
+    ) -> Self:
         """Look up flat words; all annotations are unknown."""
-        ids = torch.from_numpy(vocabulary.encode(words, tags))
+        ids = torch.from_numpy(vocabulary.encode(words, tags, lengths))
         unknown = torch.full((len(lengths),), UNKNOWN_COUNT)
         return cls(
             ids,
@@ -115,6 +117,7 @@ class Prefixes:
         table: pa.Table,
         task_inputs: TaskInputs,
         read: Words | None = None,
+        rare_word_tags: pa.Array | None = None,
     ) -> Self:
         """Look up what a task reads of agreement items.
 
@@ -123,6 +126,7 @@ class Prefixes:
             table: N items with the columns of `memgate.data.items.schema.FEATURES`.
             task_inputs: The task's inputs of just these items.
             read: Its words, where they are split already.
+            rare_word_tags: As what rare words are read, one tag a word; the words' own by default.
 
         Raises:
             InputError: N is 0.
@@ -135,7 +139,7 @@ class Prefixes:
         words, tags, lengths = task_inputs.words() if read is None else read
         subjects = subj_idx if task_inputs.aligned else np.full_like(subj_idx, UNKNOWN_COUNT)
         return replace(
-            cls._of(vocabulary, words, tags, lengths),
+            cls._of(vocabulary, words, tags if rare_word_tags is None else rare_word_tags, lengths),
             targets=torch.from_numpy(task_inputs.targets),
             labels=torch.from_numpy(labels),
             intervening=torch.from_numpy(intervening),

@@ -3,18 +3,69 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import datasets
 import lightning.pytorch as pl
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.schema import Source
 from memgate.data.items.tasks import TASKS, Task, TaskInputs, TaskName
-from memgate.data.vocabulary import Vocabulary
+from memgate.data.tag_lexicon import TagLexicon
+from memgate.data.tagger import UNKNOWN_TAG, Tagger
+from memgate.data.vocabulary import Vocabulary, Words
 from memgate.errors import InputError
+
+
+@dataclass(frozen=True)
+class RareWords:
+    """How words outside the vocabulary are read in training, in proportions that sum to 1.
+
+    With tag 1, a rare word is read as its tag wherever that is known, as by Linzen et al. (2016,
+    section 3), and one without tags as ``<unk>``, in training and in use. With a `usual_tag` above
+    0 the model keeps a lexicon, and in use reads a rare word without tag as the tag that it, or
+    words with its ending, most often have in training (`memgate.data.tag_lexicon.TagLexicon`).
+
+    Args:
+        tag: Proportion read as the tag that the word has in its sentence.
+        usual_tag: Proportion read as the tag that the word most often has in training.
+        unknown: Proportion read as ``<unk>``.
+
+    Raises:
+        InputError: A proportion is negative, or they don't sum to 1.
+    """
+
+    tag: float = 0.45
+    usual_tag: float = 0.40
+    unknown: float = 0.15
+
+    def __post_init__(self) -> None:
+        proportions = (self.tag, self.usual_tag, self.unknown)
+        if min(proportions) < 0 or abs(sum(proportions) - 1) > 1e-6:
+            raise InputError(
+                "rare_words: expected tag, usual_tag and unknown of at least 0 that sum to 1, got "
+                f"{', '.join(map(str, proportions))}"
+            )
+
+    def sample(self, words: Words, lexicon: TagLexicon, seed: int) -> pa.Array:
+        """Return as what each word is read if it is rare: a tag, or `UNKNOWN_TAG` for ``<unk>``.
+
+        Args:
+            words: Words of the training split.
+            lexicon: Has the usual tags.
+            seed: Seed of what each word is read as.
+        """
+        uniform = np.random.default_rng(seed).random(len(words.words))
+        distinct = words.words.dictionary_encode()
+        usual = lexicon.tag(distinct.dictionary).take(distinct.indices)
+        own = usual if words.tags is None else pc.coalesce(words.tags, usual)
+        tags = pc.if_else(pa.array(uniform < self.tag), own, usual)
+        return pc.if_else(pa.array(uniform >= 1 - self.unknown), UNKNOWN_TAG, tags)
 
 
 class AgreementData(pl.LightningDataModule):
@@ -28,7 +79,9 @@ class AgreementData(pl.LightningDataModule):
         eval_batch_size: Rows of a batch in validation and test, at most.
         vocab_size: Words of the vocabulary, the most frequent ones of the training prefixes.
         lowercase: Whether case is ignored.
-        seed: Seed of the order of the training items.
+        rare_words: How words outside the vocabulary are read in training, and whether the model
+            keeps a lexicon of them.
+        seed: Seed of the order of the training items, and of how their rare words are read.
         flip_seed: Seed of the verbs that grammaticality puts into the other number; not `seed`, so
             that runs of other seeds are evaluated on the same sentences.
 
@@ -60,6 +113,7 @@ class AgreementData(pl.LightningDataModule):
         eval_batch_size: int = 1024,
         vocab_size: int = 10_000,
         lowercase: bool = True,
+        rare_words: RareWords = RareWords(),
         seed: int = 0,
         flip_seed: int = 0,
     ) -> None:
@@ -76,6 +130,7 @@ class AgreementData(pl.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.vocab_size = vocab_size
         self.lowercase = lowercase
+        self.rare_words = rare_words
         self.seed = seed
         self.flip_seed = flip_seed
         self.prefixes = {}
@@ -94,6 +149,13 @@ class AgreementData(pl.LightningDataModule):
         words = {split: inputs.words() for split, inputs in task_inputs.items()}
         train = words["train"]
         self.vocabulary = Vocabulary.build(train.words, train.tags, self.vocab_size, self.lowercase)
+        rare_word_tags: dict[str, pa.Array] = {}
+        tagger = Tagger.fit(tables["train"])
+        if self.rare_words.usual_tag and len(tagger):
+            known = self.vocabulary.entries
+            self.vocabulary.lexicon = TagLexicon.fit(tagger.words, tagger.tags, known)
+            lexicon, seed = self.vocabulary.lexicon, self.seed
+            rare_word_tags["train"] = self.rare_words.sample(train, lexicon, seed)
         self.splits, self.left_out, prefixes = datasets.DatasetDict(), {}, {}
         for split, inputs in task_inputs.items():
             items, table = splits[split], tables[split]
@@ -101,7 +163,9 @@ class AgreementData(pl.LightningDataModule):
             if self.left_out[split]:
                 items, table = items.select(inputs.rows), table.take(inputs.rows)
             self.splits[split] = items
-            prefixes[split] = Prefixes.from_table(self.vocabulary, table, inputs, words[split])
+            prefixes[split] = Prefixes.from_table(
+                self.vocabulary, table, inputs, words[split], rare_word_tags.get(split)
+            )
         self.prefixes = prefixes
 
     def _make_inputs(self, split: str, table: pa.Table) -> TaskInputs:

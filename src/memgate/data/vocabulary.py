@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers
 
 from memgate.arrays import Bools, Ints
+from memgate.data.tag_lexicon import TAG_LEXICON_FILE, TagLexicon
+from memgate.data.tokenization import pre_tokenizer
 from memgate.errors import InputError
+
+TOKENIZER_FILE = "tokenizer.json"
 
 UNKNOWN_WORD = "<unk>"
 
@@ -111,12 +115,17 @@ class Vocabulary:
     replaced by its part-of-speech tag. Symbols are written in capitals as in their files, so a
     token such as ``NNS`` that is no word itself is read as the symbol.
 
-    The `tokenizers.Tokenizer` holds words, symbols and lower-casing, and is what is saved. It gives
-    words the same ids as `encode`, with two exceptions: it reads no tags, so it gives rare words
-    ``<unk>``; and it lower-cases ``İ`` to two characters.
+    The `tokenizers.Tokenizer` holds words, symbols, lower-casing and the splitting of typed text,
+    and is what is saved. It gives words the same ids as `encode`, with two exceptions: it reads no
+    tags, so it gives rare words ``<unk>``; and it lower-cases ``İ`` to two characters.
+
+    Args:
+        tokenizer: A WordLevel model whose first entry is ``<unk>``.
+        lexicon: Tags of words outside the vocabulary, for text without tags; None reads these words
+            as ``<unk>``, as Linzen et al. do.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, lexicon: TagLexicon | None = None) -> None:
         if not isinstance(tokenizer.model, models.WordLevel):
             kind = type(tokenizer.model).__name__
             raise InputError(f"vocabulary: expected a WordLevel tokenizer, got {kind}")
@@ -126,6 +135,7 @@ class Vocabulary:
         if sorted(vocab.values()) != list(range(len(vocab))):
             raise InputError(f"vocabulary: expected the ids 0 to {len(vocab) - 1}, each once")
         self.tokenizer = tokenizer
+        self.lexicon = lexicon
         self.lowercase = tokenizer.normalizer is not None
 
     @classmethod
@@ -144,7 +154,7 @@ class Vocabulary:
         tokenizer = Tokenizer(model)
         if lowercase:
             tokenizer.normalizer = normalizers.Lowercase()
-        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.pre_tokenizer = pre_tokenizer()
         return cls(tokenizer)
 
     @classmethod
@@ -190,18 +200,33 @@ class Vocabulary:
         return int(self.tokenizer.get_vocab_size())
 
     @cached_property
-    def _entries(self) -> pa.Array:
+    def entries(self) -> pa.Array:
+        """What ids stand for: ``<unk>``, words (in lower case unless case counts), and symbols."""
         vocab: dict[str, int] = self.tokenizer.get_vocab()
         return pa.array(sorted(vocab, key=vocab.__getitem__), pa.string())
 
-    def encode(self, words: pa.Array, tags: pa.Array | None = None) -> Ids:
+    def tokenize(self, texts: Sequence[str]) -> list[str]:
+        """Split text as people type it into tokens, joined by one space.
+
+        >>> Vocabulary.from_words(["the"]).tokenize(["The cat, which isn't in,"])
+        ["The cat , which is n't in ,"]
+        """
+        split = self.tokenizer.pre_tokenizer.pre_tokenize_str
+        return [" ".join(token for token, _ in split(text)) for text in texts]
+
+    def encode(
+        self, words: pa.Array, tags: pa.Array | None = None, lengths: Ints | None = None
+    ) -> Ids:
         """Return the id of each word: the word's own, else that of its tag, else 0.
+
+        The tag of a word without one is that of the lexicon, where there is a lexicon.
 
         Args:
             words: Words, flat, none null.
             tags: One PTB tag a word, null where unknown.
+            lengths: Words of each text; they are one text by default.
         """
-        entries = self._entries
+        entries = self.entries
         distinct, index = _distinct(words)
         lower = pc.utf8_lower(distinct) if self.lowercase else distinct
         entry = pc.index_in(lower, value_set=entries)
@@ -210,8 +235,18 @@ class Vocabulary:
         missing = np.flatnonzero(ids < 0)
         ids[missing] = 0
         if len(missing) and tags is not None:
-            symbols = pc.index_in(tags.take(pa.array(missing)), value_set=entries)
-            ids[missing] = pc.fill_null(symbols, 0).to_numpy(zero_copy_only=False)
+            symbols = tags.take(pa.array(missing))
+            ids[missing] = self._symbol_ids(symbols)
+            missing = missing[symbols.is_null().to_numpy(zero_copy_only=False)]
+        if len(missing) and self.lexicon is not None:
+            is_first = np.zeros(len(words), dtype=bool)
+            is_first[0 if lengths is None else np.cumsum(lengths) - lengths] = True
+            rare = words.take(pa.array(missing))
+            ids[missing] = self._symbol_ids(self.lexicon.tag(rare, is_first[missing]))
+        return ids
+
+    def _symbol_ids(self, tags: pa.Array) -> Ids:
+        ids: Ids = pc.fill_null(pc.index_in(tags, value_set=self.entries), 0).to_numpy()
         return ids
 
     def digest(self) -> str:
@@ -228,22 +263,30 @@ class Vocabulary:
         """Read a vocabulary from the JSON that `text` returns."""
         return cls(Tokenizer.from_str(text))
 
-    def save(self, path: Path) -> None:
-        """Write ``tokenizer.json``."""
-        path.write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json``, and ``lexicon.parquet`` if there is a lexicon."""
+        (folder / TOKENIZER_FILE).write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
+        if self.lexicon is not None:
+            self.lexicon.save(folder / TAG_LEXICON_FILE)
 
     @classmethod
-    def load(cls, path: Path) -> Vocabulary:
+    def load(cls, folder: Path) -> Vocabulary:
         """Read what `save` wrote.
 
         Raises:
-            InputError: The file is missing or isn't a WordLevel tokenizer with ``<unk>`` first.
+            InputError: A file is damaged, or there is no tokenizer.json, or it isn't a WordLevel
+                tokenizer with ``<unk>`` first.
         """
+        path = folder / TOKENIZER_FILE
         if not path.is_file():
             raise InputError(f"{path}: expected a tokenizer.json, found no file")
         try:
-            return cls(Tokenizer.from_file(str(path)))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises a bare Exception
             raise InputError(f"{path}: expected a tokenizer.json, got: {error}") from error
+        lexicon = folder / TAG_LEXICON_FILE
+        try:
+            return cls(tokenizer, TagLexicon.load(lexicon) if lexicon.is_file() else None)
+        except InputError as error:
+            where = "" if str(lexicon) in str(error) else f"{path}: "
+            raise InputError(f"{where}{error}") from error

@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 from huggingface_hub import ModelCard
 
+from memgate.data.tag_lexicon import TAG_LEXICON_FILE
+from memgate.data.vocabulary import TOKENIZER_FILE
 from memgate.errors import InputError
 from memgate.evaluation import accuracy, count_left_out
 from memgate.evaluation.items import PREDICTIONS, read_predictions
@@ -20,7 +22,7 @@ from memgate.export.onnx import save_onnx
 from memgate.gates.drift import PROFILE, read_profile
 from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import NUMBER_UNITS
-from memgate.predictor import BASELINES_FOLDER, CONFIG, TOKENIZER, WEIGHTS, Predictor
+from memgate.predictor import BASELINES_FOLDER, CONFIG, WEIGHTS, Predictor
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes
 from memgate.tracking.registry.origin import ORIGIN, Origin, fetch_artifact, origin_of
@@ -32,7 +34,7 @@ SIDECARS = (BASELINES_FOLDER, PROFILE, NUMBER_UNITS, PREDICTIONS, TRAINING_ITEMS
 """Files and folders that are copied from the model's folder if they are there."""
 
 FILES = frozenset(
-    {WEIGHTS, CONFIG, TOKENIZER, *SIDECARS, ORIGIN, CARD, ONNX, ACCURACY}
+    {WEIGHTS, CONFIG, TOKENIZER_FILE, TAG_LEXICON_FILE, *SIDECARS, ORIGIN, CARD, ONNX, ACCURACY}
     | {"accuracy.png", "profile.png", "number_units.png"}
 )
 """Names of everything that an export may hold."""
@@ -126,7 +128,10 @@ def _accuracy(folder: Path, run: Origin | None, name: str) -> tuple[pd.DataFrame
 def _writers(facts: Facts, folder: Path, onnx: bool) -> Writers:
     """Return the writers of all files but the card."""
     writers: Writers = {WEIGHTS: lambda path: facts.predictor.save(path.parent)}
-    writers |= dict.fromkeys((CONFIG, TOKENIZER), lambda _: None)  # written with the weights
+    with_weights = [CONFIG, TOKENIZER_FILE]
+    if facts.predictor.vocabulary.lexicon is not None:
+        with_weights.append(TAG_LEXICON_FILE)
+    writers |= dict.fromkeys(with_weights, lambda _: None)
     for name in SIDECARS:
         if (folder / name).is_dir():
             writers[name] = partial(shutil.copytree, folder / name, copy_function=shutil.copyfile)

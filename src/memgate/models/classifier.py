@@ -33,11 +33,15 @@ class Classifier(nn.Module):
         embedding_size: Width of a word's vector.
         hidden_size: Units of each layer.
         num_layers: Layers of the recurrence.
-        dropout: Proportion of the units dropped between layers and before the readout while
-            training.
+        dropout: Proportion of the units dropped of embeddings, between layers and before the
+            readout while training.
+        word_dropout: Proportion of the words read as ``<unk>``, id 0, while training.
+        keep_bias: Bias with which training starts of the gate that keeps: an LSTM's forget gate
+            (Gers et al. 2000; 1 in Jozefowicz et al. 2015), a GRU's update gate, torch's z. An RNN
+            has no gate and ignores it. None leaves it as torch does, at random about 0.
 
     Raises:
-        InputError: The cell is unknown, or a size is not positive.
+        InputError: The cell is unknown, a size is not positive, or a proportion not below 1.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Classifier(nn.Module):
         hidden_size: int = 50,
         num_layers: int = 1,
         dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        keep_bias: float | None = None,
     ) -> None:
         super().__init__()
         if cell not in RECURRENCE:
@@ -61,10 +67,16 @@ class Classifier(nn.Module):
         for name, size in sizes.items():
             if size < 1:
                 raise InputError(f"{name}: expected at least 1, got {size}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout: expected a proportion from 0 to below 1, got {dropout}")
+        proportions = {"dropout": dropout, "word_dropout": word_dropout}
+        for name, proportion in proportions.items():
+            if not 0 <= proportion < 1:
+                raise InputError(
+                    f"{name}: expected a proportion from 0 to below 1, got {proportion}"
+                )
         self.cell: CellName = cell
-        self.config: dict[str, Any] = {"cell": cell, **sizes, "dropout": dropout}
+        training = {**proportions, "keep_bias": keep_bias}
+        self.config: dict[str, Any] = {"cell": cell, **sizes, **training}
+        self.word_dropout = word_dropout
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.recurrence = RECURRENCE[cell](
             embedding_size,
@@ -73,6 +85,8 @@ class Classifier(nn.Module):
             batch_first=True,
             dropout=dropout if num_layers > 1 else 0.0,  # torch warns if there is no layer above
         )
+        if keep_bias is not None:
+            self._set_keep_bias(keep_bias)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(hidden_size, 1)
 
@@ -82,9 +96,23 @@ class Classifier(nn.Module):
         Args:
             inputs: Token ids, every row a whole prefix of the same length.
         """
-        output, _ = self.recurrence(self.embedding(inputs))
+        if self.training and self.word_dropout:
+            inputs = inputs.masked_fill(
+                torch.rand_like(inputs, dtype=torch.float32) < self.word_dropout, 0
+            )
+        output, _ = self.recurrence(self.dropout(self.embedding(inputs)))
         logits: Tensor = self.readout(self.dropout(output[:, -1])).squeeze(-1)
         return logits
+
+    @torch.no_grad()
+    def _set_keep_bias(self, bias: float) -> None:
+        """Set the bias of the second block of rows: torch's f of an LSTM, z of a GRU."""
+        if self.cell == "rnn":
+            return
+        hidden = self.recurrence.hidden_size
+        for name, weights in self.recurrence.named_parameters():
+            if name.startswith("bias_"):  # torch adds two biases
+                weights[hidden : 2 * hidden] = bias if name.startswith("bias_ih") else 0.0
 
     def widened(self) -> Classifier:
         """Return itself, or a copy in single precision if its weights have half precision.

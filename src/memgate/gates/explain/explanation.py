@@ -296,7 +296,8 @@ def explain(
 
     Args:
         predictor: Its dropout is not applied.
-        sentence: Words separated by white space, such as a prefix.
+        sentence: Text as people write it, such as a prefix; with roles or tags, the words between
+            white space.
         units: Units to show; none for the `UNITS_SHOWN` of the topmost layer whose contribution at
             the end of the sentence is largest in absolute value.
         model: The name of the predictor.
@@ -312,7 +313,8 @@ def explain(
         InputError: No word is known, there is no such unit, or roles or tags aren't one a word.
     """
     classifier = predictor.classifier
-    words, ids = _words(predictor, sentence.split(), roles, tags)
+    tokens = sentence if roles or tags else predictor.tokenize([sentence])[0]
+    words, ids = _words(predictor, tokens.split(), roles, tags)
     check_model_units(units, predictor, model, probe)
     layers = trajectories(classifier.recurrence, classifier.embedding(ids))
     hidden = layers[-1].hidden[0]

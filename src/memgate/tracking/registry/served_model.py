@@ -1,6 +1,7 @@
 """The model that MLflow serves: sentences in, predictions out, and on request the gates.
 
-Input rows follow the exchange format: ``prefix``, or ``text`` that is cut at ``verb_idx``.
+Input rows follow the exchange format: ``prefix``, or ``text`` that is cut at ``verb_idx``. A prefix
+without tags may be typed text.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ UNKNOWN = "unknown"
 
 
 class Sentence(NamedTuple):
-    """What the network reads of an input row: words joined by one space, and their PTB tags."""
+    """What the network reads of an input row: text, its PTB tags, and whether it is typed text."""
 
     text: str
     tags: str | None
+    typed: bool
 
 
 class AgreementModel(PythonModel):
@@ -73,8 +75,11 @@ class AgreementModel(PythonModel):
         try:
             records = frame.to_dict(orient="records")
             sentences = [_sentence(row, record, task) for row, record in enumerate(records)]
-            texts, tags = [s.text for s in sentences], [s.tags for s in sentences]
-            prefixes = self._predictor.encode(texts, tags)
+            tokens = self._predictor.tokenize([sentence.text for sentence in sentences])
+            pairs = zip(sentences, tokens, strict=True)
+            texts = [token if sentence.typed else sentence.text for sentence, token in pairs]
+            tags = [sentence.tags for sentence in sentences]
+            prefixes = self._predictor.encode_tokens(texts, tags)
             unknown = self._predictor.unknown_proportion(prefixes)
             p_second = self._predictor.probability(prefixes)
             columns: dict[str, Any] = {
@@ -139,7 +144,8 @@ def _sentence(row: int, record: Mapping[Any, Any], task: Task) -> Sentence:
             f"row {row}: verb_idx: expected the index of the verb in 'text', from 0, got none; "
             "the words before the verb alone are a 'prefix'"
         )
-    return Sentence(" ".join(words), _tags(row, values["tags"], len(words)))
+    tags = _tags(row, values["tags"], len(words))
+    return Sentence(" ".join(words), tags, typed=tags is None and verb_idx is None)
 
 
 def _index(row: int, verb_idx: Any, n_words: int) -> int:

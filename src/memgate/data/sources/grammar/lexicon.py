@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import lemminflect
 import numpy as np
@@ -129,13 +129,35 @@ def inflect(lemma: str, tag: str) -> str:
     return forms[-1] if lemma == "be" else forms[0]  # "be" in the present lists "am" before "are"
 
 
+Subset = Literal["all", "seen", "unseen"]
+"""Which lemmas of nouns and verbs fill slots: all, or those of one side of a fixed split."""
+
+UNSEEN = 5
+"""One lemma in so many is unseen."""
+
+
+def _subset(lemmas: list[str], subset: Subset) -> list[str]:
+    """Return the lemmas of one side; a lemma is on the same side wherever it is listed."""
+    every = sorted(
+        {
+            lemma
+            for words in (NOUN_LEMMAS, VERB_LEMMAS)
+            for lemma in " ".join(words.values()).split()
+        }
+    )
+    unseen = {*every[::UNSEEN]}
+    kept = [lemma for lemma in lemmas if (lemma in unseen) == (subset == "unseen")]
+    return lemmas if subset == "all" or not kept else kept
+
+
 @functools.cache
-def terminals() -> dict[str, Terminal]:
+def terminals(subset: Subset = "all") -> dict[str, Terminal]:
     """Return every terminal by name; verbs have ``like.now``, ``like.past`` and ``like.base``."""
 
-    def inflected(lemmas: str, sg: str, pl: str) -> Terminal:
+    def inflected(text: str, sg: str, pl: str) -> Terminal:
+        lemmas = _subset(text.split(), subset)
         singular, plural = (
-            tuple((inflect(lemma, tag), tag) for lemma in lemmas.split()) for tag in (sg, pl)
+            tuple((inflect(lemma, tag), tag) for lemma in lemmas) for tag in (sg, pl)
         )
         return Terminal(singular, plural)
 
@@ -214,7 +236,7 @@ class Lexicon:
 
 
 @functools.cache
-def lexicon() -> Lexicon:
+def lexicon(subset: Subset = "all") -> Lexicon:
     """Return the lexicon of the grammar, built once."""
     words: dict[str, int] = {"an": 0}
     tags: dict[str, int] = {}
@@ -229,7 +251,7 @@ def lexicon() -> Lexicon:
         return start, len(entries)
 
     ranges: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    for terminal in terminals().values():
+    for terminal in terminals(subset).values():
         sg, pl = add(terminal.sg), add(terminal.pl)
         ranges += [(sg, pl), (pl, sg), (sg, sg), (pl, pl)]  # SAME, OTHER, SG, PL
     start_and_size = np.array(ranges, dtype=np.int64)

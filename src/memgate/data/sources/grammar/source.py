@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from memgate.arrays import Floats, Ints
 from memgate.data.items.schema import FEATURES, SPLITS
-from memgate.data.sources.grammar.lexicon import lexicon
+from memgate.data.sources.grammar.lexicon import Lexicon, Subset, lexicon
 from memgate.data.sources.grammar.templates import (
     CORES,
     FRONTS,
+    OPTIONAL,
     SUBJECT_CLASSES,
     Quota,
     Random,
@@ -62,7 +63,8 @@ class Quotas:
     mirror image does, so the last noun is as often an attractor as not.
 
     Args:
-        constructions: Names from `CORES` (at least one) and `FRONTS`; all by default.
+        constructions: Names from `CORES` (at least one) and `FRONTS`; all but `OPTIONAL` by
+            default.
         max_intervening: Most intervening words, 0 to 80.
         max_attractors: Most attractors, 0 to 4, and most other intervening nouns (but at least 1).
 
@@ -80,7 +82,8 @@ class Quotas:
             if not 0 <= value <= limit:
                 raise InputError(f"{name}: expected 0 to {limit}, got {value}")
         all_names = (*CORES, *FRONTS)
-        names = all_names if constructions is None else constructions
+        default = [name for name in all_names if name not in OPTIONAL]
+        names = default if constructions is None else constructions
         for name in names:
             if name not in all_names:
                 raise InputError(
@@ -199,10 +202,13 @@ class Grammar:
             intervening words and tests on up to `max_intervening`.
         max_intervening: Most intervening words, 0 to 80.
         max_attractors: Most attractors, 0 to 4.
-        constructions: Names of the constructions to use, all if not given. At least one of
-            ``bare``, ``adverb``, ``pp``, ``subject_relative``, ``object_relative``,
-            ``object_relative_that``, ``nested_relative``, ``appositive``, ``comma_relative``; and,
-            before the subject, ``fronted_pp``, ``complement``, ``clause``.
+        constructions: Names of the constructions to use. At least one of ``bare``, ``adverb``,
+            ``pp``, ``subject_relative``, ``object_relative``, ``object_relative_that``,
+            ``nested_relative``, ``appositive``, ``comma_relative``, ``coordination``; and, before
+            the subject, ``fronted_pp``, ``complement``, ``clause``, ``relative_head``. All but
+            ``coordination`` and ``relative_head`` (`OPTIONAL`) by default.
+        unseen_words: Whether validation has only nouns and verbs that training never has: every
+            fifth lemma in the order of the alphabet. Test has all.
         seed: Same seed, same items, on any machine.
 
     Raises:
@@ -218,8 +224,12 @@ class Grammar:
         max_intervening: int = MAX_INTERVENING,
         max_attractors: int = MAX_ATTRACTORS,
         constructions: Sequence[str] | None = None,
+        unseen_words: bool = False,
         seed: int = 0,
     ) -> None:
+        self.subsets: dict[str, Subset] = dict.fromkeys(SPLITS, "all")
+        if unseen_words:
+            self.subsets |= {"train": "seen", "validation": "unseen"}
         self.sizes = {"train": train, "validation": validation, "test": test}
         for name, size in self.sizes.items():
             if size < 1:
@@ -260,7 +270,8 @@ class Grammar:
         for start in range(0, size, CHUNK):
             chunk_labels = labels[start : start + CHUNK]
             quotas = [self.quotas[name].sample(rand) for _ in chunk_labels]
-            rows += self._rows(quotas, chunk_labels, seen, rand, bits)
+            lexis = lexicon(self.subsets[name])
+            rows += self._rows(quotas, chunk_labels, seen, rand, bits, lexis)
         columns = dict(zip(SyntheticRow._fields, zip(*rows, strict=True), strict=True))
         columns["id"] = tuple(f"grammar-{self.seed}-{name}-{number}" for number in range(size))
         columns["good"], columns["bad"] = columns["verb"], columns["verb_alt"]
@@ -273,6 +284,7 @@ class Grammar:
         seen: set[str],
         rand: Random,
         bits: np.random.PCG64,
+        lexis: Lexicon,
     ) -> list[SyntheticRow]:
         """Sample one row for each quota, again and again where the prefix has been seen."""
         rows: dict[int, SyntheticRow] = {}
@@ -280,7 +292,7 @@ class Grammar:
         for _ in range(ROUNDS):
             chosen = [quotas[index] for index in pending]
             templates = [sample_template(quota, rand) for quota in chosen]
-            filled = _fill(chosen, templates, labels[pending], bits)
+            filled = _fill(chosen, templates, labels[pending], bits, lexis)
             for index, (prefix, row) in zip(pending, filled, strict=True):
                 if prefix not in seen:
                     seen.add(prefix)
@@ -307,9 +319,9 @@ def _fill(
     templates: Sequence[Template],
     labels: Ints,
     bits: np.random.PCG64,
+    lexis: Lexicon,
 ) -> Iterator[tuple[str, SyntheticRow]]:
     """Choose the words of all templates at once; yield the prefix and the row of each."""
-    lexis = lexicon()
     sizes = np.array([len(template.slots) for template in templates])
     codes = np.fromiter(chain.from_iterable(template.slots for template in templates), np.int64)
     entries = lexis.entries(codes, np.repeat(labels, sizes), _uniform(bits, len(codes)))

@@ -73,6 +73,11 @@ CORES: Mapping[str, Sequence[str]] = {
         "comma:0 who~:0 eat~:0 heap:1 of_stuff:2 *vp comma:0 always:0",
         "comma:0 who~:0 being:1 like:1 *pp comma:0 always:0",
     ],
+    "coordination": [
+        "sleep~:0 *pp and:0 always:0",
+        "like~:0 him:0 *pp and:0 always:0",
+        "like~:0 object~:1 *pp and:0 always:0",
+    ],
 }
 """The constructions between subject and verb; each is a list of patterns.
 
@@ -89,8 +94,19 @@ FRONTS: Mapping[str, Sequence[str]] = {
         "while:0 being:1 like:1 object:2 comma:0",
         "while:0 being:1 noun_pp:2 sleep:1 comma:0",
     ],
+    "relative_head": ["object~:1 that:0", "object~:1", "object~:1 noun_pp:2 that:0"],
 }
-"""The constructions before the subject. Each has a noun or two, singular or plural at random."""
+"""The constructions before the subject. Each has a noun or two, singular or plural at random.
+
+After ``relative_head`` the verb is that of the relative, "the cats that the dog … likes".
+"""
+
+OPTIONAL = ("coordination", "relative_head")
+"""Constructions that are used only where they are named.
+
+They show agreement that the others don't have: with a verb that shares its subject with an earlier
+one, which shows the number, and of the verb in a relative, with a noun before its subject.
+"""
 
 ENDINGS: Mapping[str, Sequence[str]] = {
     "being": [
@@ -100,8 +116,10 @@ ENDINGS: Mapping[str, Sequence[str]] = {
         "have det thing stop",
     ],
     "thing": ["fall.now here stop", "please.now det being stop", "be very size stop"],
+    "being in a relative": ["like.now fall.past here stop", "like.now will fall.base stop"],
+    "thing in a relative": ["please.now fall.past here stop", "please.now will fall.base stop"],
 }
-"""The main verb and the words after it, by what the subject is; each word is a slot."""
+"""The verb and the words after it, by what the subject is; each word is a slot."""
 
 FILLERS: Mapping[str, Sequence[str]] = {
     "pp": ["free_pp"],
@@ -246,7 +264,7 @@ def phrase_texts(number: int) -> dict[str, list[str]]:
         "more_sleep": [f"and {verb}" for verb in finite["sleep"]],
         "more_fall": [f"and {verb}" for verb in finite["fall"]],
         "thinker": [f"somebody {verb}" for verb in finite["think"]],
-        **{name: [name] for name in ("that", "who", "which", "whether", "while", "comma")},
+        **{name: [name] for name in ("that", "who", "which", "whether", "while", "comma", "and")},
         **{name: noun_phrases("the", name) for name in ("person", "animal", "thing")},
         **{name: noun_phrases("the", name) for name in ("companion", "keepsake")},
         "somebody": ["somebody"],
@@ -342,7 +360,7 @@ def sample_template(quota: Quota, rand: Random) -> Template:
     subj_idx = len(slots) - 1
     slots += _sample_core(quota, rand)
     verb_idx = len(slots)
-    slots += pick(_endings(quota.noun_class), rand)
+    slots += pick(_endings(quota.noun_class, quota.front == "relative_head"), rand)
     return Template(slots, subj_idx, verb_idx)
 
 
@@ -352,15 +370,16 @@ def pick(options: Sequence[T], rand: Random) -> T:
 
 
 @functools.cache
-def _endings(noun_class: str) -> list[Slots]:
+def _endings(noun_class: str, in_relative: bool) -> list[Slots]:
     """Return the verb and the words after it, once with singular and once with plural nouns."""
     terminal_index = {name: index for index, name in enumerate(terminals())}
+    kind = "thing" if noun_class == "thing" else "being"
     return [
         [
             4 * terminal_index[slot] + (number if index else SAME)  # the verb is the first word
             for index, slot in enumerate(ending.split())
         ]
-        for ending in ENDINGS["thing" if noun_class == "thing" else "being"]
+        for ending in ENDINGS[f"{kind} in a relative" if in_relative else kind]
         for number in (SG, PL)
     ]
 
