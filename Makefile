@@ -13,6 +13,7 @@ TESTED := .venv/.tested$(if $(MEMGATE_DATA),-data)
 
 CELL ?=
 DATA ?=
+SIZE ?= small
 SEED ?= 0
 MODEL ?=
 # Items of another seed than the training's, and real text: with MEMGATE_DATA its, else Wikipedia's.
@@ -28,7 +29,8 @@ PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 8
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo "make train CELL=gru DATA=synthetic SEED=3     one cell, one kind of data (synthetic|wikipedia|corpus), one seed"
+	@echo "make train CELL=gru DATA=synthetic SEED=3     one cell, one kind of data (synthetic|english|wikipedia|corpus), one seed"
+	@echo "make train SIZE=large                         larger networks of English, a few minutes each"
 	@echo "make evaluate MODEL=models:/memgate-gru-synthetic@champion FILE=items.jsonl OUT=out/mine"
 	@echo "MEMGATE_DATA=/path/to/corpora make train      more real text, instead of Wikipedia articles"
 
@@ -46,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 train: $(READY) ## train RNN, GRU and LSTM, track, register and score them
-	@$(BIN)/memgate train $(if $(CELL),--cell $(CELL)) $(if $(DATA),--data $(DATA)) --seed $(SEED)
+	@$(BIN)/memgate train $(if $(CELL),--cell $(CELL)) $(if $(DATA),--data $(DATA)) --size $(SIZE) --seed $(SEED)
 
 ui: $(READY) ## open the MLflow UI on the runs and models
 	@$(BIN)/memgate ui --port $(PORT)

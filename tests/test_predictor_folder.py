@@ -69,6 +69,8 @@ def test_the_folder_holds_safetensors_and_json_and_no_pickle(tmp_path: Path) -> 
         "hidden_size": 5,
         "num_layers": 1,
         "dropout": 0.0,
+        "word_dropout": 0.0,
+        "keep_bias": None,
     }
 
 
@@ -212,5 +214,5 @@ def test_refuses_a_configuration_without_a_size(folder: Path) -> None:
 
 
 def test_refuses_a_vocabulary_of_another_size(folder: Path) -> None:
-    Vocabulary.from_words(WORDS).save(folder / "tokenizer.json")
+    Vocabulary.from_words(WORDS).save(folder)
     assert refused(folder) == f"{folder}: expected 13 vocabulary entries, got 11"

@@ -11,12 +11,15 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -38,6 +41,10 @@ storage. They are arguments of the job, because Ray writes its ``runtime_env`` t
 """
 
 
+GRACE = 20
+"""Seconds that processes have to end by themselves after an exception; a fit takes one or two."""
+
+
 def available_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -50,7 +57,7 @@ class ProcessPool:
 
     They leave Ctrl-C to this process and end with it, even if it is killed. A process that dies
     fails its own job with `BrokenProcessPool`; the others go on. Use the pool in a ``with`` block:
-    an exception kills the processes at once.
+    an exception ends the processes, by SIGTERM and after `GRACE` seconds by SIGKILL.
     """
 
     def __init__(self, workers: int) -> None:
@@ -68,7 +75,11 @@ class ProcessPool:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is not None:
-            for process in set(multiprocessing.active_children()) - self._foreign:
+            processes = set(multiprocessing.active_children()) - self._foreign
+            for process in processes:
+                process.terminate()  # a fit ends its run as KILLED
+            _wait_for_all(processes, GRACE)
+            for process in processes:
                 process.kill()
         for executor in self._latest:
             executor.shutdown(cancel_futures=True)
@@ -97,6 +108,13 @@ class ProcessPool:
         with _interrupt_deferred():
             self._latest[executor] = future = executor.submit(work, *arguments)
         return future
+
+
+def _wait_for_all(processes: Iterable[BaseProcess], seconds: float) -> None:
+    """Wait until processes have ended; `join` doesn't notice if the executor was told first."""
+    running, deadline = {process.sentinel for process in processes}, time.monotonic() + seconds
+    while running and time.monotonic() < deadline:
+        running.difference_update(connection.wait([*running], deadline - time.monotonic()))
 
 
 @contextmanager

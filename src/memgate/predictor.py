@@ -118,12 +118,19 @@ class Predictor:
         Args:
             prefixes: As for `predict`.
             tags: As for `predict`; the words of a prefix with tags are those between white space.
+
+        Raises:
+            InputError: There are not as many tags as prefixes.
         """
         tokens = self.vocabulary.tokenize(prefixes)
         if tags is None:
             return tokens
-        pairs = zip(prefixes, tokens, tags, strict=False)  # as many as prefixes, checked by encode
-        return [t if tag is None else " ".join(p.split()) for p, t, tag in pairs]
+        if len(tags) != len(prefixes):
+            raise InputError(
+                f"tags: expected {len(prefixes)}, one string a sentence, got {len(tags)}"
+            )
+        rows = zip(prefixes, tokens, tags, strict=True)
+        return [token if tag is None else " ".join(text.split()) for text, token, tag in rows]
 
     def read(
         self, table: pa.Table, task_inputs: TaskInputs | None = None
@@ -249,8 +256,6 @@ def refuse_nan(p: Floats) -> Floats:
 
 def _tags(texts: Sequence[str], tags: Sequence[str | None]) -> list[str | None]:
     """Join the tags of each row by single spaces, and check that each word has one."""
-    if len(tags) != len(texts):
-        raise InputError(f"tags: expected {len(texts)}, one string a sentence, got {len(tags)}")
     joined = [None if row is None else " ".join(row.split()) for row in tags]
     for row, (text, symbols) in enumerate(zip(texts, joined, strict=True)):
         words = len(text.split())

@@ -21,9 +21,9 @@ from memgate.errors import InputError
 DATA = os.environ.get("MEMGATE_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="MEMGATE_DATA is not set")
 
-PLURALS = ["wolves", "dogs", "cats", "birds", "trees"]
-SINGULARS = ["boat", "coat", "goat", "cot", "rat", "pig", "hen"]
-GERUNDS = ["running", "singing", "going", "being", "doing"]
+PLURALS = [f"{letter}ogs" for letter in "abcdefghijk"]
+SINGULARS = [f"{letter}oat" for letter in "abcdefghijklmn"]
+GERUNDS = [f"{letter}oing" for letter in "abcdefghijk"]
 TAGS = {"NNS": PLURALS, "NN": SINGULARS, "VBG": GERUNDS, "NNP": ["texas", "paris", "venus"]}
 
 
@@ -40,14 +40,14 @@ def tag(lexicon: TagLexicon, *words: str, first: bool = False) -> list[str | Non
 
 
 def test_a_training_word_has_its_own_tag_whatever_its_ending_or_case() -> None:
-    assert tag(lexicon(), "texas", "Wolves", "GOAT") == ["NNP", "NNS", "NN"]
+    assert tag(lexicon(), "texas", "Dogs", "GOAT") == ["NNP", "NNS", "NN"]
 
 
 def test_a_word_of_the_vocabulary_is_not_kept() -> None:
-    kept = lexicon(["wolves", "boat"]).words.to_pylist()
-    assert "wolves" not in kept
+    kept = lexicon(["dogs", "boat"]).words.to_pylist()
+    assert "dogs" not in kept
     assert "boat" not in kept
-    assert "dogs" in kept
+    assert "cogs" in kept
 
 
 def test_another_word_has_the_tag_of_its_longest_known_ending() -> None:
@@ -66,7 +66,7 @@ def test_a_capital_makes_a_name_but_at_the_beginning() -> None:
 
 
 def test_an_ending_of_few_words_does_not_count() -> None:
-    few = [f"{letter}es" for letter in "abcdefgh"[: MIN_WORDS - 1]]
+    few = [f"{letter}es" for letter in "abcdefghijklm"[: MIN_WORDS - 1]]
     words, tags = [*SINGULARS, *few], ["NN"] * len(SINGULARS) + ["NNS"] * len(few)
     fitted = TagLexicon.fit(pa.array(words), pa.array(tags), pa.array([], pa.string()))
     assert tag(fitted, "zes") == ["NN"]
@@ -84,6 +84,10 @@ def test_the_order_of_the_words_does_not_matter(words: list[str]) -> None:
         for order in (words, words[::-1])
     ]
     assert fitted[0] == fitted[1]
+
+
+def test_a_noun_whose_ending_misleads_is_looked_up_in_a_dictionary() -> None:
+    assert tag(lexicon(), "lice", "virus", "cacti") == ["NNS", "NN", "NNS"]
 
 
 def test_without_training_words_nothing_is_guessed() -> None:

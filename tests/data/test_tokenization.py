@@ -85,6 +85,18 @@ def test_loses_no_character_but_white_space(text: str) -> None:
     assert "".join(tokens(text)) == "".join(text.split())
 
 
+@given(TYPED)
+def test_case_makes_no_difference(text: str) -> None:
+    """A tokenizer that ignores case sees text in lower case."""
+    assert [token.lower() for token in tokens(text)] == tokens(text.lower())
+
+
+@given(TYPED)
+def test_what_is_split_is_not_split_further(text: str) -> None:
+    for token in tokens(text):
+        assert tokens(token) == [token]
+
+
 @needs_data
 def test_tokens_of_the_corpora_stay_as_they_are() -> None:
     """All but compounds with a hyphen, which some of the corpora keep whole, and rare forms."""

@@ -194,6 +194,8 @@ def test_on_words_tokenizers_gives_the_same_ids(
     vocabulary = Vocabulary.build(strings(training), None, size, lowercase)
     text = [*training, *others, *map(str.upper, training)]
     text = [word for word in text if "İ" not in word and word not in SYMBOLS]
+    text = [word for word in text if vocabulary.tokenize([word]) == [word]]  # one token each
+    text = vocabulary.tokenize([" ".join(text)])[0].split()  # "@", "-", "@" are one if they meet
     assert ids(vocabulary, text) == vocabulary.tokenizer.encode(" ".join(text)).ids
 
 
@@ -201,8 +203,8 @@ def test_on_words_tokenizers_gives_the_same_ids(
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, lowercase: bool) -> None:
     entries = ["zebra", "the", "été", "𝔸", '"', "\\", "Ox"]
     saved = Vocabulary.from_words(entries, ["NNS", "NN"], lowercase)
-    saved.save(tmp_path / "tokenizer.json")
-    loaded = Vocabulary.load(tmp_path / "tokenizer.json")
+    saved.save(tmp_path)
+    loaded = Vocabulary.load(tmp_path)
     text, known = ["The", "ÉTÉ", "Ox", "ox", "𝔸", "NN", "mice"], [None] * 6 + ["NNS"]
     assert ids(loaded, text, known) == ids(saved, text, known)
     assert loaded.lowercase == lowercase
@@ -236,9 +238,8 @@ def test_refuses_an_empty_training_split() -> None:
 
 def test_refuses_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    for missing in (path, tmp_path):
-        with pytest.raises(InputError, match=rf"^{missing}: expected a tokenizer.json, found no"):
-            Vocabulary.load(missing)
+    with pytest.raises(InputError, match=rf"^{path}: expected a tokenizer.json, found no"):
+        Vocabulary.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_refuses_a_damaged_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"^{path}: expected a tokenizer.json, got: .+$"):
-        Vocabulary.load(path)
+        Vocabulary.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -272,11 +273,11 @@ def test_refuses_a_tokenizer_that_is_no_vocabulary(
     path = tmp_path / "tokenizer.json"
     Tokenizer(model).save(str(path))
     with pytest.raises(InputError, match=rf"^{path}: vocabulary: {message}"):
-        Vocabulary.load(path)
+        Vocabulary.load(tmp_path)
 
 
 def test_the_file_is_json_that_names_its_model(tmp_path: Path) -> None:
-    Vocabulary.from_words(["a"]).save(tmp_path / "tokenizer.json")
+    Vocabulary.from_words(["a"]).save(tmp_path)
     content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
     assert content["model"] == {
         "type": "WordLevel",

@@ -68,7 +68,7 @@ def test_warnings_are_not_logged_within_a_job(caplog: pytest.LogCaptureFixture) 
         logger.warning("within")
         raise ValueError(message)
 
-    message = attempt(job, "by the way")
+    message = attempt(job, "by the way").error
     assert message is not None
     assert message.startswith("ValueError: by the way (test_jobs.py:")
     logger.warning("afterwards")

@@ -8,38 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from memgate.data.items.roles import Role
-from memgate.data.tagger import TAGGER_FILE, Tagger
 from memgate.errors import InputError
-from memgate.gates.explain import explanation
-from memgate.gates.explain.explanation import REQUESTED, Explanation, find_roles, first_units
-from memgate.gates.units.unit import Unit, check_model_units, saved_units
-from memgate.predictor import BASELINES_FOLDER, Predictor
+from memgate.gates.explain.explained_model import ExplainedModel
+from memgate.gates.explain.explanation import LECTURE, Explanation
+from memgate.gates.units.unit import Unit
 from memgate.reporting.console import echo
 from memgate.reporting.explanation import print_explanations, print_json
 from memgate.reporting.files import write_file
 
 PAGE_SIZE = 300_000
 """Bytes of a page that MLflow's artifact view opens at once."""
-
-LECTURE = "the cat , which already ate a bunch of food ,"
-
-
-class ExplainedModel(NamedTuple):
-    """A model with what is shown of it: units, and the tagger that finds the roles of words."""
-
-    name: str
-    predictor: Predictor
-    units: list[Unit]
-    chosen: str
-    tagger: Tagger | None
-    probe: npt.NDArray[np.float64] | None
 
 
 def explain(
@@ -81,7 +62,7 @@ def explain(
     if len({model.name for model in loaded}) < len(loaded):
         raise InputError(f"expected models of different names, got {', '.join(uris)}")
     explanations = [
-        _explain(model, text, position, subject is not None)
+        model.explain(text, position, with_roles=subject is not None)
         for text, position in zip(sentences, subjects, strict=True)
         for model in loaded
     ]
@@ -115,40 +96,7 @@ def _load(uri: str, units: Sequence[Unit]) -> ExplainedModel:
         from memgate.tracking.registry.versions import model_folder  # noqa: PLC0415  MLflow
 
         folder = model_folder(uri)
-    name, predictor = uri.removeprefix("models:/"), Predictor.load(folder)
-    chosen = REQUESTED
-    number_units = saved_units(folder)
-    if not units:
-        units, chosen = first_units(number_units.units)
-    check_model_units(units, predictor, name)
-    tags = folder / BASELINES_FOLDER / TAGGER_FILE
-    tagger = Tagger.load(tags) if tags.is_file() else None
-    return ExplainedModel(name, predictor, list(units), chosen, tagger, number_units.probe)
-
-
-def _explain(
-    model: ExplainedModel, sentence: str, subject: int | None, with_roles: bool
-) -> Explanation:
-    tokens = model.predictor.tokenize([sentence])[0]
-    words = tokens.split()
-    roles: list[Role | None] = []
-    if with_roles and words:
-        verb = len(words) - 1 if model.predictor.task.ends_with_verb else None
-        roles = find_roles(words, subject, model.tagger, verb)
-    try:
-        return explanation.explain(
-            model.predictor,
-            tokens,
-            model.units,
-            model=model.name,
-            chosen=model.chosen,
-            roles=roles,
-            probe=model.probe,
-            tagger=model.tagger,
-            by_subject=model.chosen != REQUESTED,
-        )
-    except InputError as error:
-        raise InputError(f"{model.name}: {error}") from error
+    return ExplainedModel.load(uri.removeprefix("models:/"), folder, units)
 
 
 def _write(out: Path, explanations: Sequence[Explanation]) -> str:

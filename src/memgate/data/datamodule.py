@@ -81,6 +81,7 @@ class AgreementData(pl.LightningDataModule):
         lowercase: Whether case is ignored.
         rare_words: How words outside the vocabulary are read in training, and whether the model
             keeps a lexicon of them.
+        min_count: How often a word of the vocabulary occurs in training at least.
         seed: Seed of the order of the training items, and of how their rare words are read.
         flip_seed: Seed of the verbs that grammaticality puts into the other number; not `seed`, so
             that runs of other seeds are evaluated on the same sentences.
@@ -114,11 +115,13 @@ class AgreementData(pl.LightningDataModule):
         vocab_size: int = 10_000,
         lowercase: bool = True,
         rare_words: RareWords = RareWords(),
+        min_count: int = 1,
         seed: int = 0,
         flip_seed: int = 0,
     ) -> None:
         super().__init__()
-        for setting, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        for setting, value in {**sizes, "min_count": min_count}.items():
             if value < 1:
                 raise InputError(f"{setting}: expected at least 1, got {value}")
         if not re.fullmatch(r"[\w.-]+", name):  # it becomes part of file and model names
@@ -131,6 +134,7 @@ class AgreementData(pl.LightningDataModule):
         self.vocab_size = vocab_size
         self.lowercase = lowercase
         self.rare_words = rare_words
+        self.min_count = min_count
         self.seed = seed
         self.flip_seed = flip_seed
         self.prefixes = {}
@@ -148,7 +152,9 @@ class AgreementData(pl.LightningDataModule):
         task_inputs = {split: self._make_inputs(split, table) for split, table in tables.items()}
         words = {split: inputs.words() for split, inputs in task_inputs.items()}
         train = words["train"]
-        self.vocabulary = Vocabulary.build(train.words, train.tags, self.vocab_size, self.lowercase)
+        self.vocabulary = Vocabulary.build(
+            train.words, train.tags, self.vocab_size, self.lowercase, self.min_count
+        )
         rare_word_tags: dict[str, pa.Array] = {}
         tagger = Tagger.fit(tables["train"])
         if self.rare_words.usual_tag and len(tagger):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 from collections import Counter, defaultdict
+from importlib import resources
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +20,15 @@ from memgate.data import parquet
 TAG_LEXICON_FILE = "lexicon.parquet"
 """File of a tag lexicon alongside ``tokenizer.json``."""
 
-LONGEST_ENDING = 5
-"""Letters of the longest ending; TnT (Brants 2000, section 2.3) goes to 10."""
+LONGEST_ENDING = 4
+"""Letters of the longest ending; TnT (Brants 2000, section 2.3) goes to 10.
 
-MIN_WORDS = 5
+Fitted on corpus/, endings give 86.0% of the nouns of UD that are not in it their tag, and 1.5% the
+tag of the other number; with 3 or 6 letters, or other `MIN_WORDS`, 84 to 86% and 1.5 to 1.9%. With
+lemminflect's nouns it is 88.4%.
+"""
+
+MIN_WORDS = 10
 """An ending counts if at least so many words have it."""
 
 PROPER_NOUN = "NNP"
@@ -33,7 +41,8 @@ _SCHEMA = pa.schema([("entry", pa.string()), ("tag", pa.string()), ("is_ending",
 class TagLexicon:
     """Gives a word that is not in the vocabulary a PTB tag.
 
-    1. A word that training has: the tag that it most often has there.
+    1. A word that training has: the tag that it most often has there; also a noun of lemminflect's
+       dictionary, such as "lice", whose ending would mislead.
     2. A capitalised word that doesn't begin its text: ``NNP``.
     3. Any other word: the tag that most rare words with the same ending have, the longest ending
        that is known. This is the guess by suffix of TnT (Brants 2000, "TnT: a statistical
@@ -62,8 +71,18 @@ class TagLexicon:
             known: The words of the vocabulary, in lower case.
         """
         is_rare = pc.invert(pc.is_in(words, value_set=known))
-        words, tags = words.filter(is_rare), tags.filter(is_rare)
-        return cls(words, tags, _endings(words.to_pylist(), tags.to_pylist()))
+        rare, rare_tags = words.filter(is_rare), tags.filter(is_rare)
+        lexicon = cls(rare, rare_tags, _endings(rare.to_pylist(), rare_tags.to_pylist()))
+        if not lexicon.endings:
+            return lexicon
+        nouns, noun_tags = _nouns()
+        is_new = pc.invert(pc.is_in(nouns, value_set=pa.concat_arrays([words, known])))
+        misled = pc.and_(is_new, pc.not_equal(lexicon.tag(nouns), noun_tags))
+        return cls(
+            pa.concat_arrays([rare, nouns.filter(misled)]),
+            pa.concat_arrays([rare_tags, noun_tags.filter(misled)]),
+            lexicon.endings,
+        )
 
     def tag(self, words: pa.Array, is_first: Bools | None = None) -> pa.Array:
         """Return a tag for each word, null for a word that is no word, such as a comma.
@@ -124,6 +143,26 @@ class TagLexicon:
             words["tag"].combine_chunks(),
             dict(zip(endings["entry"].to_pylist(), endings["tag"].to_pylist(), strict=True)),
         )
+
+
+@functools.cache
+def _nouns() -> tuple[pa.Array, pa.Array]:
+    """Return the words that are only nouns in lemminflect's dictionary, and ``NN`` or ``NNS``.
+
+    lemminflect looks words up, but has no function that lists them; this is the file it reads, with
+    lines such as "lice,noun,louse".
+    """
+    content = (resources.files("lemminflect") / "resources" / "lemma_lu.csv.gz").read_bytes()
+    lemmas: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for line in gzip.decompress(content).decode("utf-8").splitlines():
+        form, part_of_speech, forms = line.split(",", 2)
+        lemmas[form][part_of_speech] = forms.split("/")
+    nouns = {
+        form: "NN" if form in by_class["noun"] else "NNS"
+        for form, by_class in lemmas.items()
+        if [*by_class] == ["noun"] and form.isalpha() and form.islower()
+    }
+    return pa.array(nouns.keys(), pa.string()), pa.array(nouns.values(), pa.string())
 
 
 def _endings(words: list[str], tags: list[str]) -> dict[str, str]:

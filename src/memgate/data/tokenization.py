@@ -9,11 +9,12 @@ _APOSTROPHE = "['’]"
 _CLITIC = rf"{_APOSTROPHE}(?:[sSmMdD]|[rR][eE]|[vV][eE]|[lL][lL]){_END}"
 _NOT = rf"[nN]{_APOSTROPHE}[tT]{_END}"
 _LETTERS = rf"(?:(?!{_NOT})[\p{{L}}\p{{M}}\p{{N}}])+"
-_TITLES = (
-    "Mr|Mrs|Ms|Dr|St|Jr|Sr|Inc|Ltd|Co|Corp|Bros|Gen|Gov|Sen|Rep|Rev|Prof|Mt|Messrs|Adm|Ave|"
-    "Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|vs"
+_TITLES = (  # in lower case too: a tokenizer that ignores case sees text so
+    "[Mm]rs?|[Mm]s|[Dd]r|[Ss]t|[Jj]r|[Ss]r|[Ii]nc|[Ll]td|[Cc]o|[Cc]orp|[Bb]ros|[Gg]en|[Gg]ov|[Ss]en|"
+    "[Rr]ep|[Rr]ev|[Pp]rof|[Mm]t|[Mm]essrs|[Aa]dm|[Aa]ve|[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Jj]un|[Jj]ul|"
+    "[Aa]ug|[Ss]ept?|[Oo]ct|[Nn]ov|[Dd]ec|[Vv]s"
 )
-_UNITS = "am|pm|kg|km|m|cm|mm|ft|in|mi|lb|lbs|mph|GB|MB|KB"
+_UNITS = "am|pm|kg|km|m|cm|mm|ft|in|mi|lb|lbs|mph|[GgMmKk][Bb]"
 
 PATTERN = "|".join(
     [

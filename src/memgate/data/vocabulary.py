@@ -159,7 +159,12 @@ class Vocabulary:
 
     @classmethod
     def build(
-        cls, words: pa.Array, tags: pa.Array | None, size: int = 10_000, lowercase: bool = True
+        cls,
+        words: pa.Array,
+        tags: pa.Array | None,
+        size: int = 10_000,
+        lowercase: bool = True,
+        min_count: int = 1,
     ) -> Vocabulary:
         """Make the vocabulary of a training split.
 
@@ -169,6 +174,7 @@ class Vocabulary:
             size: How many of the most frequent words are kept; of equally frequent ones the
                 first in the order of their code points. Symbols (`SYMBOLS`) are not among them.
             lowercase: Whether case is ignored.
+            min_count: How often a word that is kept occurs at least.
 
         Raises:
             InputError: `size` is below 1, or there is no word.
@@ -190,7 +196,10 @@ class Vocabulary:
         for word, count in zip(lower.to_pylist(), distinct_counts, strict=True):
             counts[word] += count  # "The" and "the" are two distinct words
         del counts[UNKNOWN_WORD]
-        frequent = sorted(+counts, key=lambda word: (-counts[word], word))[:size]
+        frequent = sorted(
+            (word for word, count in counts.items() if count >= min_count),
+            key=lambda word: (-counts[word], word),
+        )[:size]
         if tags is not None:  # only symbols that training reads: the others would stay random
             is_rare = ~_is_among(lower, [UNKNOWN_WORD, *frequent])[index] & ~is_symbol
             symbols += pc.unique(pc.drop_null(tags.filter(pa.array(is_rare)))).to_pylist()

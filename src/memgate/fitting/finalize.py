@@ -45,6 +45,7 @@ class FitResult:
         notes: Lines that belong to the table, such as how many items it omits.
         model: Name and version in the registry; None where the fit isn't tracked, or the store is
             away and the model waits for `memgate sync`.
+        uri: ``models:/NAME/VERSION`` of the same.
         champion_status: Which version is champion, and the command that promotes this one; "" if
             this one is.
     """
@@ -52,6 +53,7 @@ class FitResult:
     table: pd.DataFrame
     notes: list[str]
     model: str | None = None
+    uri: str | None = None
     champion_status: str = ""
 
 
@@ -93,6 +95,12 @@ def show(results: Sequence[FitResult]) -> pd.DataFrame:
     """Print accuracies, notes and the names of registered models; return all accuracies."""
     table = pd.concat([result.table for result in results], ignore_index=True)
     print_accuracy(table)
+    show_notes(results)
+    return table
+
+
+def show_notes(results: Sequence[FitResult]) -> None:
+    """Print what belongs to the accuracies, and the names of registered models."""
     for note in dict.fromkeys(note for result in results for note in result.notes):
         echo(note)
     registered = [result.model for result in results if result.model]
@@ -101,7 +109,6 @@ def show(results: Sequence[FitResult]) -> pd.DataFrame:
     for result in results:
         if result.champion_status:
             echo(result.champion_status)
-    return table
 
 
 def accuracy_of(fit: Fit, stage: str, baselines: Baselines) -> tuple[pd.DataFrame, list[str]]:
@@ -191,7 +198,8 @@ def _store(
         print_accuracy(result.table)
         raise
     model = f"{fit.model_name} version {version}{'' if status else ' (champion)'}"
-    return replace(result, model=model, champion_status=status)
+    uri = f"models:/{fit.model_name}/{version}"
+    return replace(result, model=model, uri=uri, champion_status=status)
 
 
 def _network(fit: Fit) -> str:

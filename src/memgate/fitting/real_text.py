@@ -11,6 +11,7 @@ import yaml
 
 from memgate.data.corpora import dumps, parsing
 from memgate.data.corpora.corpus import SHARDS, Corpus
+from memgate.data.sources.joined import Joined
 from memgate.errors import InputError
 from memgate.fitting.config_files import config_file
 from memgate.reporting.console import echo
@@ -26,34 +27,40 @@ def data_at_hand() -> tuple[list[str], str]:
     if folder:
         if not Path(folder, "corpus").is_dir():
             raise InputError(f"MEMGATE_DATA={folder}: expected a folder with corpus/, found none")
-        return ["synthetic", "corpus"], f"real text: the files in MEMGATE_DATA={folder}"
+        return ["synthetic", "english"], f"real text: the files in MEMGATE_DATA={folder}"
     more = "MEMGATE_DATA=/path/to/corpora gives more (corpus/, ud/, linzen/)"
-    wikipedia = _corpus("wikipedia")
     can_be_built = parsing.is_installed() and dumps.is_installed()
-    if can_be_built or (wikipedia is not None and wikipedia.finished()):
+    if can_be_built or all(corpus.finished() for corpus in _corpora("english")):
         line = f"real text: Wikipedia articles from gensim's package; {more}"
-        return ["synthetic", "wikipedia"], line
+        return ["synthetic", "english"], line
     line = f"real text: none; pip install 'memgate[corpus]' brings Wikipedia articles; {more}"
     return ["synthetic"], line
 
 
-def build_corpus(name: str) -> None:
-    """Build the corpus that a configuration of data names, unless it is built already."""
-    corpus = _corpus(name)
-    if corpus is not None and not corpus.finished():
-        echo(f"{corpus.folder}: built once, before the fits")
-        build(corpus)
+def build_corpora(name: str) -> None:
+    """Build the corpora that a configuration of data names, unless they are built already."""
+    for corpus in _corpora(name):
+        if not corpus.finished():
+            echo(f"{corpus.folder}: built once, before the fits")
+            build(corpus)
 
 
-def _corpus(name: str) -> Corpus | None:
-    """Return the corpus of a configuration; None if it has another source or none that works."""
+def _corpora(name: str) -> list[Corpus]:
+    """Return the corpora that a configuration reads; none if there is an error in it."""
     try:
         text = config_file(f"data/{name}.yaml").read_text(encoding="utf-8")
-        source = yaml.safe_load(text)["data"]["source"]
-        is_corpus = source["class_path"] == f"{Corpus.__module__}.{Corpus.__qualname__}"
-        return Corpus(**source["init_args"]) if is_corpus else None
+        sources = [yaml.safe_load(text)["data"]["source"]]
+        if sources[0]["class_path"] == _path(Joined):
+            arguments = sources[0]["init_args"]
+            away = not os.environ.get("MEMGATE_DATA") and "without_data" in arguments
+            sources = arguments["without_data" if away else "sources"]
+        return [Corpus(**s["init_args"]) for s in sources if s["class_path"] == _path(Corpus)]
     except (OSError, KeyError, TypeError, yaml.YAMLError, InputError):
-        return None  # the fit reports what is wrong, and where
+        return []  # the fit reports what is wrong, and where
+
+
+def _path(source: type) -> str:
+    return f"{source.__module__}.{source.__qualname__}"
 
 
 def build(corpus: Corpus) -> None:

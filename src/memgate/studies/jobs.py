@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from memgate.errors import InputError
 from memgate.pool import Pool, ProcessPool, available_cores, completed
@@ -18,6 +18,7 @@ from memgate.reporting.console import console, echo
 from memgate.reporting.progress import ProgressBars
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 DIED = "its process ended without a message; was it killed, or was there too little memory?"
 
@@ -33,19 +34,31 @@ def process_pool(jobs: int | None) -> ProcessPool:
     return ProcessPool(jobs or available_cores())
 
 
+class Outcome(NamedTuple, Generic[Result]):
+    """What a job returned, or what went wrong in one line; one of the two is None."""
+
+    result: Result | None
+    error: str | None
+
+
 def run_jobs(
-    pool: Pool, work: Callable[[Job], object], jobs: Mapping[str, Job], done: int = 0
+    pool: Pool,
+    work: Callable[[Job], Result],
+    jobs: Mapping[str, Job],
+    done: int = 0,
+    on_result: Callable[[str, Any], object] | None = None,
 ) -> dict[str, str]:
     """Run jobs with a bar over all of them in a terminal, or a line for each in a log.
 
     A job that fails doesn't stop the others. It writes its result whole or not at all, because
-    Ctrl-C ends the workers at once.
+    Ctrl-C ends the workers.
 
     Args:
         pool: Where they run; entered.
         work: A function of a module.
         jobs: Its argument, by the name of the job; long ones first.
         done: How many more jobs were done before.
+        on_result: Is called with the name of each job that succeeded, and what it returned.
 
     Returns:
         What went wrong, in one line, by the name of the job; empty if nothing did.
@@ -68,30 +81,31 @@ def run_jobs(
 
         for name, _, future in completed(pool, partial(attempt, work), jobs.items(), start):
             error = future.exception()
-            message = future.result() if error is None else error_line(error)
+            result, message = future.result() if error is None else (None, error_line(error))
             running.remove(name)
             done += 1
             show()
             bars.line(f"[{done}/{total}] {name}{f' failed: {message}' if message else ''}")
             if message:
                 failed[name] = message
+            elif on_result is not None:
+                on_result(name, result)
     return failed
 
 
-def attempt(work: Callable[[Job], object], job: Job) -> str | None:
-    """Do a job; return what went wrong in one line, because not every exception can be sent.
+def attempt(work: Callable[[Job], Result], job: Job) -> Outcome[Result]:
+    """Do a job; return an error as one line, because not every exception can be sent.
 
     Warnings are not logged: each job would repeat the same ones, over the bar.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        work(job)
+        return Outcome(work(job), None)
     except (Exception, SystemExit) as error:  # whatever it is, the other jobs go on
-        return error_line(error)
+        return Outcome(None, error_line(error))
     finally:
         logging.disable(disabled)
-    return None
 
 
 def error_line(error: BaseException) -> str:

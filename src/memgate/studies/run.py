@@ -14,7 +14,7 @@ from memgate.fitting import checkpoints
 from memgate.fitting.config_files import config_file
 from memgate.fitting.configuration import configure
 from memgate.fitting.progress import FitProgress
-from memgate.fitting.real_text import build_corpus
+from memgate.fitting.real_text import build_corpora
 from memgate.fitting.run import run_fit
 from memgate.pool import Pool, RayPool
 from memgate.reporting.console import echo
@@ -64,7 +64,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
         if others:
             _require_shared_store(f"--ray {ray}", others[0])
         for data in dict.fromkeys(group.data for group in study.groups):
-            build_corpus(data)
+            build_corpora(data)
         folder = STUDIES_FOLDER / study.name
         with locked(folder, "memgate study"):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 
 import datasets
@@ -35,12 +36,21 @@ class Joined:
         sources: The sources; each has all three splits.
         max_words: Words of the longest prefix that is kept; None for any. Linzen et al. (2016)
             leave out sentences of 50 words and more.
+        without_data: The sources that are read instead where ``MEMGATE_DATA`` is not set; none if
+            `sources` don't need it.
 
     Raises:
         InputError: There is no source, or no word is allowed.
     """
 
-    def __init__(self, sources: Sequence[Source], max_words: int | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        max_words: int | None = None,
+        without_data: Sequence[Source] = (),
+    ) -> None:
+        if without_data and not os.environ.get("MEMGATE_DATA"):
+            sources = without_data
         if not sources:
             raise InputError("sources: expected at least one, got none")
         if max_words is not None and max_words < 1:

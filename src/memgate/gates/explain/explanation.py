@@ -19,7 +19,7 @@ from memgate.data.items.roles import Role, roles
 from memgate.data.tagger import UNKNOWN_TAG, Tagger
 from memgate.data.vocabulary import UNKNOWN_WORD
 from memgate.errors import InputError
-from memgate.gates.units.unit import Unit, check_model_units
+from memgate.gates.units.unit import Unit, check_model_units, unit_name
 from memgate.models.trajectory import Trajectory, trajectories
 from memgate.predictor import Predictor
 
@@ -71,6 +71,9 @@ def _tags(tagger: Tagger, words: Sequence[str]) -> list[str]:
     tags: list[str] = tagger.tag(pa.array(words, pa.string())).to_pylist()
     return tags
 
+
+LECTURE = "The cat, which already ate a bunch of food,"
+"""The sentence of the lecture, up to its verb."""
 
 UNITS_SHOWN = 3
 """Units that are shown if none are named: 4 rows each fit a terminal of 24 lines."""
@@ -249,6 +252,27 @@ class Explanation:
             for position, (word, p) in enumerate(zip(self.words, self.p, strict=True))
             for trace in self.units
         ]
+
+
+def in_words(explanation: Explanation) -> str:
+    """Say in a sentence what the write gate of the first unit shown does from the subject on.
+
+    Args:
+        explanation: Of a model with gates; the roles of the words are known.
+    """
+    trace = explanation.units[0]
+    write = trace.write
+    subject = next(
+        (index for index, word in enumerate(explanation.words) if word.role == "subject"), None
+    )
+    if write is None or subject is None or subject + 1 == len(write):
+        return f"{explanation.model}: no gate is shown"
+    name = unit_name(trace.unit, explanation.size[0])
+    word, after = explanation.words[subject].text, write[subject + 1 :]
+    return (
+        f"{explanation.model}: the write gate of {name} is {write[subject]:.2f} at {word!r}, and "
+        f"{after.mean():.2f} on average on the {len(after)} words after it"
+    )
 
 
 def word_numbers(trace: UnitTrace, position: int) -> dict[str, float | None]:

@@ -66,7 +66,7 @@ def test_tags_follow_the_number_of_the_slot() -> None:
 
 
 def test_no_word_outside_a_noun_is_tagged_as_one() -> None:
-    for name in (*FIXED, *NUMBERED):
+    for name in {*FIXED, *NUMBERED} - {"anybody", "lot"}:  # parts of a subject
         tags = {tag for number in terminals()[name] for _, tag in number}
         assert not tags & {"NN", "NNS", "VBZ", "VBP", ""}, name
 

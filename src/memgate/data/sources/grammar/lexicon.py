@@ -52,6 +52,13 @@ Neither needs a determiner, so "with food" and "with apples" have the same lengt
 
 WOMEN = "anna/NNP emma/NNP julia/NNP lucy/NNP mary/NNP"
 MEN = "john/NNP oscar/NNP paul/NNP peter/NNP tom/NNP"
+MORE_NAMES = (
+    "alice/NNP andrew/NNP carla/NNP charles/NNP clara/NNP daniel/NNP david/NNP elena/NNP eric/NNP "
+    "george/NNP grace/NNP harry/NNP helen/NNP henry/NNP jack/NNP james/NNP jane/NNP kate/NNP "
+    "laura/NNP leo/NNP linda/NNP louis/NNP maria/NNP martha/NNP max/NNP michael/NNP nina/NNP "
+    "oliver/NNP patrick/NNP robert/NNP rosa/NNP sam/NNP sarah/NNP simon/NNP sophie/NNP susan/NNP "
+    "thomas/NNP victor/NNP walter/NNP william/NNP"
+)
 DETERMINERS = "the/DT the/DT the/DT the/DT my/PRP$ our/PRP$ his/PRP$ her/PRP$ their/PRP$"
 """Determiners that don't show number, as word/tag; one listed twice is sampled twice as often."""
 
@@ -70,6 +77,7 @@ FIXED: Mapping[str, str] = {
     "clearly": "clearly/RB evidently/RB obviously/RB possibly/RB probably/RB",
     "surely": "apparently/RB certainly/RB clearly/RB obviously/RB probably/RB",
     "here": "again/RB here/RB now/RB quietly/RB slowly/RB there/RB",
+    "manner": "gladly/RB loudly/RB proudly/RB quickly/RB quietly/RB sadly/RB slowly/RB warmly/RB",
     "right": "directly/RB just/RB right/RB",
     "not": "not/RB",
     "far": "far/RB",
@@ -93,6 +101,7 @@ FIXED: Mapping[str, str] = {
     "man": MEN,
     "city": "berlin/NNP london/NNP madrid/NNP paris/NNP rome/NNP vienna/NNP",
     "him": "her/PRP him/PRP them/PRP us/PRP",
+    "a": "a/DT",
     "comma": ",/,",
     "stop": "./.",
 }
@@ -103,6 +112,12 @@ NUMBERED: Mapping[str, tuple[str, str]] = {
         f"{DETERMINERS} some/DT some/DT these/DT many/JJ two/CD",
     ),
     "somebody": (f"{WOMEN} {MEN} he/PRP he/PRP she/PRP she/PRP", "they/PRP we/PRP"),
+    "anybody": (
+        f"{MORE_NAMES} he/PRP he/PRP he/PRP she/PRP she/PRP she/PRP it/PRP it/PRP it/PRP "
+        "everybody/NN everyone/NN nobody/NN somebody/NN someone/NN",
+        "they/PRP they/PRP they/PRP we/PRP we/PRP you/PRP",
+    ),
+    "lot": ("breed/NN kind/NN sort/NN type/NN", "couple/NN lot/NN lot/NN number/NN"),
 }
 
 Entry = tuple[str, str]

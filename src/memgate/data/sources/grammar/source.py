@@ -17,6 +17,9 @@ from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.sources.grammar.lexicon import Lexicon, Subset, lexicon
 from memgate.data.sources.grammar.templates import (
     CORES,
+    CORES_IN_RELATIVES,
+    CORES_OF_NAMES,
+    DEFAULT_SUBJECTS,
     FRONTS,
     OPTIONAL,
     SUBJECT_CLASSES,
@@ -67,13 +70,18 @@ class Quotas:
             default.
         max_intervening: Most intervening words, 0 to 80.
         max_attractors: Most attractors, 0 to 4, and most other intervening nouns (but at least 1).
+        subjects: Names from `SUBJECT_CLASSES`, each equally likely.
 
     Raises:
         InputError: A number is out of its range, a name is unknown, or no construction is so short.
     """
 
     def __init__(
-        self, constructions: Sequence[str] | None, max_intervening: int, max_attractors: int
+        self,
+        constructions: Sequence[str] | None,
+        max_intervening: int,
+        max_attractors: int,
+        subjects: Sequence[str] = DEFAULT_SUBJECTS,
     ) -> None:
         for name, value, limit in (
             ("max_intervening", max_intervening, MAX_INTERVENING),
@@ -89,8 +97,23 @@ class Quotas:
                 raise InputError(
                     f"constructions: expected some of {', '.join(all_names)}; got {name!r}"
                 )
+        for name in subjects:
+            if name not in SUBJECT_CLASSES:
+                raise InputError(
+                    f"subjects: expected some of {', '.join(SUBJECT_CLASSES)}; got {name!r}"
+                )
         cores = [name for name in CORES if name in names]
-        self._fronts = [name for name in FRONTS if name in names]
+        named = tuple(subjects)
+        others = tuple(name for name in subjects if name != "anybody") or DEFAULT_SUBJECTS
+        self._subjects = {core: named if core in CORES_OF_NAMES else others for core in cores}
+        self._fronts = {
+            core: [
+                name
+                for name in FRONTS
+                if name in names and (name != "relative_head" or core in CORES_IN_RELATIVES)
+            ]
+            for core in cores
+        }
         options = [_options(cores, max_attractors, length) for length in range(max_intervening + 1)]
         self._options = {length: cores for length, cores in enumerate(options) if cores}
         if not self._options:
@@ -110,8 +133,14 @@ class Quotas:
             can_be_nounless = chosen == (0, 0)
             if not can_be_nounless or rand() >= NOUNLESS:
                 chosen = pick(noun_counts[1:] if can_be_nounless else noun_counts, rand)
-        front = pick(self._fronts, rand) if self._fronts and rand() < FRONTED else None
-        return Quota(length, core, *chosen, front, pick(tuple(SUBJECT_CLASSES), rand))
+        fronts = self._fronts[core]
+        front = pick(fronts, rand) if fronts and rand() < FRONTED else None
+        subject = pick(self._subjects[core], rand)
+        if (
+            subject == "anybody" and core in ("bare", "adverb", "manner") and front is None
+        ):  # soon exhausted
+            subject = DEFAULT_SUBJECTS[0]
+        return Quota(length, core, *chosen, front, subject)
 
 
 def length_proportion(length: int) -> float:
@@ -204,9 +233,13 @@ class Grammar:
         max_attractors: Most attractors, 0 to 4.
         constructions: Names of the constructions to use. At least one of ``bare``, ``adverb``,
             ``pp``, ``subject_relative``, ``object_relative``, ``object_relative_that``,
-            ``nested_relative``, ``appositive``, ``comma_relative``, ``coordination``; and, before
-            the subject, ``fronted_pp``, ``complement``, ``clause``, ``relative_head``. All but
-            ``coordination`` and ``relative_head`` (`OPTIONAL`) by default.
+            ``nested_relative``, ``appositive``, ``comma_relative``, ``manner``, ``coordination``;
+            and, before the subject, ``fronted_pp``, ``complement``, ``clause``,
+            ``bare_complement``, ``relative_head``. All but the latter two, ``manner`` and
+            ``coordination`` by default.
+        subjects: What the subject may be, each equally likely: ``person``, ``animal``, ``thing``,
+            ``anybody`` (a name or a pronoun; never before a relative without comma) and
+            ``quantity`` ("a lot of cats", "a kind of cat").
         unseen_words: Whether validation has only nouns and verbs that training never has: every
             fifth lemma in the order of the alphabet. Test has all.
         seed: Same seed, same items, on any machine.
@@ -224,6 +257,7 @@ class Grammar:
         max_intervening: int = MAX_INTERVENING,
         max_attractors: int = MAX_ATTRACTORS,
         constructions: Sequence[str] | None = None,
+        subjects: Sequence[str] = DEFAULT_SUBJECTS,
         unseen_words: bool = False,
         seed: int = 0,
     ) -> None:
@@ -239,7 +273,7 @@ class Grammar:
         if not 0 <= seed < 2**32:
             raise InputError(f"seed: expected 0 to {2**32 - 1}, got {seed}")
         self.seed = seed
-        quotas = Quotas(constructions, max_intervening, max_attractors)
+        quotas = Quotas(constructions, max_intervening, max_attractors, subjects)
         short = quotas
         if split == "length":
             if max_intervening <= TRAIN_INTERVENING:
@@ -247,7 +281,7 @@ class Grammar:
                     f"max_intervening: expected more than {TRAIN_INTERVENING} with split 'length', "
                     f"got {max_intervening}"
                 )
-            short = Quotas(constructions, TRAIN_INTERVENING, max_attractors)
+            short = Quotas(constructions, TRAIN_INTERVENING, max_attractors, subjects)
         self.quotas = {"train": short, "validation": short, "test": quotas}
 
     def load(self) -> datasets.DatasetDict:

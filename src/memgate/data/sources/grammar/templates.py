@@ -21,11 +21,26 @@ SUBJECT_CLASSES: Mapping[str, Mapping[str, str]] = {
         "more_like": "more_please",
         "more_sleep": "more_fall",
     },
+    "anybody": {"who": "who"},
+    "quantity": {"who": "which"},
 }
 """What a name with ``~`` becomes, by the class of the subject; the same name if it is not listed.
 
-A box doesn't sleep, and a doctor is not "which".
+A box doesn't sleep, and a doctor is not "which". ``anybody`` is a name or a pronoun, ``quantity``
+"a lot of cats" in the plural and "a kind of cat" in the singular: the verb agrees with the noun.
 """
+
+DEFAULT_SUBJECTS = ("person", "animal", "thing")
+
+CORES_OF_NAMES = ("bare", "adverb", "pp", "appositive", "comma_relative", "coordination")
+"""The constructions after a name; a relative without comma would restrict it."""
+
+SUBJECT_WORDS: Mapping[str, Sequence[int]] = {
+    **dict.fromkeys(DEFAULT_SUBJECTS, (2, 2, 2, 2, 2, 3, 3, 3, 4, 4)),  # half have no adjective
+    "anybody": (1,),
+    "quantity": (4, 4, 4, 5),
+}
+"""The words of a subject, each equally likely."""
 
 CORES: Mapping[str, Sequence[str]] = {
     "bare": [""],
@@ -73,6 +88,7 @@ CORES: Mapping[str, Sequence[str]] = {
         "comma:0 who~:0 eat~:0 heap:1 of_stuff:2 *vp comma:0 always:0",
         "comma:0 who~:0 being:1 like:1 *pp comma:0 always:0",
     ],
+    "manner": ["manner:0", "manner:0 and:0 manner:0", "often:0 manner:0"],
     "coordination": [
         "sleep~:0 *pp and:0 always:0",
         "like~:0 him:0 *pp and:0 always:0",
@@ -94,6 +110,7 @@ FRONTS: Mapping[str, Sequence[str]] = {
         "while:0 being:1 like:1 object:2 comma:0",
         "while:0 being:1 noun_pp:2 sleep:1 comma:0",
     ],
+    "bare_complement": ["being:1 think:1", "being:1 noun_pp:2 think:1"],
     "relative_head": ["object~:1 that:0", "object~:1", "object~:1 noun_pp:2 that:0"],
 }
 """The constructions before the subject. Each has a noun or two, singular or plural at random.
@@ -101,12 +118,16 @@ FRONTS: Mapping[str, Sequence[str]] = {
 After ``relative_head`` the verb is that of the relative, "the cats that the dog … likes".
 """
 
-OPTIONAL = ("coordination", "relative_head")
+OPTIONAL = ("manner", "coordination", "bare_complement", "relative_head")
 """Constructions that are used only where they are named.
 
-They show agreement that the others don't have: with a verb that shares its subject with an earlier
-one, which shows the number, and of the verb in a relative, with a noun before its subject.
+They show agreement that the others don't have: of a verb that shares its subject with an earlier
+one, which shows the number; its counterpart, "the cats quietly and slowly …"; after a clause
+without "that"; and of the verb in a relative, with a noun before its subject.
 """
+
+CORES_IN_RELATIVES = ("bare", "adverb", "manner", "pp")
+"""The constructions after ``relative_head``; deeper nesting would be no English that is spoken."""
 
 ENDINGS: Mapping[str, Sequence[str]] = {
     "being": [
@@ -268,9 +289,12 @@ def phrase_texts(number: int) -> dict[str, list[str]]:
         **{name: noun_phrases("the", name) for name in ("person", "animal", "thing")},
         **{name: noun_phrases("the", name) for name in ("companion", "keepsake")},
         "somebody": ["somebody"],
+        "anybody": ["anybody"],
+        "quantity": [f"a lot of {noun}" for noun in ("being", "size being", "origin being")],
         "being": noun_phrases("det", "being"),
         "object": noun_phrases("det", "noun"),
         "being_object": noun_phrases("det", "being"),
+        "manner": ["manner"],
         "him": ["him", *names],
         "stuff": ["stuff", "fresh stuff"],
         "heap": noun_phrases("det", "heap")[:2],
@@ -355,7 +379,7 @@ def layouts_for(core: str, noun_class: str, nouns: int, length: int) -> list[Lay
 def sample_template(quota: Quota, rand: Random) -> Template:
     """Sample a template that meets a quota."""
     slots = [] if quota.front is None else _sample_front(quota.front, quota.noun_class, rand)
-    words = pick((2, 2, 2, 2, 2, 3, 3, 3, 4, 4), rand)  # half of the subjects have no adjective
+    words = pick(SUBJECT_WORDS[quota.noun_class], rand)
     slots += pick(phrases()[quota.noun_class].variants[SAME][words], rand)
     subj_idx = len(slots) - 1
     slots += _sample_core(quota, rand)
