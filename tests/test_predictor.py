@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from memgate.data.batches import Prefixes
+from memgate.data.tag_lexicon import TagLexicon
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import CellName, Classifier
@@ -143,3 +146,43 @@ def test_marks_the_rows_without_a_known_word() -> None:
     prefixes = encode(model, ["xyz", "the xyz", "xyz the", "xyz xyz xyz", "the", "NNS"])
     unread = Predictor.without_known_word(prefixes)
     assert unread.tolist() == [True, False, False, True, False, False]
+
+
+def with_lexicon() -> Predictor:
+    """A predictor that reads "wugs" and all words in -s as NNS, "gnu" as NN."""
+    plain = predictor()
+    empty = pa.array(["gnu"]), pa.array(["NN"])
+    lexicon = TagLexicon(*empty, {"": "VB", "s": "NNS"})
+    return Predictor(plain.classifier, Vocabulary(plain.vocabulary.tokenizer, lexicon))
+
+
+def test_typed_text_is_read_as_tokens() -> None:
+    model = predictor()
+    typed, tokens = "The KEYS, near (a) cabinet's key.", "the keys , near ( a ) cabinet 's key ."
+    assert model.tokenize([typed])[0].lower() == tokens
+    assert model.predict([typed]) == model.predict([tokens])
+    assert model.unknown([typed]) == 5 / 11  # , ( ) 's .
+
+
+def test_a_word_without_tag_is_read_by_the_lexicon() -> None:
+    model = with_lexicon()
+    assert model.predict(["the wugs to"]) == model.predict(["the NNS to"])
+    assert model.predict(["the gnu to"]) == model.predict(["the NN to"])
+    assert model.predict(["the wugs to"], ["DT NN TO"]) == model.predict(["the NN to"])
+    assert model.predict(["Wugs to"]) == model.predict(["NNS to"])
+    assert model.unknown(["the Wugs , blicked"]).tolist() == [3 / 4]  # NNP and VB have no symbol
+
+
+def test_what_is_saved_reads_unknown_words_alike(tmp_path: Path) -> None:
+    model = with_lexicon()
+    model.save(tmp_path)
+    texts = ["the wugs to", "a gnu, the key's", "Blickets near"]
+    assert (Predictor.load(tmp_path).predict(texts) == model.predict(texts)).all()
+
+
+def test_a_model_that_splits_at_white_space_still_does() -> None:
+    """As models registered up to November 2026 do."""
+    old = predictor()
+    old.vocabulary.tokenizer.pre_tokenizer = WhitespaceSplit()
+    assert old.tokenize(["the key, a\tcabinet"]) == ["the key, a cabinet"]
+    assert old.unknown(["the key, a cabinet"]) == 1 / 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 
-from memgate.data.datamodule import AgreementData
+from memgate.data.datamodule import AgreementData, RareWords
 from memgate.data.items.schema import FEATURES, SPLITS
 from memgate.data.items.tasks import GRAMMATICALITY, TASKS, TaskName
 from memgate.errors import InputError
@@ -153,3 +154,76 @@ def test_the_source_is_read_once() -> None:
     data.setup("test")
     assert data.prefixes is prefixes
     assert data.left_out["train"] == 1
+
+
+def read_as(data: AgreementData, split: str, word: str) -> list[str]:
+    """As what a word of the first item of a split is read, item by item."""
+    texts = data.splits[split]["text"]
+    entries = data.vocabulary.entries.to_pylist()
+    prefixes = data.prefixes[split]
+    read = []
+    for text, start in zip(texts, prefixes.starts.tolist(), strict=True):
+        words = text.split(" ")
+        if word in words:
+            read.append(entries[int(prefixes.ids[start + words.index(word)])])
+    return read
+
+
+# "gnus" is rare; it is a noun in two of three items, and a verb in the third.
+GNUS = [
+    {**KEYS, "text": f"the {noun} near it are here", "verb_idx": 4}
+    for noun in ["keys"] * 3 + ["gnus"] * 200
+]
+GNU_VERBS = [
+    {**KEYS, "text": "the keys gnus it are here", "tags": "DT NNS VBD PRP VBP RB"}
+    for _ in range(100)
+]
+SMALL: dict[str, Any] = {"vocab_size": 2}  # the, it
+
+
+def test_rare_words_are_read_in_training_in_the_proportions_that_are_set() -> None:
+    rows = [*GNUS, *GNU_VERBS]
+    mixed = RareWords(tag=0.5, usual_tag=0.3, unknown=0.2)
+    data = made("number", rows, rare_words=mixed, **SMALL)
+    counts = Counter(read_as(data, "train", "gnus"))
+    assert set(counts) == {"NNS", "VBD", "<unk>"}
+    assert counts.total() == 300
+    # 100 verbs: half as themselves; binomial, four standard deviations
+    assert abs(counts["VBD"] - 50) < 20
+    assert abs(counts["<unk>"] - 60) < 28
+    again = made("number", rows, rare_words=mixed, **SMALL)
+    assert Counter(read_as(again, "train", "gnus")) == counts
+    other = made("number", rows, rare_words=mixed, seed=1, **SMALL)
+    assert read_as(other, "train", "gnus") != read_as(data, "train", "gnus")
+
+
+def test_held_out_words_are_read_as_their_own_tag() -> None:
+    data = made("number", [*GNUS, *GNU_VERBS], **SMALL)
+    assert Counter(read_as(data, "test", "gnus")) == {"NNS": 200, "VBD": 100}
+
+
+def test_the_recipe_of_linzen_reads_a_word_without_tag_as_unknown() -> None:
+    untagged = [{**BARE, "text": "the gnus", "verb_idx": 2}]
+    linzen = RareWords(tag=1, usual_tag=0, unknown=0)
+    data = made("number", GNUS, {"test": untagged}, rare_words=linzen, **SMALL)
+    assert set(read_as(data, "train", "gnus")) == {"NNS"}
+    assert read_as(data, "test", "gnus") == ["<unk>"]
+    assert data.vocabulary.lexicon is None
+
+
+def test_by_default_a_word_without_tag_is_read_as_its_usual_tag() -> None:
+    untagged = [{**BARE, "text": "the gnus", "verb_idx": 2}]
+    data = made("number", [*GNUS, *GNU_VERBS], {"test": untagged}, **SMALL)
+    assert read_as(data, "test", "gnus") == ["NNS"]
+
+
+def test_a_word_below_the_least_count_is_rare() -> None:
+    data = made("number", GNUS, min_count=4)
+    assert set(data.vocabulary.entries.to_pylist()) >= {"the", "near", "it", "gnus", "NNS"}
+    assert "keys" not in data.vocabulary.entries.to_pylist()  # three times
+
+
+@pytest.mark.parametrize("proportions", [(0.5, 0.5, 0.5), (1.5, -0.5, 0.0), (0.0, 0.0, 0.0)])
+def test_refuses_proportions_that_are_none(proportions: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match=r"^rare_words: expected tag, usual_tag and unknown"):
+        RareWords(*proportions)

@@ -159,3 +159,57 @@ def test_refuses_an_unknown_cell(cell: Any) -> None:
 def test_refuses_sizes_out_of_range(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Classifier(**{"vocab_size": 11, **arguments})
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_training_begins_with_the_keep_gate_at_its_bias(layers: int) -> None:
+    """With no input and no state, a gate is the sigmoid of its bias; LSTM: f, GRU: z."""
+    for cell in ("lstm", "gru"):
+        net = Classifier(9, cell, 3, 4, layers, keep_bias=1.5).recurrence
+        fresh = Classifier(9, cell, 3, 4, layers).recurrence
+        for layer in range(layers):
+            biases = getattr(net, f"bias_ih_l{layer}") + getattr(net, f"bias_hh_l{layer}")
+            assert biases[4:8].tolist() == [1.5] * 4
+            others = torch.cat([biases[:4], biases[8:]])
+            assert (others.abs() <= 2 * 0.5).all()  # torch's own: uniform within 1 / sqrt(4)
+            untouched = getattr(fresh, f"bias_ih_l{layer}") + getattr(fresh, f"bias_hh_l{layer}")
+            assert untouched[4:8].tolist() != [1.5] * 4
+
+
+def test_an_rnn_has_no_gate_to_set() -> None:
+    torch.manual_seed(0)
+    plain = Classifier(9, "rnn", 3, 4).state_dict()
+    torch.manual_seed(0)
+    biased = Classifier(9, "rnn", 3, 4, keep_bias=1.0).state_dict()
+    assert all(torch.equal(plain[name], biased[name]) for name in plain)
+
+
+def test_dropped_words_are_read_as_unknown_in_training_only() -> None:
+    classifier = Classifier(9, "gru", 3, 4, word_dropout=0.5)
+    ids = torch.full((2000, 1), 7)
+    word, unknown = (classifier.eval()(torch.tensor([[i]])) for i in (7, 0))
+    assert torch.equal(classifier(ids), word.expand(2000))
+    logits = classifier.train()(ids)
+    dropped = torch.isclose(logits, unknown)
+    assert torch.isclose(logits[~dropped], word).all()
+    assert 0.45 < dropped.float().mean() < 0.55  # 4.5 standard deviations
+
+
+def test_dropout_scales_embeddings_in_training_only() -> None:
+    classifier = Classifier(9, "rnn", 3, 4, dropout=0.5)
+    seen = []
+    classifier.recurrence.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    ids = torch.arange(9).unsqueeze(0)
+    classifier.train()(ids)
+    classifier.eval()(ids)
+    trained, evaluated = seen
+    assert torch.equal(evaluated, classifier.embedding(ids))
+    assert ((trained == 0) | torch.isclose(trained, 2 * evaluated)).all()
+    assert (trained == 0).any()
+
+
+@pytest.mark.parametrize("name", ["dropout", "word_dropout"])
+@pytest.mark.parametrize("proportion", [-0.1, 1.0])
+def test_refuses_an_impossible_proportion(name: str, proportion: float) -> None:
+    with pytest.raises(InputError, match=rf"^{name}: expected a proportion from 0 to below 1, got"):
+        Classifier(9, **{name: proportion})  # type: ignore[arg-type]

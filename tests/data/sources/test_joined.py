@@ -97,3 +97,15 @@ def test_the_setting_of_linzen_et_al() -> None:
     assert max(prefix.count(" ") for prefix in _prefixes(splits["train"])) < 49
     counts = splits["test"].to_pandas()["n_attractors"].value_counts()
     assert counts.to_dict() == {0: 1970, 4: 269, 5: 159}
+
+
+def test_without_the_data_other_sources_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpora, instead = source(tmp_path / "corpora"), source(tmp_path / "instead")
+    for folder, expected in (("/some/folder", "corpora"), ("", "instead")):
+        monkeypatch.setenv("MEMGATE_DATA", folder)
+        assert Joined([corpora], without_data=[instead]).load()["test"]["id"] == [f"{expected}-test-0"]
+    monkeypatch.delenv("MEMGATE_DATA")
+    assert Joined([corpora], without_data=[instead]).load()["test"]["id"] == ["instead-test-0"]
+    assert Joined([corpora]).load()["test"]["id"] == ["corpora-test-0"]

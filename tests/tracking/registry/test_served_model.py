@@ -166,6 +166,17 @@ def test_rows_that_cannot_be_read(
     assert "\n" not in caught.value.message
 
 
+def test_typed_text_and_tokens_are_read_alike(model: PyFuncModel, predictor: Predictor) -> None:
+    typed = "The keys, near the cabinet's key,"
+    tokens = "the keys , near the cabinet 's key ,"
+    expected = predictor.predict([tokens])
+    for row in (typed, tokens):
+        assert predict(model, pd.DataFrame({"prefix": [row]}))["p_plural"].tolist() == [*expected]
+    # the index of a verb counts tokens between spaces, and they stay as they are
+    cut = pd.DataFrame({"text": [f"{tokens} are"], "verb_idx": [9]})
+    assert predict(model, cut)["p_plural"].tolist() == [*expected]
+
+
 def test_a_plain_list_of_strings(model: PyFuncModel, predictor: Predictor) -> None:
     """MLflow drops unnamed columns before the model sees them; without MLflow the list is read."""
     with pytest.raises(MlflowException, match=r'send \[\{"prefix": "the keys to the cabinet"\}\]'):
