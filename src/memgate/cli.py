@@ -150,6 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         if isinstance(ended.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
             return _interrupted()
+        if isinstance(ended.__context__, BrokenPipeError):  # what rich makes of a closed output
+            return BROKEN_PIPE
         raise
     return 0
 

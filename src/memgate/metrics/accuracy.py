@@ -49,12 +49,15 @@ def wilson(correct: Any, n: Any) -> Any:
 
     Args:
         correct: From 0 to n; for arrays also fractions, as a mean over networks is.
-        n: At least 1; in an array NaN is returned where it is 0.
+        n: Of how many; where it is 0, both ends are NaN.
 
     >>> [round(limit, 4) for limit in wilson(9, 10)]
     [0.5958, 0.9821]
+    >>> wilson(0, 0)
+    (nan, nan)
     """
     z2 = NORMAL_97_5**2
+    n = np.asarray(n)
     with np.errstate(divide="ignore", invalid="ignore"):
         proportion = np.divide(correct, n)
         middle = (proportion + z2 / (2 * n)) / (1 + z2 / n)

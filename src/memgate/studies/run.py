@@ -59,6 +59,7 @@ def run_study(file: Path, jobs: int | None = None, ray: str | None = None) -> st
     local = process_pool(jobs)
     study = read_study(config_file(file))
     read_space(study)  # refuses an impossible search
+    _require_valid_arguments(study.runs({group.name: {} for group in study.groups}))
     with RayPool(ray) if ray else local as pool:
         others = pool.other_machines() if isinstance(pool, RayPool) else []
         if others:
@@ -104,7 +105,6 @@ def _run_missing(study: str, runs: Sequence[PlannedRun], pool: Pool) -> Mapping[
             owner = _owner(attempt)
             echo(f"left alone, still running at {owner}: {attempt.name} (run {attempt.run_id})")
             del missing[attempt.name]
-    _require_valid_arguments(list(missing.values()))
     echo(f"study {study}: {len(runs)} runs, {done} done, {len(missing)} to do {pool}")
     _retire_unplanned(runs, tried)
     if not missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from memgate.arrays import Floats
 from memgate.data.items.roles import Role
@@ -32,7 +32,7 @@ class ExplainedModel(NamedTuple):
     probe: Floats | None
 
     @classmethod
-    def load(cls, name: str, folder: Path, units: Sequence[Unit] = ()) -> Self:
+    def load(cls, name: str, folder: Path, units: Sequence[Unit] = ()) -> ExplainedModel:
         """Read a model's folder.
 
         Args:

@@ -185,7 +185,8 @@ def seeds_of(name: str, champion: str, without: str) -> list[str]:
     `NOT_A_SETTING`) and the digests of their data are equal. A run without a configuration has no
     other seeds. Of several versions of a seed the newest counts.
 
-    The champion comes first; the version `without` isn't counted.
+    The champion comes first. The version `without` isn't counted, nor are its twins: versions of its
+    seed, if its setting is the champion's, which have its weights.
 
     Raises:
         InputError: There is no such model or version.
@@ -196,10 +197,14 @@ def seeds_of(name: str, champion: str, without: str) -> list[str]:
     if config is None:
         return [champion]
     by_seed = {champion_version.tags.get("seed"): champion}
+    challenger = find_version(name, without)
+    challenger_seed = None
+    if _digests(client, challenger) == digests and _config(challenger) == config:
+        challenger_seed = challenger.tags.get("seed")
     versions = mlflow.search_model_versions(filter_string=f"name = '{name}'")
     for version in sorted(versions, key=lambda version: -int(version.version)):
         number, seed = str(version.version), version.tags.get("seed")
-        if number == without or seed is None or seed in by_seed:
+        if number == without or seed in (None, challenger_seed) or seed in by_seed:
             continue
         # The configuration is a file, fetched only if the data are the same
         if _digests(client, version) == digests and _config(version) == config:
