@@ -1,6 +1,13 @@
 """memgate: what a recurrent network remembers, and how it decides to.
 
 The public API. Its names are imported when they are first used, so `import memgate` costs nothing.
+Everything else is internal and may change.
+
+Of any recurrence of `torch.nn`:
+
+- `trace`: every gate and state at each word.
+
+Of memgate's models of agreement:
 
 - `load`: a trained model by its URI or folder, as a `Predictor`.
 - `Predictor`: a classifier with its vocabulary and task; `Classifier`: the network alone.
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from memgate.gates.gradients import gradients
     from memgate.gates.interventions.dose_response import dose_response
     from memgate.gates.statistics import read_gates
+    from memgate.gates.trace import trace
     from memgate.gates.units.number_units import number_units
     from memgate.models.classifier import Classifier
     from memgate.predictor import Predictor
@@ -34,6 +42,7 @@ __all__ = [
     "load",
     "number_units",
     "read_gates",
+    "trace",
 ]
 
 __version__ = "0.1.0"
@@ -46,6 +55,7 @@ MODULES = {
     "gradients": "memgate.gates.gradients",
     "number_units": "memgate.gates.units.number_units",
     "read_gates": "memgate.gates.statistics",
+    "trace": "memgate.gates.trace",
 }
 """Where the names that are imported on first use live."""
 

@@ -274,21 +274,6 @@ def test_a_step_over_a_block_is_the_step_of_each_word(kind: type[Recurrence]) ->
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    ("net", "message"),
-    [
-        (nn.RNN(3, 4, nonlinearity="relu", batch_first=True), "RNN_RELU"),
-        (nn.GRU(3, 4, bidirectional=True, batch_first=True), "bidirectional=True"),
-        (nn.LSTM(3, 4, proj_size=2, batch_first=True), "proj_size=2"),
-        (nn.GRU(3, 4), "batch_first=False"),
-    ],
-)
-def test_refuses_another_kind_of_recurrence(way: Any, net: Recurrence, message: str) -> None:
-    with pytest.raises(InputError, match=f"expected .*got .*{message}"):
-        way(net, torch.zeros(2, 5, 3))
-
-
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shape", [(5, 3), (2, 0, 3), (2, 5, 4), (1, 2, 5, 3)])
 def test_refuses_inputs_that_do_not_fit(way: Any, shape: tuple[int, ...]) -> None:
     # Where the tests check annotations, they refuse another number of dimensions first.

@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from memgate.errors import InputError
-
 Recurrence = nn.RNN | nn.GRU | nn.LSTM
+StepModule = nn.RNNCell | nn.GRUCell | nn.LSTMCell
 Quantity = Literal[
     "reset", "update", "input", "forget", "output", "recurrent_input", "candidate", "cell", "hidden"
 ]
 StateName = Literal["cell", "hidden"]
 Reading = Literal["keep", "write"]
 State = Float[Tensor, "*words units"]
+Projection = Float[Tensor, "_ units"]
 
 READINGS: Mapping[str, Mapping[Reading, bool]] = {
     "reset": {},
@@ -92,24 +92,45 @@ class Cell(Protocol):
         """Return the memory after the word, from that before it and what `read` returned."""
         ...
 
-    def expose(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
-        """Return the hidden state after the word, from the memory after it."""
+    def expose(
+        self,
+        step: Mapping[Quantity, State],
+        memory: State,
+        compute: Compute,
+        projection: Projection | None = None,
+        /,
+    ) -> Float[Tensor, "*words _"]:
+        """Return the hidden state after the word, from the memory after it.
+
+        Args:
+            step: What `read` returned.
+            memory: After the word.
+            compute: Computes the hidden state.
+            projection: W_hr of an LSTM with ``proj_size``.
+        """
         ...
 
 
 class RNN:
-    """Elman (1990) with tanh: h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh). It has no gates."""
+    """Elman (1990): h' = f(W_ih·x + b_ih + W_hh·h + b_hh), f = tanh or ReLU. It has no gates.
+
+    Args:
+        of_sum: f of the sum of two operands.
+    """
 
     gates: tuple[Quantity, ...] = ()
     memory: StateName = "hidden"
     parts: tuple[int, ...] = (0,)
+
+    def __init__(self, of_sum: Callable[..., Tensor]) -> None:
+        self._of_sum = of_sum
 
     def read(
         self, _sums: Sequence[State], offered: State, recurrent: State, compute: Compute, /
     ) -> dict[Quantity, State]:
         """Return the candidate."""
         recurrent_input = compute("recurrent_input", _same, recurrent)
-        return {"candidate": compute("candidate", _tanh_of_sum, offered, recurrent_input)}
+        return {"candidate": compute("candidate", self._of_sum, offered, recurrent_input)}
 
     def remember(
         self, step: Mapping[Quantity, State], _memory: State, compute: Compute, /
@@ -117,7 +138,14 @@ class RNN:
         """Return h' = n: nothing is kept."""
         return compute("hidden", _same, step["candidate"])
 
-    def expose(self, _step: Mapping[Quantity, State], memory: State, _compute: Compute, /) -> State:
+    def expose(
+        self,
+        _step: Mapping[Quantity, State],
+        memory: State,
+        _compute: Compute,
+        _projection: Projection | None = None,
+        /,
+    ) -> State:
         """Return the memory, which is the hidden state."""
         return memory
 
@@ -149,7 +177,14 @@ class GRU:
         """Return h' = (1-z)·n + z·h; exactly h if z is 1."""
         return compute("hidden", torch.lerp, step["candidate"], memory, step["update"])
 
-    def expose(self, _step: Mapping[Quantity, State], memory: State, _compute: Compute, /) -> State:
+    def expose(
+        self,
+        _step: Mapping[Quantity, State],
+        memory: State,
+        _compute: Compute,
+        _projection: Projection | None = None,
+        /,
+    ) -> State:
         """Return the memory, which is the hidden state."""
         return memory
 
@@ -158,7 +193,8 @@ class LSTM:
     """Hochreiter and Schmidhuber (1997) with the forget gate of Gers et al. (2000).
 
     i, f, o = σ(x_* + h_*), g = tanh(x_g + h_g), c' = f·c + i·g, h' = o·tanh(c'), with no peepholes.
-    g is the candidate. torch stacks the parts in the order i, f, g, o.
+    g is the candidate. torch stacks the parts in the order i, f, g, o. With ``proj_size`` the
+    hidden state is projected: h' = W_hr·(o·tanh(c')) (Sak et al. 2014).
     """
 
     gates: tuple[Quantity, ...] = ("input", "forget", "output")
@@ -182,29 +218,33 @@ class LSTM:
         kept = step["forget"] * memory
         return compute("cell", torch.addcmul, kept, step["input"], step["candidate"])
 
-    def expose(self, step: Mapping[Quantity, State], memory: State, compute: Compute, /) -> State:
-        """Return h' = o·tanh(c')."""
-        return compute("hidden", torch.mul, step["output"], torch.tanh(memory))
+    def expose(
+        self,
+        step: Mapping[Quantity, State],
+        memory: State,
+        compute: Compute,
+        projection: Projection | None = None,
+        /,
+    ) -> Float[Tensor, "*words _"]:
+        """Return h' = o·tanh(c'), or W_hr·(o·tanh(c'))."""
+        squashed = torch.tanh(memory)
+        if projection is None:
+            return compute("hidden", torch.mul, step["output"], squashed)
+        return compute("hidden", torch.matmul, step["output"] * squashed, projection.T)
 
 
-EQUATIONS: Mapping[str, Cell] = {"RNN_TANH": RNN(), "GRU": GRU(), "LSTM": LSTM()}
-"""The equations by `torch.nn`'s ``mode``."""
+def cell_of(net: Recurrence | StepModule) -> Cell:
+    """Return the equations of a recurrence of `torch.nn`, or of one of its cells."""
+    return EQUATIONS[mode_of(net)]
 
 
-def cell_of(net: Recurrence) -> Cell:
-    """Return the equations of a recurrence.
-
-    Raises:
-        InputError: It is bidirectional, projected, of ReLU units, or takes the time first.
-    """
-    if net.mode not in EQUATIONS:
-        raise InputError(f"recurrence: expected mode {', '.join(EQUATIONS)}, got {net.mode}")
-    for option, wanted in {"bidirectional": False, "proj_size": 0, "batch_first": True}.items():
-        if getattr(net, option) != wanted:
-            raise InputError(
-                f"recurrence: expected {option}={wanted}, got {option}={getattr(net, option)}"
-            )
-    return EQUATIONS[net.mode]
+def mode_of(net: Recurrence | StepModule) -> str:
+    """Return the ``mode`` of a recurrence, or that of the recurrence that repeats a cell."""
+    if isinstance(net, nn.RNNCell):
+        return f"RNN_{net.nonlinearity.upper()}"
+    if isinstance(net, nn.GRUCell):
+        return "GRU"
+    return "LSTM" if isinstance(net, nn.LSTMCell) else str(net.mode)
 
 
 def _same(value: State, *, out: State | None = None) -> State:
@@ -213,3 +253,16 @@ def _same(value: State, *, out: State | None = None) -> State:
 
 def _tanh_of_sum(one: State, other: State, *, out: State | None = None) -> State:
     return torch.tanh(one + other) if out is None else torch.add(one, other, out=out).tanh_()
+
+
+def _relu_of_sum(one: State, other: State, *, out: State | None = None) -> State:
+    return torch.relu(one + other) if out is None else torch.add(one, other, out=out).relu_()
+
+
+EQUATIONS: Mapping[str, Cell] = {
+    "RNN_TANH": RNN(_tanh_of_sum),
+    "RNN_RELU": RNN(_relu_of_sum),
+    "GRU": GRU(),
+    "LSTM": LSTM(),
+}
+"""The equations by `torch.nn`'s ``mode``."""
