@@ -6,6 +6,7 @@ Everything else is internal and may change.
 Of any recurrence of `torch.nn`:
 
 - `trace`: every gate and state at each word.
+- `intervene`: the same with gates clamped, replaced or resampled; `Change`: one such change.
 
 Of memgate's models of agreement:
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from memgate.gates.explain.explanation import explain
     from memgate.gates.gradients import gradients
     from memgate.gates.interventions.dose_response import dose_response
+    from memgate.gates.interventions.intervene import Change, intervene
     from memgate.gates.statistics import read_gates
     from memgate.gates.trace import trace
     from memgate.gates.units.number_units import number_units
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
     from memgate.predictor import Predictor
 
 __all__ = [
+    "Change",
     "Classifier",
     "Predictor",
     "dose_response",
     "explain",
     "gradients",
+    "intervene",
     "load",
     "number_units",
     "read_gates",
@@ -48,11 +52,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 MODULES = {
+    "Change": "memgate.gates.interventions.intervene",
     "Classifier": "memgate.models.classifier",
     "Predictor": "memgate.predictor",
     "dose_response": "memgate.gates.interventions.dose_response",
     "explain": "memgate.gates.explain.explanation",
     "gradients": "memgate.gates.gradients",
+    "intervene": "memgate.gates.interventions.intervene",
     "number_units": "memgate.gates.units.number_units",
     "read_gates": "memgate.gates.statistics",
     "trace": "memgate.gates.trace",

@@ -211,6 +211,12 @@ class Sequences(NamedTuple):
             return torch.full((batch,), time, device=self.below.device)
         return self.lengths
 
+    @property
+    def real(self) -> Tensor:
+        """Whether a sequence has a word at a position, (batch, time)."""
+        positions = torch.arange(len(self.below), device=self.below.device)
+        return positions < self.full_lengths.unsqueeze(1)
+
 
 def trace(
     module: nn.Module,

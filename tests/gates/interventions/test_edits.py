@@ -22,15 +22,13 @@ from memgate.gates.interventions.edits import (
     ControlClamp,
     Intervention,
     InterventionTarget,
-    Name,
     ReplaceByMean,
     Resample,
     Together,
-    donors,
     mean_values,
     observe,
-    quantity_of,
 )
+from memgate.gates.interventions.targets import Name, donors, quantity_of
 from memgate.models.cells import Quantity, Recurrence
 from memgate.models.classifier import CellName, Classifier
 from memgate.models.trajectory import Trajectory, replay, unroll

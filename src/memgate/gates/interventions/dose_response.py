@@ -24,12 +24,12 @@ from memgate.gates.interventions.edits import (
     Intervention,
     InterventionTarget,
     Mean,
-    Name,
     ReplaceByMean,
     Resample,
     Together,
     mean_values,
 )
+from memgate.gates.interventions.targets import Name
 from memgate.gates.units.unit import unit_mask
 from memgate.metrics.accuracy import accuracy_table, answer_frame
 from memgate.models.cells import Recurrence, cell_of

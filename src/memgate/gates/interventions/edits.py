@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, get_args, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.roles import ROLES, Role
 from memgate.errors import InputError
+from memgate.gates.interventions.targets import (
+    AtWords,
+    Name,
+    RoleCodes,
+    Values,
+    donors,
+    observed,
+    quantity_of,
+)
 from memgate.gates.units.unit import unit_mask
-from memgate.models.cells import READINGS, Quantity, Reading, Recurrence, cell_of
+from memgate.models.cells import READINGS, Quantity, Recurrence
 from memgate.models.classifier import Classifier
+from memgate.models.layers import layers_of
 from memgate.models.trajectory import Edit, Inputs, unroll
-
-Name: TypeAlias = Quantity | Reading
-
-RoleCodes = Int[Tensor, "batch time"]
-Values = Float[Tensor, "batch units"]
 
 BETWEEN: tuple[Role, ...] = ("attractor", "noun", "other")
 """The roles of the words between subject and verb."""
@@ -45,63 +49,25 @@ class InterventionTarget:
     units: tuple[tuple[int, int], ...] | None = None
 
 
-class AtTarget:
-    """An `Edit` at a target; everything else passes unchanged, bit by bit.
+def at_target(
+    target: InterventionTarget,
+    net: Recurrence,
+    roles: RoleCodes,
+    make: Callable[[Tensor, int, int], Tensor],
+) -> AtWords:
+    """Return the edit at a target.
 
     Args:
         target: Where to change something.
         net: Any layers.
         roles: Of each word, as `memgate.data.batches.Prefixes.roles_of`.
-        make: Returns what replaces the quantity, given it (batch, units), the layer and the time;
-            its shape has to broadcast.
+        make: As for `AtWords`.
 
     Raises:
         InputError: The recurrence has no such quantity or unit, or there is no such role.
     """
-
-    def __init__(
-        self,
-        target: InterventionTarget,
-        net: Recurrence,
-        roles: RoleCodes,
-        make: Callable[[Tensor, int, int], Tensor],
-    ) -> None:
-        self._name, _ = quantity_of(net, target.quantity)
-        self._words = words_at(roles, target.roles).T.unsqueeze(-1)
-        self._units = unit_mask(net, target.units).to(roles.device)
-        self._any_word = self._words.flatten(1).any(1).tolist()
-        self._any_unit = self._units.any(1).tolist()
-        self._make = make
-
-    def __call__(self, name: Quantity, value: Values, /, *, layer: int, time: int) -> Values:
-        """As `Edit`."""
-        if name != self._name or not (self._any_word[time] and self._any_unit[layer]):
-            return value
-        where = self._words[time] & self._units[layer]
-        return torch.where(where, self._make(value, layer, time), value)
-
-
-def quantity_of(net: Recurrence, name: Name) -> tuple[Quantity, bool]:
-    """Return torch's name of a quantity, and whether the quantity is 1 minus that.
-
-    Raises:
-        InputError: The recurrence has no such quantity.
-    """
-    cell = cell_of(net)
-    readings = {
-        reading: (gate, complement)
-        for gate in cell.gates
-        for reading, complement in READINGS[gate].items()
-    }
-    if name in readings:
-        return readings[name]
-    if not cell.gates and name in {*get_args(Reading), *READINGS}:
-        raise InputError(f"{name}: expected a GRU or an LSTM; an RNN has no gates to change")
-    names = [*cell.gates, "recurrent_input", "candidate", *dict.fromkeys((cell.memory, "hidden"))]
-    if name not in names:
-        expected = ", ".join([*readings, *names])
-        raise InputError(f"quantity: expected one of {expected} for {net.mode}, got {name!r}")
-    return name, False
+    name, _ = quantity_of(net, target.quantity)
+    return AtWords(name, words_at(roles, target.roles), unit_mask(net, target.units), make)
 
 
 def words_at(roles: RoleCodes, wanted: tuple[Role, ...] | None) -> Bool[Tensor, "batch time"]:
@@ -164,7 +130,7 @@ class Clamp:
         if name in READINGS and not 0 <= self.to <= 1:
             raise InputError(f"{self.target.quantity}: expected from 0 to 1, got {self.to}")
         number = 1 - self.to if complement else self.to
-        return AtTarget(
+        return at_target(
             self.target, net, roles, lambda value, _layer, _time: value.new_tensor(number)
         )
 
@@ -178,7 +144,7 @@ class ControlClamp:
     def edit(self, net: Recurrence, inputs: Inputs, roles: RoleCodes) -> Edit:
         """As `Intervention.edit`."""
         clean = observe(net, inputs, self.target.quantity)
-        return AtTarget(self.target, net, roles, lambda _value, layer, time: clean[layer, time])
+        return at_target(self.target, net, roles, lambda _value, layer, time: clean[layer, time])
 
 
 @dataclass(frozen=True)
@@ -199,7 +165,7 @@ class ReplaceByMean:
         expected = (net.num_layers, net.hidden_size)
         if mean.shape != expected:
             raise InputError(f"mean: expected shape {expected}, got {tuple(mean.shape)}")
-        return AtTarget(self.target, net, roles, lambda _value, layer, _time: mean[layer])
+        return at_target(self.target, net, roles, lambda _value, layer, _time: mean[layer])
 
 
 @dataclass(frozen=True)
@@ -221,7 +187,7 @@ class Resample:
         """As `Intervention.edit`."""
         clean = observe(net, inputs, self.target.quantity)
         other = donors(roles, self.seed)
-        return AtTarget(
+        return at_target(
             self.target, net, roles, lambda _value, layer, time: clean[layer, time][other[:, time]]
         )
 
@@ -249,32 +215,7 @@ def observe(
 ) -> Float[Tensor, "layers time batch units"]:
     """Return a quantity at every word without an edit; for a reading, its gate."""
     wanted, _ = quantity_of(net, quantity)
-    values: list[Tensor] = []
-
-    def look(name: Quantity, value: Values, /, *, layer: int, time: int) -> Values:  # noqa: ARG001
-        if name == wanted:
-            values.append(value.clone())
-        return value
-
-    unroll(net, inputs, look)
-    return torch.stack(values).view(net.num_layers, -1, *values[0].shape)
-
-
-def donors(roles: RoleCodes, seed: int) -> RoleCodes:
-    """Choose another item for each word of a batch, with the same role at the same position.
-
-    Returns:
-        Rows of the batch. At each position they are a permutation within each role that moves every
-        row, unless it is the only one.
-    """
-    rng = np.random.default_rng([seed, *roles.shape])
-    codes = roles.cpu().numpy()
-    chosen = np.tile(np.arange(len(codes))[:, None], codes.shape[1])
-    for time, roles_there in enumerate(codes.T):
-        for role in np.unique(roles_there):
-            order = rng.permutation(np.flatnonzero(roles_there == role))
-            chosen[order, time] = np.roll(order, 1)
-    return torch.from_numpy(chosen).to(roles.device)
+    return observed(layers_of(net), inputs.transpose(0, 1), [wanted])[wanted]
 
 
 @torch.no_grad()
