@@ -7,6 +7,7 @@ Of any recurrence of `torch.nn`:
 
 - `trace`: every gate and state at each word.
 - `intervene`: the same with gates clamped, replaced or resampled; `Change`: one such change.
+- `gate_statistics`: mean, sd, quantiles and saturation of the gates of traces.
 
 Of memgate's models of agreement:
 
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memgate.gates.explain.explanation import explain
     from memgate.gates.gradients import gradients
+    from memgate.gates.group_statistics import gate_statistics
     from memgate.gates.interventions.dose_response import dose_response
     from memgate.gates.interventions.intervene import Change, intervene
     from memgate.gates.statistics import read_gates
@@ -41,6 +43,7 @@ __all__ = [
     "Predictor",
     "dose_response",
     "explain",
+    "gate_statistics",
     "gradients",
     "intervene",
     "load",
@@ -57,6 +60,7 @@ MODULES = {
     "Predictor": "memgate.predictor",
     "dose_response": "memgate.gates.interventions.dose_response",
     "explain": "memgate.gates.explain.explanation",
+    "gate_statistics": "memgate.gates.group_statistics",
     "gradients": "memgate.gates.gradients",
     "intervene": "memgate.gates.interventions.intervene",
     "number_units": "memgate.gates.units.number_units",

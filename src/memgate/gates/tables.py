@@ -38,6 +38,9 @@ DISTANCE_DTYPES = {
 }
 """The columns of the table of `distance_table`, also of one without rows."""
 
+GROUP_DTYPES = {"group" if name == "role" else name: dtype for name, dtype in GATE_DTYPES.items()}
+"""The columns of the table of `group_table`."""
+
 STATE_UPDATE_DTYPES = {
     "layer": "int64",
     "state_update": "string",
@@ -139,6 +142,29 @@ def distance_table(
         known subject are in no row.
     """
     return _joined(_of_gates(gates, n, sums, histogram, "after", BY_DISTANCE), DISTANCE_DTYPES)
+
+
+def group_table(
+    gates: Sequence[str],
+    groups: Sequence[str],
+    n: Int64[Tensor, " kinds"],
+    sums: Float64[Tensor, "layers gates 2 kinds units"],
+    histogram: Int64[Tensor, "layers gates kinds bins units"],
+) -> pd.DataFrame:
+    """Turn sums and histograms of gates into one row a layer, gate, reading, group and unit.
+
+    Args:
+        gates: As for `gate_table`.
+        groups: The name of each kind of words; none for all words together.
+        n: Words of each kind.
+        sums: As for `gate_table`.
+        histogram: As for `gate_table`.
+
+    Returns:
+        As `gate_table`, but by ``group`` instead of ``role``.
+    """
+    by_group = {ALL: range(len(n)), **{name: [kind] for kind, name in enumerate(groups)}}
+    return _joined(_of_gates(gates, n, sums, histogram, "group", by_group), GROUP_DTYPES)
 
 
 def _of_gates(
