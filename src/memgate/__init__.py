@@ -8,6 +8,7 @@ Of any recurrence of `torch.nn`:
 - `trace`: every gate and state at each word.
 - `intervene`: the same with gates clamped, replaced or resampled; `Change`: one such change.
 - `gate_statistics`: mean, sd, quantiles and saturation of the gates of traces.
+- `GateMonitor`: a callback that logs them of a recurrence inside any LightningModule.
 
 Of memgate's models of agreement:
 
@@ -26,6 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from memgate.fitting.gate_monitor import GateMonitor
     from memgate.gates.explain.explanation import explain
     from memgate.gates.gradients import gradients
     from memgate.gates.group_statistics import gate_statistics
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Change",
     "Classifier",
+    "GateMonitor",
     "Predictor",
     "dose_response",
     "explain",
@@ -57,6 +60,7 @@ __version__ = "0.1.0"
 MODULES = {
     "Change": "memgate.gates.interventions.intervene",
     "Classifier": "memgate.models.classifier",
+    "GateMonitor": "memgate.fitting.gate_monitor",
     "Predictor": "memgate.predictor",
     "dose_response": "memgate.gates.interventions.dose_response",
     "explain": "memgate.gates.explain.explanation",
