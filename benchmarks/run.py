@@ -12,7 +12,7 @@ import datasets
 import torch
 from rich.console import Console
 
-from benchmarks import fitting, gates, memory, reading, scoring, starting
+from benchmarks import fitting, gates, memory, reading, scoring, starting, traces
 from benchmarks.machine import measured
 from benchmarks.setting import FULL, QUICK, Setting
 from benchmarks.table import Row, as_json, as_markdown, show, write_docs
@@ -59,6 +59,7 @@ def _rows(setting: Setting, only: str, console: Console) -> Iterable[Row]:
     parts: dict[str, Callable[[], Iterable[Row]]] = {
         "fit": lambda: fitting.rows(setting),
         "gates": lambda: gates.rows(setting, lengths),
+        "trace": lambda: traces.rows(setting),
         "memory": lambda: memory.rows(setting, lengths),
         "evaluate": lambda: scoring.rows(setting, data),
         "reading": lambda: reading.rows(setting),

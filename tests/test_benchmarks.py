@@ -46,11 +46,13 @@ def test_the_whole_table_in_little(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out/bench.json").read_text())
     rows = {row["key"]: row for row in report["rows"]}
     reads = [f"gates-{cell}-{units}" for units in (8, 16) for cell in ("lstm", "gru")]
+    traces = [read.replace("gates", "trace") for read in reads]
     assert list(rows) == [
         "fit-lstm-50/trainer",
         "fit-lstm-50/bare",
         "fit-lstm-50/recipe",
         *(f"{read}/{other}" for read in reads for other in ("fused", "loop", "loop-counted")),
+        *(f"{read}/{other}" for read in traces for other in ("fused", "loop")),
         *("memory", "evaluate", "grammar", "jsonl", "help", "explain"),
     ]
     for row in rows.values():

@@ -18,6 +18,7 @@ from memgate.arrays import Bools, Floats
 from memgate.data.batches import ExactLengthBatches, Prefixes
 from memgate.data.items.roles import ROLES
 from memgate.data.items.tasks import NUMBER, TASKS, Task, TaskInputs
+from memgate.data.tagger import TAGGER_FILE, Tagger
 from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
 from memgate.models.classifier import Classifier
@@ -39,11 +40,13 @@ class Predictor:
         classifier: The network, an ``nn.Module``; of weights in half precision a copy in single.
         vocabulary: Words to ids.
         task: What it reads and predicts.
+        tagger: Tags for words, of its training split; None if it has none. It finds nouns.
     """
 
     classifier: Classifier
     vocabulary: Vocabulary
     task: Task = NUMBER
+    tagger: Tagger | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classifier", self.classifier.widened())
@@ -216,6 +219,8 @@ class Predictor:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; the classifier is on the CPU, in evaluation mode.
 
+        The tagger is that of the baselines in the folder, if there are any.
+
         Raises:
             InputError: A file is missing or damaged, or the three don't fit each other.
         """
@@ -237,7 +242,9 @@ class Predictor:
                 f"{folder}: expected {classifier.embedding.num_embeddings} vocabulary entries, "
                 f"got {len(vocabulary)}"
             )
-        return cls(classifier.eval(), vocabulary, task)
+        tags = folder / BASELINES_FOLDER / TAGGER_FILE
+        tagger = Tagger.load(tags) if tags.is_file() else None
+        return cls(classifier.eval(), vocabulary, task, tagger)
 
 
 def refuse_nan(p: Floats) -> Floats:

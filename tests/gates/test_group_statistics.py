@@ -13,13 +13,14 @@ from torch import nn
 
 import memgate
 from memgate.errors import InputError
+from memgate.gates.trace import Trace
 from memgate.models.cells import Recurrence
 
 LENGTHS = [7, 3, 5, 1]
 ROLES = [["a", "b", "a", "a", "c", "b", "a"], ["b", "a", "b"], ["c"] * 5, ["a"]]
 
 
-def traced(kind: type[Recurrence] = nn.LSTM, **options: Any) -> memgate.gates.trace.Trace:
+def traced(kind: type[Recurrence] = nn.LSTM, **options: Any) -> Trace:
     torch.manual_seed(0)
     net = kind(3, 4, 2, batch_first=True, **options)
     with torch.no_grad():
@@ -87,7 +88,7 @@ def test_half_precision_is_read_in_single() -> None:
     assert table["mean"].between(0, 1).all()
 
 
-def nan_trace() -> memgate.gates.trace.Trace:
+def nan_trace() -> Trace:
     return memgate.trace(nn.GRU(3, 4), torch.full((5, 2, 3), torch.nan))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import memgate
+from memgate.data.tagger import Tagger
+from memgate.data.vocabulary import Vocabulary
 from memgate.errors import InputError
+from memgate.gates.trace import Trace, sequences_of, trace_of
 from memgate.models.cells import Recurrence, StepModule
 from memgate.models.trajectory import replayed
 
@@ -91,7 +95,7 @@ def pack(case: Case) -> Any:
     )
 
 
-def traced(case: Case) -> memgate.gates.trace.Trace:
+def traced(case: Case) -> Trace:
     if case.packed and case.lengths is not None:
         return memgate.trace(case.net, pack(case), hx=case.hx)
     return memgate.trace(case.net, case.inputs, case.lengths, case.hx)
@@ -114,9 +118,9 @@ def test_outputs_and_last_states_are_those_of_torch(case: Case, gradients: bool)
 @given(cases())
 def test_both_ways_agree_on_every_quantity(case: Case) -> None:
     """The walk, from which the numbers come, and the kernel, from which the gradients come."""
-    sequences = memgate.gates.trace.sequences_of(case.net, case.inputs, case.lengths, case.hx)
+    sequences = sequences_of(case.net, case.inputs, case.lengths, case.hx)
     other = replayed(sequences.levels, sequences.below, sequences.start, sequences.lengths)
-    again = memgate.gates.trace.trace_of(sequences, other)
+    again = trace_of(sequences, other)
     trace = memgate.trace(case.net, case.inputs, case.lengths, case.hx)
     assert list(again.gates) == list(trace.gates)
     for gate, values in trace.gates.items():
@@ -275,7 +279,7 @@ def test_other_precisions_stay_what_they_are(kind: type[Recurrence], dtype: torc
 # Gradients
 
 
-def everything(trace: memgate.gates.trace.Trace) -> Tensor:
+def everything(trace: Trace) -> Tensor:
     values = [trace.states, trace.candidates, trace.memory, trace.updates, *trace.gates.values()]
     return torch.cat([(value.nan_to_num() ** 2).flatten() for value in values]).sum()
 
@@ -285,10 +289,10 @@ def test_gradients_are_those_of_the_kernel(case: Case) -> None:
     inputs = case.inputs.requires_grad_()
     start = case.hx if isinstance(case.hx, tuple) else [case.hx]
     wanted = [inputs, *(h.requires_grad_() for h in start if h is not None), *case.net.parameters()]
-    sequences = memgate.gates.trace.sequences_of(case.net, inputs, case.lengths, case.hx)
+    sequences = sequences_of(case.net, inputs, case.lengths, case.hx)
     other = replayed(sequences.levels, sequences.below, sequences.start, sequences.lengths)
     expected = torch.autograd.grad(
-        everything(memgate.gates.trace.trace_of(sequences, other)), wanted, allow_unused=True
+        everything(trace_of(sequences, other)), wanted, allow_unused=True
     )
     trace = memgate.trace(case.net, inputs, case.lengths, case.hx)
     found = torch.autograd.grad(everything(trace), wanted, allow_unused=True)
@@ -460,3 +464,54 @@ def test_refuses_in_one_line(call: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+# memgate's own models
+
+NOUNS = {"cat": "NN", "cats": "NNS", "dog": "NN", "near": "IN", "the": "DT"}
+
+
+def predictor(tagger: bool = True) -> memgate.Predictor:
+    vocabulary = Vocabulary.from_words([*NOUNS])
+    torch.manual_seed(0)
+    classifier = memgate.Classifier(len(vocabulary), "gru", 3, 4, 2, dropout=0.5).eval()
+    tags = Tagger(pa.array(NOUNS), pa.array(NOUNS.values())) if tagger else None
+    return memgate.Predictor(classifier, vocabulary, tagger=tags)
+
+
+SENTENCES = ["the cats near the dog", "the cat"]
+
+
+def test_a_predictor_fills_in_words_and_roles() -> None:
+    model = predictor()
+    trace = memgate.trace(model, SENTENCES)
+    assert trace.words == (("the", "cats", "near", "the", "dog"), ("the", "cat"))
+    assert trace.roles == (
+        ("before", "subject", "other", "other", "attractor"),
+        ("before", "subject"),
+    )
+    last = trace.outputs[torch.arange(2), trace.lengths - 1]
+    p = torch.sigmoid(model.classifier.readout(last)).squeeze(-1)
+    assert p.tolist() == pytest.approx(model.predict(SENTENCES).tolist(), abs=1e-6)
+    frame = trace.to_frame()
+    assert list(frame)[2:4] == ["word", "role"]
+    assert frame.query("role == 'attractor'")["word"].unique().tolist() == ["dog"]
+    table = memgate.gate_statistics(trace, lambda trace: trace.roles or ())
+    assert set(table["group"]) == {"all", "before", "subject", "other", "attractor"}
+    shut = memgate.intervene(model, SENTENCES, clamp={"write": 0.0}, at=slice(2, None))
+    assert shut.words == trace.words
+    assert torch.equal(shut.states[:, 0, 4], trace.states[:, 0, 1])
+
+
+def test_without_a_tagger_roles_are_unknown() -> None:
+    trace = memgate.trace(predictor(tagger=False), SENTENCES)
+    assert trace.roles == ((None,) * 5, (None,) * 2)
+
+
+def test_a_predictor_reads_sentences_and_a_module_tensors() -> None:
+    with pytest.raises(InputError, match="inputs: expected a list of sentences for a predictor"):
+        memgate.trace(predictor(), X)
+    with pytest.raises(InputError, match="inputs: expected a tensor or PackedSequence, got list"):
+        memgate.trace(GRU, SENTENCES)
+    with pytest.raises(InputError, match="row 1: expected at least one word"):
+        memgate.trace(predictor(), ["the cat", ""])

@@ -19,6 +19,8 @@ from memgate.models.trajectory import Quantities, Start, recurrent_quantities
 if TYPE_CHECKING:
     import pandas as pd
 
+    from memgate.predictor import Predictor
+
 STEP_MODULES = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 RECURRENCES = (nn.RNN, nn.GRU, nn.LSTM, *STEP_MODULES)
 
@@ -200,8 +202,15 @@ class Sequences(NamedTuple):
     start: Start | None
     lengths: Tensor | None
     """None if all are of full length."""
-    batch_first: bool
+    net: Recurrence | StepModule
     batched: bool
+    words: tuple[tuple[str, ...], ...] | None = None
+    roles: tuple[tuple[str | None, ...], ...] | None = None
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether the outputs have the batch first."""
+        return not isinstance(self.net, STEP_MODULES) and self.net.batch_first
 
     @property
     def full_lengths(self) -> Tensor:
@@ -219,8 +228,8 @@ class Sequences(NamedTuple):
 
 
 def trace(
-    module: nn.Module,
-    inputs: Inputs,
+    module: nn.Module | Predictor,
+    inputs: Inputs | Sequence[str],
     lengths: Lengths | None = None,
     hx: InitialStates | None = None,
 ) -> Trace:
@@ -234,10 +243,12 @@ def trace(
 
     Args:
         module: An ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM`` of any options, also one inside another
-            model; or an ``nn.RNNCell``, ``nn.GRUCell`` or ``nn.LSTMCell``, applied word by word.
+            model; or an ``nn.RNNCell``, ``nn.GRUCell`` or ``nn.LSTMCell``, applied word by word; or
+            a `memgate.Predictor`.
         inputs: As the module takes them: (batch, time, features) if it is ``batch_first``, else
             (time, batch, features), as for cells too; without a batch (time, features); or a
-            ``PackedSequence``. The device and the dtype are those of the parameters.
+            ``PackedSequence``. The device and the dtype are those of the parameters. Of a
+            predictor: sentences.
         lengths: The number of words of each padded sequence, from 1 to the time; None if all are
             of full length. What is beyond a length is not read, in either direction.
         hx: The initial states as the module takes them: h_0, and of an LSTM (h_0, c_0); None for
@@ -245,6 +256,8 @@ def trace(
 
     Returns:
         A `Trace`. For a ``PackedSequence`` its sequences are in the order before packing, padded.
+        That of a predictor has the words and, if its model was saved with baselines, their roles,
+        for which the subject is the first common noun.
 
     Raises:
         InputError: The module is no recurrence of `torch.nn`; it has dropout between layers and is
@@ -288,18 +301,31 @@ def trace_of(sequences: Sequences, quantities: Quantities) -> Trace:
         lengths=sequences.full_lengths,
         directions=directions,
         initial=states.new_zeros(layers, batch, first.units) if start is None else start.memory,
+        words=sequences.words,
+        roles=sequences.roles,
     )
 
 
 def sequences_of(
-    module: nn.Module, inputs: Inputs, lengths: Lengths | None, hx: InitialStates | None
+    module: nn.Module | Predictor,
+    inputs: Inputs | Sequence[str],
+    lengths: Lengths | None,
+    hx: InitialStates | None,
 ) -> Sequences:
     """Check the arguments of `trace`.
 
     Raises:
         InputError: As `trace`.
     """
+    if not isinstance(module, nn.Module):
+        if lengths is not None or isinstance(inputs, Tensor | PackedSequence):
+            raise InputError("inputs: expected a list of sentences for a predictor, and no lengths")
+        return _sentences(module, inputs, hx)
     net = recurrence_of(module)
+    if not isinstance(inputs, Tensor | PackedSequence):
+        raise InputError(
+            f"inputs: expected a tensor or PackedSequence, got {type(inputs).__name__}"
+        )
     levels = layers_of(net)
     batch_first = not isinstance(net, STEP_MODULES) and net.batch_first
     if isinstance(inputs, PackedSequence):
@@ -318,7 +344,19 @@ def sequences_of(
         times = torch.arange(len(below), device=below.device).unsqueeze(1)
         below = below.masked_fill((times >= true_lengths).unsqueeze(-1), 0)
     start = None if hx is None else _start(net, levels, hx, below, batched=batched)
-    return Sequences(levels, below, start, true_lengths, batch_first, batched)
+    return Sequences(levels, below, start, true_lengths, net, batched)
+
+
+def _sentences(
+    predictor: Predictor, sentences: Sequence[str], hx: InitialStates | None
+) -> Sequences:
+    """Return sentences as the recurrence of a predictor reads them."""
+    # Vocabularies need more than torch and NumPy.
+    from memgate.gates.explain.sentences import read_sentences  # noqa: PLC0415
+
+    read = read_sentences(predictor, sentences)
+    sequences = sequences_of(predictor.classifier.recurrence, read.vectors, read.lengths, hx)
+    return sequences._replace(words=read.words, roles=read.roles)
 
 
 def recurrence_of(module: nn.Module) -> Recurrence | StepModule:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import memgate
 from memgate import Change
 from memgate.errors import InputError
+from memgate.gates.trace import Trace
 from memgate.models.cells import Recurrence
 
 KINDS: tuple[type[Recurrence], ...] = (nn.RNN, nn.GRU, nn.LSTM)
@@ -49,7 +50,7 @@ def test_no_change_and_changes_of_nothing_are_the_trace(
     """With or without a graph for gradients."""
     net = build(kind)
     trace = memgate.trace(net, X, lengths)
-    none: list[memgate.gates.trace.Trace] = [
+    none: list[Trace] = [
         memgate.intervene(net, X, lengths=lengths),
         memgate.intervene(net, X, clamp={"candidate": 0.0}, units=[], lengths=lengths),
         memgate.intervene(net, X, clamp={"hidden": 0.0}, at=MASK & False, lengths=lengths),

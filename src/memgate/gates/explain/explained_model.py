@@ -1,4 +1,4 @@
-"""A model as explanations need it: its number units, and the tagger that finds the subject."""
+"""A model as explanations need it, with its number units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from memgate.arrays import Floats
 from memgate.data.items.roles import Role
-from memgate.data.tagger import TAGGER_FILE, Tagger
 from memgate.errors import InputError
 from memgate.gates.explain.explanation import (
     REQUESTED,
@@ -18,17 +17,16 @@ from memgate.gates.explain.explanation import (
     first_units,
 )
 from memgate.gates.units.unit import Unit, check_model_units, saved_units
-from memgate.predictor import BASELINES_FOLDER, Predictor
+from memgate.predictor import Predictor
 
 
 class ExplainedModel(NamedTuple):
-    """A model with what is shown of it: units, and the tagger that finds the roles of words."""
+    """A model with what is shown of it."""
 
     name: str
     predictor: Predictor
     units: list[Unit]
     chosen: str
-    tagger: Tagger | None
     probe: Floats | None
 
     @classmethod
@@ -47,9 +45,7 @@ class ExplainedModel(NamedTuple):
         if not units:
             units, chosen = first_units(number_units.units)
         check_model_units(units, predictor, name)
-        tags = folder / BASELINES_FOLDER / TAGGER_FILE
-        tagger = Tagger.load(tags) if tags.is_file() else None
-        return cls(name, predictor, list(units), chosen, tagger, number_units.probe)
+        return cls(name, predictor, list(units), chosen, number_units.probe)
 
     def explain(
         self, sentence: str, subject: int | None = None, with_roles: bool = False
@@ -70,7 +66,7 @@ class ExplainedModel(NamedTuple):
         roles: list[Role | None] = []
         if with_roles and words:
             verb = len(words) - 1 if self.predictor.task.ends_with_verb else None
-            roles = find_roles(words, subject, self.tagger, verb)
+            roles = find_roles(words, subject, self.predictor.tagger, verb)
         try:
             return explain(
                 self.predictor,
@@ -80,7 +76,7 @@ class ExplainedModel(NamedTuple):
                 chosen=self.chosen,
                 roles=roles,
                 probe=self.probe,
-                tagger=self.tagger,
+                tagger=self.predictor.tagger,
                 by_subject=self.chosen != REQUESTED,
             )
         except InputError as error:

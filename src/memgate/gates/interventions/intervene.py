@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,14 @@ from memgate.gates.trace import (
     Lengths,
     Sequences,
     Trace,
-    recurrence_of,
     sequences_of,
     trace_of,
 )
-from memgate.models.cells import READINGS, Quantity, Recurrence, StepModule
+from memgate.models.cells import READINGS, Quantity
 from memgate.models.trajectory import Edit, unrolled
+
+if TYPE_CHECKING:
+    from memgate.predictor import Predictor
 
 At: TypeAlias = Tensor | slice | None
 
@@ -61,8 +63,8 @@ class Change:
 
 
 def intervene(
-    module: nn.Module,
-    inputs: Inputs,
+    module: nn.Module | Predictor,
+    inputs: Inputs | Sequence[str],
     *changes: Change,
     clamp: Mapping[str, float | Tensor] | None = None,
     mean: Sequence[str] = (),
@@ -123,9 +125,8 @@ def intervene(
         *((name, "mean") for name in _names("cut", cut)),
     ]
     every = [*changes, *(Change(name, to, *place) for name, to in named)]
-    net = recurrence_of(module)
     sequences = sequences_of(module, inputs, lengths, hx)
-    edit = _edit(net, sequences, every, seed) if every else None
+    edit = _edit(sequences, every, seed) if every else None
     quantities = unrolled(
         sequences.levels, sequences.below, sequences.start, sequences.lengths, edit
     )
@@ -138,11 +139,9 @@ def _names(option: str, names: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _edit(
-    net: Recurrence | StepModule, sequences: Sequences, changes: Iterable[Change], seed: int
-) -> Edit:
+def _edit(sequences: Sequences, changes: Iterable[Change], seed: int) -> Edit:
     """Return one edit that makes all changes, each after the one before it."""
-    targets = [(change, *quantity_of(net, change.quantity)) for change in changes]
+    targets = [(change, *quantity_of(sequences.net, change.quantity)) for change in changes]
     wanted = {name for change, name, _ in targets if isinstance(change.to, str)}
     levels, below, start, lengths = sequences[:4]
     clean = observed(levels, below, wanted, start, lengths) if wanted else {}
