@@ -6,6 +6,8 @@ So do diagNNose (Jumelet 2020, ``models/recurrent_lm.py``) and neuralhydrology (
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,8 +24,19 @@ def stacked_gates(net: Recurrence, inputs: Inputs) -> Gates:
     """Return every gate of a recurrence of one layer, and ``hidden``.
 
     Args:
+        net: As for `stacked`.
+        inputs: As for `stacked`.
+    """
+    return stacked(net, inputs, ("reset", "update", "input", "forget", "output", "hidden"))
+
+
+def stacked(net: Recurrence, inputs: Inputs, names: Collection[str]) -> Gates:
+    """Return quantities of a recurrence of one layer.
+
+    Args:
         net: An LSTM or a GRU of one layer, ``batch_first``.
         inputs: Word vectors, every sentence of the same length.
+        names: Gates, ``candidate``, ``cell`` and ``hidden``; what the network lacks is left out.
     """
     w_ih, w_hh, b_ih, b_hh = net.parameters()
     weights = (w_ih, w_hh, b_ih, b_hh)  # torch's order
@@ -35,7 +48,8 @@ def stacked_gates(net: Recurrence, inputs: Inputs) -> Gates:
         else:
             hidden, step = _gru(weights, word, hidden)
         for name, value in {**step, "hidden": hidden}.items():
-            values.setdefault(name, []).append(value)
+            if name in names:
+                values.setdefault(name, []).append(value)
     return {name: torch.stack(listed, dim=1) for name, listed in values.items()}
 
 
@@ -50,8 +64,9 @@ def _lstm(
         "forget": torch.sigmoid(forget),
         "output": torch.sigmoid(output),
     }
-    cell = gates["forget"] * cell + gates["input"] * torch.tanh(candidate)
-    return gates["output"] * torch.tanh(cell), cell, gates
+    new = torch.tanh(candidate)
+    cell = gates["forget"] * cell + gates["input"] * new
+    return gates["output"] * torch.tanh(cell), cell, {**gates, "candidate": new, "cell": cell}
 
 
 def _gru(weights: _Weights, word: Tensor, hidden: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -60,4 +75,5 @@ def _gru(weights: _Weights, word: Tensor, hidden: Tensor) -> tuple[Tensor, dict[
     h_reset, h_update, h_new = functional.linear(hidden, w_hh, b_hh).chunk(3, dim=1)
     reset, update = torch.sigmoid(x_reset + h_reset), torch.sigmoid(x_update + h_update)
     candidate = torch.tanh(x_new + reset * h_new)
-    return (1 - update) * candidate + update * hidden, {"reset": reset, "update": update}
+    step = {"reset": reset, "update": update, "candidate": candidate}
+    return (1 - update) * candidate + update * hidden, step

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import memgate
 from benchmarks.gates import operations
-from benchmarks.loops import stacked_gates
+from benchmarks.loops import stacked
 from benchmarks.setting import Setting
 from benchmarks.table import Row, at_least
 from benchmarks.timing import in_turns, ratio
@@ -23,6 +23,10 @@ WORDS = 25
 
 SHARE = 32
 """Sequences of the batch are one in so many of the prefixes whose gates are read elsewhere."""
+
+
+QUANTITIES = ("reset", "update", "input", "forget", "output", "candidate", "cell", "hidden")
+"""What a trace has, of a GRU or of an LSTM."""
 
 
 def rows(setting: Setting) -> Iterator[Row]:
@@ -81,5 +85,5 @@ def forward(net: Recurrence, inputs: Tensor) -> None:
 
 @torch.no_grad()
 def stack(net: Recurrence, inputs: Tensor) -> None:
-    """Loop over the words and stack the gates and the hidden states, but not cells or candidates."""
-    stacked_gates(net, inputs)
+    """Loop over the words and stack what a trace has."""
+    stacked(net, inputs, QUANTITIES)
