@@ -14,6 +14,7 @@ import memgate
 def test_every_name_is_there_and_documented(name: str) -> None:
     assert getattr(memgate, name).__doc__
     assert f"`{name}`" in (memgate.__doc__ or "")
+    assert ">>> " in getattr(memgate, name).__doc__, "an example, which runs as a doctest"
 
 
 def test_another_name_is_refused() -> None:

@@ -94,6 +94,16 @@ def load(uri: str) -> Predictor:
 
     Raises:
         InputError: There is no such model, or its files are damaged.
+
+    >>> import tempfile, memgate
+    >>> from pathlib import Path
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> vocabulary = Vocabulary.from_words(["the", "cat"])
+    >>> model = memgate.Predictor(memgate.Classifier(len(vocabulary), "gru"), vocabulary)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(Path(folder))
+    ...     memgate.load(folder).task.name
+    'number'
     """
     from memgate.tracking.registry.versions import load_predictor
 

@@ -41,6 +41,13 @@ class Predictor:
         vocabulary: Words to ids.
         task: What it reads and predicts.
         tagger: Tags for words, of its training split; None if it has none. It finds nouns.
+
+    >>> import memgate
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> vocabulary = Vocabulary.from_words(["the", "cat", "cats"])
+    >>> classifier = memgate.Classifier(len(vocabulary), "gru")  # not trained
+    >>> memgate.Predictor(classifier, vocabulary).predict(["the cat", "the cats"]).shape
+    (2,)
     """
 
     classifier: Classifier

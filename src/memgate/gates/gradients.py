@@ -95,8 +95,18 @@ def gradients(classifier: Classifier, prefixes: Prefixes, trained: bool = True) 
         prefixes: A sample: 2,000 of 7 words on average take 0.3 s (LSTM of 100 units).
         trained: The value of the column `trained`.
 
-    Raises:
-        InputError: The recurrence is of a kind that `cell_of` refuses.
+    >>> import memgate
+    >>> from memgate.data.sources.grammar import Grammar
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> grammar = Grammar(train=1, validation=1, test=200)
+    >>> table = grammar.load()["test"].with_format("arrow")[:]
+    >>> words = {word for text in table["text"].to_pylist() for word in text.split()}
+    >>> vocabulary = Vocabulary.from_words(sorted(words))
+    >>> classifier = memgate.Classifier(len(vocabulary), "gru", 4, 3)  # not trained
+    >>> model = memgate.Predictor(classifier.eval(), vocabulary)
+    >>> _, prefixes = model.read(table)
+    >>> memgate.gradients(classifier, prefixes).norms["state"].unique().tolist()
+    ['hidden']
     """
     norms, sums = _measure(classifier, prefixes)
     about = (classifier.cell, trained)

@@ -62,8 +62,7 @@ class GateStatistics(Metric):
         kwargs: As `torchmetrics.Metric`.
 
     Raises:
-        InputError: The recurrence is of a kind that `cell_of` refuses, or lacks a unit, or the
-            direction doesn't fit it.
+        InputError: The recurrence lacks a unit, or the direction doesn't fit it.
     """
 
     full_state_update = False
@@ -218,6 +217,18 @@ def read_gates(
 
     Raises:
         InputError: As `Predictor.read`; or the model lacks a unit, or the direction doesn't fit it.
+
+    >>> import memgate
+    >>> from memgate.data.sources.grammar import Grammar
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> grammar = Grammar(train=1, validation=1, test=200)
+    >>> table = grammar.load()["test"].with_format("arrow")[:]
+    >>> words = {word for text in table["text"].to_pylist() for word in text.split()}
+    >>> vocabulary = Vocabulary.from_words(sorted(words))
+    >>> classifier = memgate.Classifier(len(vocabulary), "gru", 4, 3)  # not trained
+    >>> model = memgate.Predictor(classifier.eval(), vocabulary)
+    >>> memgate.read_gates(model, table).statistics["gate"].unique().tolist()
+    ['reset', 'update']
     """
     _, prefixes = predictor.read(table)
     batches = ExactLengthBatches(prefixes, batch_size)

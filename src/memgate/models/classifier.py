@@ -42,6 +42,11 @@ class Classifier(nn.Module):
 
     Raises:
         InputError: The cell is unknown, a size is not positive, or a proportion not below 1.
+
+    >>> import memgate, torch
+    >>> classifier = memgate.Classifier(vocab_size=10, cell="gru", hidden_size=8)
+    >>> classifier(torch.randint(10, (2, 5))).shape  # log-odds, one a prefix
+    torch.Size([2])
     """
 
     def __init__(

@@ -335,6 +335,14 @@ def explain(
 
     Raises:
         InputError: No word is known, there is no such unit, or roles or tags aren't one a word.
+
+    >>> import memgate
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> vocabulary = Vocabulary.from_words(["the", "cat", "cats"])
+    >>> classifier = memgate.Classifier(len(vocabulary), "gru").eval()  # not trained
+    >>> explanation = memgate.explain(memgate.Predictor(classifier, vocabulary), "the cats")
+    >>> [word.text for word in explanation.words], len(explanation.units), explanation.p.shape
+    (['the', 'cats'], 3, (2,))
     """
     classifier = predictor.classifier
     tokens = sentence if roles or tags else predictor.tokenize([sentence])[0]

@@ -37,11 +37,11 @@ def read_sentences(predictor: Predictor, sentences: Sequence[str]) -> ReadSenten
         InputError: A sentence is empty or no string.
     """
     prefixes = predictor.encode(sentences)
+    words = tuple(tuple(text.split(" ")) for text in predictor.tokenize(sentences))
     lengths = prefixes.lengths
     real = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
     ids = torch.zeros(real.shape, dtype=torch.int64)
     ids[real] = prefixes.ids.long()
-    words = tuple(tuple(sentence.split()) for sentence in sentences)
     ends_with_verb = predictor.task.ends_with_verb
     roles = tuple(
         tuple(find_roles(row, None, predictor.tagger, len(row) - 1 if ends_with_verb else None))

@@ -213,6 +213,20 @@ def dose_response(
 
     Raises:
         InputError: The network lacks a unit, there are fewer than 2 steps, or no word has a role.
+
+    >>> import memgate
+    >>> from memgate.data.sources.grammar import Grammar
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> grammar = Grammar(train=1, validation=1, test=200)
+    >>> table = grammar.load()["test"].with_format("arrow")[:]
+    >>> words = {word for text in table["text"].to_pylist() for word in text.split()}
+    >>> vocabulary = Vocabulary.from_words(sorted(words))
+    >>> classifier = memgate.Classifier(len(vocabulary), "gru", 4, 3)  # not trained
+    >>> model = memgate.Predictor(classifier.eval(), vocabulary)
+    >>> _, prefixes = model.read(table)
+    >>> scores = memgate.dose_response(model, prefixes, steps=2)
+    >>> scores["quantity"].dropna().unique().tolist()
+    ['write', 'keep', 'recurrent_input', 'reset']
     """
     here = prefixes.to(predictor.classifier.readout.weight.device)
     mean = condition_means(predictor, here, roles, batch_size)

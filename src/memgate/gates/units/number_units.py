@@ -193,6 +193,18 @@ def number_units(
 
     Raises:
         InputError: The task is ``nouns``, or fewer than 40 items of a number have a known subject.
+
+    >>> import memgate
+    >>> from memgate.data.sources.grammar import Grammar
+    >>> from memgate.data.vocabulary import Vocabulary
+    >>> grammar = Grammar(train=1, validation=1, test=200)
+    >>> table = grammar.load()["test"].with_format("arrow")[:]
+    >>> words = {word for text in table["text"].to_pylist() for word in text.split()}
+    >>> vocabulary = Vocabulary.from_words(sorted(words))
+    >>> classifier = memgate.Classifier(len(vocabulary), "gru", 4, 3)  # not trained
+    >>> model = memgate.Predictor(classifier.eval(), vocabulary)
+    >>> memgate.number_units(model, table).probe_direction.shape  # layers × units
+    (1, 3)
     """
     classifier = predictor.classifier.eval()
     with_subject = _with_subject(predictor, table)
