@@ -148,12 +148,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"memgate: error: {where}{error.strerror}", file=sys.stderr)
         return 2
     except SystemExit as ended:
-        if isinstance(ended.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
-            return _interrupted()
-        if isinstance(ended.__context__, BrokenPipeError):  # what rich makes of a closed output
-            return BROKEN_PIPE
-        raise
+        return _status_of(ended)
     return 0
+
+
+def _status_of(ended: SystemExit) -> int:
+    """Return the exit status for a `SystemExit` that a library made of another exception.
+
+    Raises:
+        SystemExit: It was meant as such.
+    """
+    if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning's
+        return _interrupted()
+    if isinstance(ended.__context__, BrokenPipeError):  # rich's
+        return BROKEN_PIPE
+    raise ended
 
 
 def _print_in_any_encoding() -> None:

@@ -194,7 +194,7 @@ def _glossary(explanations: Sequence[Explanation], detail: bool) -> Iterator[str
     for name in readings:
         yield f"{ROW_NAMES.get(name, name)}: {GLOSSARY[name]}"
     if any(explanation.unknown for explanation in explanations):
-        yield "(<unk>): not in the model's vocabulary; put a space before a comma, as in 'cat ,'"
+        yield "(<unk>): a word that the model doesn't know"
     explanation, trace = traces[0]
     name = unit_name(trace.unit, explanation.size[0])
     yield f"{name} is {trace.unit} in --units and in files, which count from 0"

@@ -105,7 +105,9 @@ def test_without_the_data_other_sources_are_read(
     corpora, instead = source(tmp_path / "corpora"), source(tmp_path / "instead")
     for folder, expected in (("/some/folder", "corpora"), ("", "instead")):
         monkeypatch.setenv("MEMGATE_DATA", folder)
-        assert Joined([corpora], without_data=[instead]).load()["test"]["id"] == [f"{expected}-test-0"]
+        assert Joined([corpora], without_data=[instead]).load()["test"]["id"] == [
+            f"{expected}-test-0"
+        ]
     monkeypatch.delenv("MEMGATE_DATA")
     assert Joined([corpora], without_data=[instead]).load()["test"]["id"] == ["instead-test-0"]
     assert Joined([corpora]).load()["test"]["id"] == ["corpora-test-0"]

@@ -185,8 +185,8 @@ def seeds_of(name: str, champion: str, without: str) -> list[str]:
     `NOT_A_SETTING`) and the digests of their data are equal. A run without a configuration has no
     other seeds. Of several versions of a seed the newest counts.
 
-    The champion comes first. The version `without` isn't counted, nor are its twins: versions of its
-    seed, if its setting is the champion's, which have its weights.
+    The champion comes first. The version `without` isn't counted, nor are its twins: versions of
+    its seed, if its setting is the champion's. They have its weights.
 
     Raises:
         InputError: There is no such model or version.
