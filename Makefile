@@ -34,6 +34,9 @@ help: ## list the targets
 	@echo "make evaluate MODEL=models:/memgate-gru-synthetic@champion FILE=items.jsonl OUT=out/mine"
 	@echo "MEMGATE_DATA=/path/to/corpora make train      more real text, instead of Wikipedia articles"
 
+# The scripts in .venv hold the path of this folder; where it was moved or copied from, they are of no use.
+$(shell test ! -s $(READY) || test "$$(cat $(READY))" = "$(CURDIR)" || rm -rf .venv)
+
 setup: $(READY) ## make .venv with the pinned dependencies
 
 # uv takes 15 s where pip takes 2 minutes; pip does it where uv can't be had. uv reads no PIP_FIND_LINKS.
@@ -45,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	then echo "installed with uv"; \
 	else echo "installing with pip, about two minutes"; $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
 	fi
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 train: $(READY) ## train RNN, GRU and LSTM, track, register and score them
 	@$(BIN)/memgate train $(if $(CELL),--cell $(CELL)) $(if $(DATA),--data $(DATA)) --size $(SIZE) --seed $(SEED)

@@ -20,6 +20,7 @@ from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import saved_units
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
+from tests.projects import configure
 
 CELLS = ["rnn", "gru", "lstm"]
 
@@ -178,12 +179,53 @@ def test_one_cell_of_one_kind_of_data_with_a_seed(
     assert Path("out/train/accuracy.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.processes
+def test_fits_in_parallel_end_on_one_screen(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(empty, analyse_gates=True)
+    assert main(["train", "--data", "synthetic", "--jobs", "2"]) == 0
+    assert [run.data.tags["cell"] for run in runs()] == CELLS
+    assert {run.info.status for run in runs()} == {"FINISHED"}
+    printed = capsys.readouterr().out.splitlines()
+    done = [line for line in printed if line.startswith("[")]
+    assert len(done) == 3
+    screen = printed[printed.index(done[-1]) + 1 :]
+    assert len(screen) <= 30
+    assert all(len(line) <= 80 for line in screen)
+    (head,) = (line for line in screen if "best baseline" in line)
+    assert head.split()[:4] == ["n", "RNN", "GRU", "LSTM"]
+    assert any(line.split()[:3] == ["synthetic", "(test)", "all"] for line in screen)
+    text = " ".join(" ".join(screen).split())
+    assert "the write gate of unit" in text
+    assert "out/train/explain.html" in text
+    assert Path("out/train/explain.html").stat().st_size > 10_000
+
+
+@pytest.mark.processes
+def test_a_fit_that_fails_leaves_the_others_and_is_listed(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty / "configs/cell/gru.yaml").write_text("model: {cell: gru, num_layers: -1}")
+    assert main(["train", "--data", "synthetic", "--jobs", "2"]) == 2
+    assert [run.data.tags["cell"] for run in runs()] == ["rnn", "lstm"]
+    errors = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("gru-synthetic: ") for line in errors)
+    assert errors[-1] == "memgate: error: 1 of 3 fits failed, see above"
+
+
 ARTICLES = """
 data:
-  name: wikipedia
+  name: english
   source:
-    class_path: memgate.data.corpora.corpus.Corpus
-    init_args: {files: [articles.txt], folder: data/wikipedia, validation: 0.2, test: 0.2}
+    class_path: memgate.data.sources.joined.Joined
+    init_args:
+      sources:
+        - class_path: memgate.data.sources.jsonl.JsonLines
+          init_args: {train: [$MEMGATE_DATA/items.jsonl]}
+      without_data:
+        - class_path: memgate.data.corpora.corpus.Corpus
+          init_args: {files: [articles.txt], folder: data/wikipedia, validation: 0.2, test: 0.2}
 model: {hidden_size: 4, embedding_size: 6}
 trainer: {max_epochs: 1}
 """
@@ -199,7 +241,7 @@ def articles(empty: Path) -> Path:
         for place in ("house", "old houses")
     ]
     (empty / "articles.txt").write_text("".join(lines))
-    (empty / "configs/data/wikipedia.yaml").write_text(ARTICLES)
+    (empty / "configs/data/english.yaml").write_text(ARTICLES)
     return empty
 
 
@@ -214,16 +256,16 @@ def test_without_corpora_wikipedia_is_the_real_text(
 ) -> None:
     pytest.importorskip("spacy", reason="spaCy is in the extra memgate[corpus]")
     pytest.importorskip("gensim", reason="gensim is in the extra memgate[corpus]")
-    assert main(["train", "--cell", "rnn"]) == 0
+    assert main(["train", "--cell", "rnn", "--jobs", "1"]) == 0
     assert "Wikipedia" in about_real_text(capsys)
-    assert {run.data.tags["data"] for run in runs()} == {"synthetic", "wikipedia"}
+    assert {run.data.tags["data"] for run in runs()} == {"synthetic", "english"}
     card = Path("data/wikipedia/README.md")
     assert "20 items from 20 sentences" in card.read_text()
 
     made = card.stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:  # what is made needs no parser
         patch.setattr(parsing, "MODELS", ("xx_none",))
-        assert main(["train", "--cell", "gru", "--data", "wikipedia"]) == 0
+        assert main(["train", "--cell", "gru", "--data", "english"]) == 0
     assert card.stat().st_mtime_ns == made
     assert "built once" not in capsys.readouterr().out
     assert [run.data.tags["cell"] for run in runs()] == ["rnn", "rnn", "gru"]
@@ -238,7 +280,7 @@ def test_without_a_parser_the_extra_is_named(
     assert [run.data.tags["data"] for run in runs()] == ["synthetic"]
     assert not Path("data").exists()
 
-    assert main(["train", "--cell", "rnn", "--data", "wikipedia"]) == 2
+    assert main(["train", "--cell", "rnn", "--data", "english"]) == 2
     printed = capsys.readouterr()
     assert "pip install 'memgate[corpus]'" in printed.err
     assert "reading the data" not in printed.out  # before any fit

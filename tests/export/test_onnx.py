@@ -99,6 +99,16 @@ def test_padding_is_not_read(
     assert np.abs(log_odds - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_prefix_without_words_has_no_answer(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "model.onnx"
+    save_onnx(made(cell, 2), path)
+    session = onnxruntime.InferenceSession(path)
+    words = np.array([[3, 1, 4], [3, 1, 4]])
+    for found in session.run(None, {"words": words, "lengths": np.array([0, 3])}):
+        assert np.isnan(found).tolist() == [True, False]
+
+
 def test_a_batch_without_lengths_is_refused(
     sessions: dict[tuple[str, int], tuple[Classifier, onnxruntime.InferenceSession]],
 ) -> None:
@@ -147,7 +157,7 @@ def test_the_file_holds_its_weights_and_passes_the_checker(tmp_path: Path) -> No
         for each in model.graph.initializer
         if each.data_type == onnx.TensorProto.FLOAT
     )
-    assert stored == sum(weight.numel() for weight in classifier.parameters())
+    assert stored == sum(weight.numel() for weight in classifier.parameters()) + 1  # NaN
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 

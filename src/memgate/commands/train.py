@@ -25,7 +25,7 @@ from memgate.gates.explain.explanation import LECTURE, Explanation, in_words
 from memgate.models.classifier import CellName
 from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.reporting.accuracy import write_accuracy
-from memgate.reporting.console import console, echo
+from memgate.reporting.console import console, echo, paragraph
 from memgate.reporting.explain_page import page
 from memgate.reporting.files import write_file
 from memgate.reporting.fits_summary import print_fits
@@ -134,15 +134,15 @@ def _show(results: Mapping[PlannedFit, FitResult], out: Path) -> None:
         written += ["suites.csv", "suites.png"]
     print_fits(table, of_model, suites)
     show_notes([*results.values()])
-    echo(f"wrote {', '.join(f'{out}/{name}' for name in written)}")
+    paragraph(f"wrote {', '.join(f'{out}/{name}' for name in written)}")
     explanations = _explanations(results)
     if explanations:
         path = out / "explain.html"
         write_file(path, lambda file: file.write_text(page(explanations), encoding="utf-8"))
         gated = [e for e in explanations if e.cell != "rnn"]
         if gated:
-            echo(in_words(gated[0]))
-        echo(f"the gates in this sentence: {path}")
+            paragraph(in_words(gated[0]))
+        paragraph(f"the gates in {LECTURE!r}: {path}")
 
 
 def _suites(results: Sequence[FitResult], out: Path) -> pd.DataFrame | None:

@@ -8,6 +8,7 @@ here: exactly, in milliseconds, for onnxruntime 1.13 or later.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -66,7 +67,7 @@ def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural")
 
     Inputs: ``words``, int64 (batch, time), ids of the vocabulary; ``lengths``, int64 (batch,), the
     number of words of each prefix, from 1 to time. What stands after them is padding and is not
-    read. Outputs: ``log_odds`` and the probability, float32 (batch,).
+    read. Outputs: ``log_odds`` and the probability, float32 (batch,); NaN where the length is 0.
 
     Args:
         classifier: The classifier; dropout is omitted, and weights are written as float32.
@@ -83,6 +84,8 @@ def save_onnx(classifier: Classifier, path: Path, probability: str = "p_plural")
     }
     for name, axis in {"first axis": 0, "second axis": 1}.items():
         weights[name] = onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [1], [axis])
+    weights["one"] = onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [], [1])
+    weights["NaN"] = onnx.helper.make_tensor("NaN", onnx.TensorProto.FLOAT, [], [math.nan])
     value, types = onnx.helper.make_tensor_value_info, onnx.TensorProto
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(*node, **more) for node, more in _nodes(classifier, probability)],
@@ -141,5 +144,7 @@ def _nodes(
             yield ("Squeeze", [outputs[0], "second axis"], squeezed), {}
     yield ("Squeeze", [f"last {layers - 1}", "first axis"], ["memory"]), {}  # (batch, units)
     yield ("Gemm", ["memory", "readout", "readout bias"], ["column"]), {"transB": 1}
-    yield ("Squeeze", ["column", "second axis"], [LOG_ODDS]), {}
+    yield ("Squeeze", ["column", "second axis"], ["of words"]), {}
+    yield ("Less", [LENGTHS, "one"], ["without words"]), {}  # the state would still be 0
+    yield ("Where", ["without words", "NaN", "of words"], [LOG_ODDS]), {}
     yield ("Sigmoid", [LOG_ODDS], [probability]), {}

@@ -22,7 +22,7 @@ from memgate.metrics.systems import NETWORK, best_baseline
 from memgate.predictor import BASELINES_FOLDER
 from memgate.reporting import plots
 from memgate.reporting.accuracy import left_out_notes, notes, print_accuracy
-from memgate.reporting.console import echo
+from memgate.reporting.console import echo, paragraph
 from memgate.reporting.run_description import run_description
 from memgate.tracking.registry.champion import champion_status
 from memgate.tracking.registry.training_items import TRAINING_ITEMS, save_training_items
@@ -105,7 +105,7 @@ def show_notes(results: Sequence[FitResult]) -> None:
         echo(note)
     registered = [result.model for result in results if result.model]
     if registered:
-        echo(f"registered {', '.join(registered)}; `memgate ui` shows the runs")
+        paragraph(f"registered {', '.join(registered)}; `memgate ui` shows the runs")
     for result in results:
         if result.champion_status:
             echo(result.champion_status)

@@ -64,6 +64,11 @@ def echo(text: str = "", err: bool = False) -> None:
     console(err).print(text, markup=False, soft_wrap=True)
 
 
+def paragraph(text: str) -> None:
+    """Print sentences as they are, in lines that end between words."""
+    console().print(text, markup=False)
+
+
 def alarm(text: str) -> None:
     """Print a note in red: what is above it can't be relied on."""
     console().print(text, markup=False, style="bold red")

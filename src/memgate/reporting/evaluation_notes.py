@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from memgate.data.items.schema import repeat_notes
 from memgate.data.items.tasks import GRAMMATICALITY
 from memgate.evaluation import count_left_out
 from memgate.reporting.accuracy import left_out_notes, notes
@@ -33,6 +34,7 @@ def evaluation_notes(
             for _, of_model in by_model:
                 left_out = left_out_notes(str(name), count_left_out(of_model), len(of_model))
                 lines += map(EvaluationNote, left_out)
+                lines += map(EvaluationNote, repeat_notes(str(name), of_model["item"]))
         for model, of_model in by_model:
             weaknesses = _weaknesses(str(model), of_model, sizes[str(name)])
             lines += [EvaluationNote(f"{name}: {text}", alarm) for text, alarm in weaknesses]

@@ -13,7 +13,7 @@ from memgate.reporting.console import DASH, note, print_table
 
 STRATA = (
     ("overall", "all", "all items"),
-    *(("attractors", name, f"{name} attractors") for name in ATTRACTORS.names),
+    *(("attractors", name, f"attractors: {name}") for name in ATTRACTORS.names),
 )
 """The breakdown and the stratum of each row, and what it is called."""
 

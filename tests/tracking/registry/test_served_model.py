@@ -130,9 +130,6 @@ def test_rare_words_are_read_as_their_tags(
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"prefix": ["the", ""]}, "row 1: expected at least one word, got an empty sentence"),
-        ({"prefix": ["the", " "]}, "row 1: expected at least one word"),
-        ({"text": ["the", ""], "verb_idx": [1, None]}, "row 1: expected at least one word"),
         (
             {"text": ["the", "the key is"], "verb_idx": [1, None]},
             "row 1: verb_idx: expected the index of the verb in 'text', from 0, got none; the words"
@@ -196,6 +193,19 @@ def test_a_sentence_without_a_known_word_has_no_answer_and_the_others_have(
     assert np.allclose(result["p_plural"].drop(1).tolist(), expected, rtol=0, atol=1e-6)
     assert predictor.unknown([PREFIX, "gnus run", "the gnus"]).tolist() == [0.0, 1.0, 0.5]
     assert predict(model, [{"prefix": "gnus"}])["number"].tolist() == [None]
+
+
+@pytest.mark.parametrize("empty", ["", " \t"])
+def test_a_sentence_without_any_word_has_no_answer_and_the_others_have(
+    model: PyFuncModel, predictor: Predictor, empty: str
+) -> None:
+    for frame in (
+        pd.DataFrame({"prefix": [empty, PREFIX], "tags": ["", None]}),
+        pd.DataFrame({"text": [empty, f"{PREFIX} are"], "verb_idx": [None, 5]}),
+    ):
+        result = predict(model, frame)
+        assert result.iloc[0].tolist() == [None, None, None, 1.0]
+        assert result["p_plural"][1] == predictor.predict([PREFIX])[0]
 
 
 @pytest.mark.parametrize("columns", [["prefix"], ["text", "verb_idx"], ["prefix", "tags"]])

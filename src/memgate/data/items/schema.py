@@ -210,3 +210,19 @@ def item_keys(table: pa.Table) -> pd.Series[str]:
         counts[key] += 1
         keys.append(key if counts[key] == 1 else f"{key}-{counts[key]}")
     return pd.Series(keys, dtype="string")
+
+
+def repeat_notes(name: str, keys: pd.Series[str]) -> list[str]:
+    """Return a line if items repeat earlier ones: intervals take each for independent of the rest.
+
+    >>> repeat_notes("a.jsonl", pd.Series(["6f", "6f-2", "aa"]))
+    ['a.jsonl: 1 of 3 items repeats an earlier one, so the intervals are too narrow']
+    """
+    repeated = int(keys.str.contains("-", regex=False).sum())
+    if not repeated:
+        return []
+    verb = "repeats" if repeated == 1 else "repeat"
+    return [
+        f"{name}: {repeated} of {len(keys)} items {verb} an earlier one, so the intervals are too "
+        "narrow"
+    ]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from memgate.arrays import UNKNOWN_COUNT, Bools, Floats, Ints
 from memgate.data import files
+from memgate.data.items.schema import repeat_notes
 from memgate.data.sources import jsonl
 from memgate.errors import InputError
 from memgate.evaluation import predictions
@@ -112,6 +113,7 @@ def paired_items(a: str, b: str, data: Sequence[str] = ()) -> PairedItems:
         for model, folder in zip((a, b), folders, strict=True)
         for note in overlap_notes(model, folder, "items in common", common["item"], items)
     ]
+    notes += repeat_notes("items in common", common["item"])
     return PairedItems(rows, totals, source, notes)
 
 

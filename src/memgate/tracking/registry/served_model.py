@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from memgate.data.items.tasks import GRAMMATICALITY, INFLECTION, NUMBER, Task
+from memgate.data.vocabulary import UNKNOWN_WORD
 from memgate.errors import InputError
 from memgate.gates.explain.traces import known_units, traces
 from memgate.predictor import Predictor
@@ -62,7 +63,7 @@ class AgreementModel(PythonModel):
             (grammatical or ungrammatical), ``probability``, ``p_ungrammatical`` and ``unknown``.
             On request ``gates``: the words as the model read them, and write and keep of its number
             units at each word (`memgate.gates.explain.traces.Traces`). A sentence without a known
-            word has ``unknown`` 1 and null in all other columns.
+            word, or without any, has ``unknown`` 1 and null in all other columns.
 
         Raises:
             MlflowException: A row can't be read, or gates are requested from a model that has no
@@ -78,7 +79,8 @@ class AgreementModel(PythonModel):
             tokens = self._predictor.tokenize([sentence.text for sentence in sentences])
             pairs = zip(sentences, tokens, strict=True)
             texts = [token if sentence.typed else sentence.text for sentence, token in pairs]
-            tags = [sentence.tags for sentence in sentences]
+            texts = [text or UNKNOWN_WORD for text in texts]
+            tags = [sentence.tags or None for sentence in sentences]
             prefixes = self._predictor.encode_tokens(texts, tags)
             unknown = self._predictor.unknown_proportion(prefixes)
             p_second = self._predictor.probability(prefixes)
