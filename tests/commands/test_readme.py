@@ -117,12 +117,15 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 def test_the_studies_that_ship_can_be_run() -> None:
     for path in sorted((ROOT / "configs/study").glob("*.yaml")):
-        runs = read_study(path).runs()
+        study = read_study(path)
+        runs = study.runs({group.name: {} for group in study.groups})
         fit = configure([*runs[-1].arguments, "--track=false"], labels=runs[-1].tags)
         assert fit.name == runs[-1].name
 
 
-@pytest.mark.parametrize("folder", ["configs/cell", "configs/data", "configs/trainer"])
+@pytest.mark.parametrize(
+    "folder", ["configs/cell", "configs/data", "configs/size", "configs/trainer"]
+)
 def test_the_configurations_that_ship_are_valid(folder: str) -> None:
     for path in sorted((ROOT / folder).glob("*.yaml")):
         parts = {
