@@ -145,8 +145,8 @@ def test_several_files_are_several_data_sets_and_what_lacks_is_said(
 
 def test_repeated_items_are_reported(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = Path("items.jsonl").read_text().splitlines(keepends=True)
-    Path("twice.jsonl").write_text("".join([*lines[:60], *lines[:5]]))
-    note = "5 of 65 items repeat an earlier one, so the intervals are too narrow"
+    Path("twice.jsonl").write_text("".join([*lines[:200], *lines[:5]]))
+    note = "5 of 205 items repeat an earlier one, so the intervals are too narrow"
     assert evaluate(GRU, "--data", "twice.jsonl", "items.jsonl") == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert f"twice: {note}" in printed
