@@ -13,14 +13,14 @@ import torch
 
 from memgate.errors import InputError
 from memgate.gates.explain.explained_model import ExplainedModel
-from memgate.gates.explain.explanation import LECTURE, Explanation
+from memgate.gates.explain.explanation import LECTURE, REQUESTED, Explanation
 from memgate.gates.units.unit import Unit
 from memgate.reporting.console import echo
 from memgate.reporting.explanation import print_explanations, print_json
 from memgate.reporting.files import write_file
 
-PAGE_SIZE = 300_000
-"""Bytes of a page that MLflow's artifact view opens at once."""
+PAGE_SIZE = 6_000_000
+"""Bytes of a page that a browser opens at once; an LSTM of 100 units and 10,000 words has half."""
 
 
 def explain(
@@ -66,7 +66,7 @@ def explain(
         for text, position in zip(sentences, subjects, strict=True)
         for model in loaded
     ]
-    written = None if out is None else _write(out, explanations)
+    written = None if out is None else _write(out, explanations, loaded)
     if json_:
         print_json(explanations)
     elif written is None:
@@ -99,15 +99,25 @@ def _load(uri: str, units: Sequence[Unit]) -> ExplainedModel:
     return ExplainedModel.load(uri.removeprefix("models:/"), folder, units)
 
 
-def _write(out: Path, explanations: Sequence[Explanation]) -> str:
+def _write(out: Path, explanations: Sequence[Explanation], models: Sequence[ExplainedModel]) -> str:
     """Write the page; return the line to print about it."""
-    from memgate.reporting.explain_page import page  # noqa: PLC0415  matplotlib
+    from memgate.reporting.live_network import LiveNetwork  # noqa: PLC0415  lemminflect
+    from memgate.reporting.live_page import page  # noqa: PLC0415  jinja2
 
-    text = page(explanations).encode()
+    networks = [
+        LiveNetwork.of(
+            model.predictor,
+            next(one for one in explanations if one.model == model.name),
+            [] if model.chosen == REQUESTED else model.number_units,
+        )
+        for model in models
+    ]
+    text = page(explanations, networks).encode()
     if out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
         raise InputError(f"{out}: expected a page's name that ends in .html")
     written = write_file(out, lambda path: path.write_bytes(text))
     if len(text) <= PAGE_SIZE:
         return written
-    size = len(text) // 1000
-    return f"{written}, {size} kB; fewer sentences or --units keep it below 300 kB"
+    size = len(text) / 1e6
+    return f"{written}, {size:.1f} MB; fewer or smaller models keep it below 6 MB"
+

@@ -30,7 +30,8 @@ from memgate.gates.units.number_units import NumberUnits, number_units
 from memgate.gates.units.unit import NUMBER_UNITS
 from memgate.predictor import Predictor
 from memgate.reporting import plots
-from memgate.reporting.explain_page import page
+from memgate.reporting.live_network import LiveNetwork
+from memgate.reporting.live_page import page
 
 GRADIENT_ITEMS = 2000
 """Items over which gradients are averaged, at most: 0.3 s forward and back (LSTM of 100 units)."""
@@ -197,4 +198,7 @@ def _example_page(predictor: Predictor, units: NumberUnits | None, name: str) ->
     chosen, how_chosen = first_units(() if units is None else units.units)
     probe = None if units is None else units.probe_direction
     explanations = explain_sentences(predictor, chosen, name, how_chosen, probe)
-    return page(explanations) if explanations else None
+    if not explanations:
+        return None
+    number = () if units is None else units.units
+    return page(explanations, [LiveNetwork.of(predictor, explanations[0], number)])

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 def _environment(package: str) -> Environment:
     environment = Environment(
         loader=PackageLoader(package),
-        autoescape=select_autoescape(["html"], default=False),
+        autoescape=select_autoescape(["html", "html.jinja"], default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

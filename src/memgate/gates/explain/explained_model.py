@@ -27,6 +27,7 @@ class ExplainedModel(NamedTuple):
     predictor: Predictor
     units: list[Unit]
     chosen: str
+    number_units: list[Unit]
     probe: Floats | None
 
     @classmethod
@@ -41,11 +42,12 @@ class ExplainedModel(NamedTuple):
         Raises:
             InputError: The folder holds no model, or the model has no such unit.
         """
-        predictor, number_units, chosen = Predictor.load(folder), saved_units(folder), REQUESTED
+        predictor, chosen = Predictor.load(folder), REQUESTED
+        number_units, probe = saved_units(folder)
         if not units:
-            units, chosen = first_units(number_units.units)
+            units, chosen = first_units(number_units)
         check_model_units(units, predictor, name)
-        return cls(name, predictor, list(units), chosen, number_units.probe)
+        return cls(name, predictor, list(units), chosen, number_units, probe)
 
     def explain(
         self, sentence: str, subject: int | None = None, with_roles: bool = False

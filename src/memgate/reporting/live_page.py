@@ -1,13 +1,15 @@
-"""The page of sentences as models read them: `page`, self-contained HTML without scripts.
+"""The live page: `page`, one HTML file that computes networks in the browser.
 
-It holds its style and draws with tables and SVG alone. So it opens from a folder, in MLflow's
-artifact view, which sandboxes pages, and on paper. The numbers are text: they can be read, searched
-and heard.
+It holds style, scripts and weights, so it opens from a folder and in MLflow's artifact view, which
+sandboxes pages. The same numbers stand below as tables, for readers without scripts and on paper.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 from memgate.gates.explain.explanation import (
@@ -20,6 +22,7 @@ from memgate.gates.explain.explanation import (
 )
 from memgate.gates.units.unit import unit_name
 from memgate.reporting.explanation import unknown_words
+from memgate.reporting.live_network import LiveNetwork, contents
 from memgate.reporting.pages import render
 from memgate.reporting.shades import GATE_COLORS, SIGNED, as_hex, level, shades
 
@@ -28,10 +31,20 @@ WORDS_PER_TABLE = 16
 longer sentence goes on in a further table."""
 
 
-def page(explanations: Sequence[Explanation]) -> str:
-    """Write the page: HTML, as UTF-8 below 300 kB for 6 sentences × 3 models × 8 units.
+MODULES = (
+    *("cells.js", "network.js", "tokens.js", "share.js", "stage.js", "opened.js", "page.js"),
+)
+"""The scripts in ``templates/live``; a module imports only from those before it."""
 
-    The models that read one sentence stand below each other, aligned by word.
+
+def page(explanations: Sequence[Explanation], networks: Sequence[LiveNetwork]) -> str:
+    """Write the page: HTML, as UTF-8 below 400 kB for three networks of 8 units and the grammar.
+
+    In the tables the models that read one sentence stand below each other, aligned by word.
+
+    Args:
+        explanations: Of any sentences, by these networks; the first sentence is shown first.
+        networks: The networks to compute in the browser.
     """
     by_sentence: dict[str, list[Explanation]] = {}
     for explanation in explanations:
@@ -39,8 +52,9 @@ def page(explanations: Sequence[Explanation]) -> str:
     traces = (trace for explanation in explanations for trace in explanation.units)
     names = {name for trace in traces for name, _ in trace.on_page}
     return render(
-        "explain.html",
-        title="What the gates do, word by word",
+        "live/page.html.jinja",
+        content=_json({**contents(networks), "sentences": [as_typed(s) for s in by_sentence]}),
+        script=_script(),
         glossary={name: meaning for name, meaning in GLOSSARY.items() if name in names},
         row_names=ROW_NAMES,
         gates=GATE_COLORS,
@@ -55,6 +69,28 @@ def page(explanations: Sequence[Explanation]) -> str:
         unit_name=unit_name,
         unknown_words=unknown_words,
     )
+
+
+def as_typed(sentence: str) -> str:
+    """Write tokens with spaces between them as people do.
+
+    >>> as_typed("the cat , which ate , was n't")
+    "the cat, which ate, wasn't"
+    """
+    return re.sub(r" (?=[,.;:!?]|n't\b|'s\b)", "", sentence)
+
+
+def _json(content: object) -> str:
+    """Write JSON for a ``<script>``, which ``</script>`` in a text would end."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", r"\u003c")
+
+
+def _script() -> str:
+    """Return the modules as one, without their imports and exports."""
+    folder = resources.files("memgate.reporting") / "templates/live"
+    modules = [(folder / name).read_text(encoding="utf-8") for name in MODULES]
+    joined = re.sub(r"^import [^;]+;\n", "", "\n".join(modules), flags=re.MULTILINE)
+    return re.sub(r"^export ", "", joined, flags=re.MULTILINE)
 
 
 def _sentence(explanations: Sequence[Explanation]) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+// An opened gate: what adds up to σ(W·[h, x] + b) at one word, as bars, and one sentence about it.
+import { element, number } from "./stage.js";
+
+/** How many units of the state are shown one by one. */
+const UNITS = 3;
+
+/**
+ * @typedef {import("./network.js").Parts} Parts
+ * @typedef {{name: string, value: number}} Part
+ */
+
+/**
+ * @param {Parts} parts
+ * @param {(unit: number) => string} unitName
+ * @param {string} inputName
+ * @returns {Part[]} The word, the three units of the state that add most, the other units, the bias.
+ */
+export function mainParts({ input, state, bias }, unitName, inputName) {
+  const order = Array.from(state.keys()).sort((a, b) => Math.abs(state[b]) - Math.abs(state[a]));
+  const rest = order.slice(UNITS).reduce((sum, unit) => sum + state[unit], 0);
+  return [
+    { name: inputName, value: input },
+    ...order.slice(0, UNITS).map((unit) => ({ name: `memory of ${unitName(unit)}`, value: state[unit] })),
+    ...(order.length > UNITS ? [{ name: "memory of the other units", value: rest }] : []),
+    { name: "bias (always the same)", value: bias },
+  ];
+}
+
+/** How far a gate is open, in a word. */
+export function openness(gate) {
+  const words = [[0.1, "shut"], [0.35, "nearly shut"], [0.65, "half open"], [0.9, "mostly open"]];
+  return words.find(([limit]) => gate < limit)?.[1] ?? "open";
+}
+
+/**
+ * One sentence: which part decides that the gate is open or shut.
+ * @param {Parts} parts
+ * @param {"write" | "keep"} reading
+ * @param {string} word
+ * @param {boolean} isFirst
+ * @returns {string}
+ */
+export function reason({ input, state, bias, sum, gate }, reading, word, isFirst) {
+  const memory = state.reduce((total, value) => total + value, 0);
+  const causes = [
+    [input, `the word “${word}” itself`],
+    [memory, "what the network remembers of the words before"],
+    [bias, "its bias"],
+  ].filter(([value]) => Math.sign(value) === Math.sign(sum)).sort(([a], [b]) => Math.abs(b) - Math.abs(a));
+  const against = [
+    [input, "the word itself"],
+    [isFirst ? 0 : memory, "the memory"],
+    [bias, "the bias"],
+  ].filter(([value]) => Math.sign(value) === -Math.sign(sum)).sort(([a], [b]) => Math.abs(b) - Math.abs(a));
+  const [value, cause] = causes[0];
+  const but = against.length ? ` Against it speaks ${against[0][1]} (${number(against[0][0], true)}).` : "";
+  const state_ = openness(gate);
+  const name = reading === "write" ? "The write gate" : "The keep gate";
+  return `${name} is ${state_}, above all because of ${cause} (${number(value, true)}).${but}`;
+}
+
+/**
+ * Draw the opened gate.
+ * @param {HTMLElement} root
+ * @param {{title: string, sentence: string, note: string, parts: Part[], sum: number, gate: number, close: () => void}} content
+ */
+export function drawOpened(root, { title, sentence, note, parts, sum, gate, close }) {
+  const largest = Math.max(1, ...parts.map(({ value }) => Math.abs(value)), Math.abs(sum));
+  const row = (name, value, className) => {
+    const bar = element("i", value < 0 ? "negative" : "positive");
+    bar.style.setProperty("--size", String(Math.abs(value) / largest));
+    return element("tr", className, element("th", "", name), element("td", "part", bar), element("td", "value", number(value, true)));
+  };
+  const button = element("button", "close", "close");
+  button.addEventListener("click", close);
+  const table = element(
+    "table",
+    "",
+    ...parts.map(({ name, value }) => row(name, value, "")),
+    row("sum, before the sigmoid", sum, "sum"),
+  );
+  const result = element("p", "result", `gate = σ(${number(sum)}) = `, element("strong", "", gate.toFixed(gate < 0.01 ? 4 : 2)));
+  const head = element("header", "", element("h2", "", title), button);
+  root.replaceChildren(head, element("p", "sentence", sentence), table, result, element("p", "note", note));
+}
