@@ -320,13 +320,12 @@ def test_a_page_is_written_and_only_its_path_printed(capsys: pytest.CaptureFixtu
     assert err == "wrote two.html\n"
 
 
-def test_a_page_that_is_too_large_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    every = ",".join(f"0:{unit}" for unit in range(6))
-    long = " ".join(WORDS * 80)
-    assert (
-        explain("gru", "--sentence", long, "--units", every, "--out", "large.html", "--json") == 0
-    )
-    assert re.search(r"large.html, \d+ kB; fewer sentences or --units", capsys.readouterr().err)
+def test_a_page_that_is_too_large_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memgate.commands.explain.PAGE_SIZE", 10_000)
+    assert explain("gru", "--sentence", SENTENCE, "--out", "large.html", "--json") == 0
+    assert re.search(r"large.html, 0\.\d MB; fewer or smaller models", capsys.readouterr().err)
 
 
 def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,4 +120,3 @@ def _write(out: Path, explanations: Sequence[Explanation], models: Sequence[Expl
         return written
     size = len(text) / 1e6
     return f"{written}, {size:.1f} MB; fewer or smaller models keep it below 6 MB"
-

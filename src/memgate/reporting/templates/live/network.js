@@ -8,7 +8,7 @@ import { CELLS, sigmoid } from "./cells.js";
  * @property {Float64Array[]} hidden At each word, a number a unit.
  * @property {Float64Array[]} memory The LSTM's cell, else the hidden state.
  * @property {Float64Array[][]} gates By gate, at each word.
- * @property {Float64Array[]} input What the layer reads.
+ * @property {(Float32Array | Float64Array)[]} input What the layer reads.
  * @typedef {{layers: Layer[], logOdds: number[], p: number[]}} Run
  * @typedef {{input: number, state: Float64Array, bias: number, sum: number, gate: number}} Parts
  */
@@ -16,8 +16,28 @@ import { CELLS, sigmoid } from "./cells.js";
 export class Network {
   /** @param {any} content What src/memgate/reporting/live_network.py wrote. */
   constructor(content) {
-    Object.assign(this, content);
+    /** @type {string} */
+    this.name = content.name;
+    /** @type {string} */
+    this.label = content.label;
+    /** @type {"rnn" | "gru" | "lstm"} */
+    this.cell = content.cell;
+    /** @type {number} Units of a layer. */
+    this.size = content.size;
+    /** @type {number} */
+    this.layers = content.layers;
+    /** @type {number} Width of a word's vector. */
+    this.features = content.features;
+    /** @type {number} The index of its vocabulary. */
+    this.vocabulary = content.vocabulary;
+    /** @type {[string, string]} */
+    this.answers = content.answers;
+    /** @type {[number, number][]} Layer and unit, the one that leads first. */
+    this.units = content.units;
+    /** @type {boolean} */
+    this.areNumberUnits = content.areNumberUnits;
     this.equations = CELLS[content.cell];
+    /** @type {Record<string, Float32Array>} */
     this.weights = Object.fromEntries(
       Object.entries(content.weights).map(([name, { kind, data }]) => [name, decode(kind, data)]),
     );
@@ -40,13 +60,22 @@ export class Network {
   run(ids, held = []) {
     /** @type {Layer[]} */
     const layers = [];
+    /** @type {(Float32Array | Float64Array)[]} */
     let input = ids.map((id) => this.vector(id));
     for (let layer = 0; layer < this.layers; layer++) {
-      layers.push(this.#runLayer(layer, input, held.filter((h) => h.layer === layer)));
+      layers.push(
+        this.#runLayer(
+          layer,
+          input,
+          held.filter((h) => h.layer === layer),
+        ),
+      );
       input = layers[layer].hidden;
     }
     const readout = this.weights["readout.weight"];
-    const logOdds = input.map((hidden) => dot(readout, 0, hidden) + this.weights["readout.bias"][0]);
+    const logOdds = input.map(
+      (hidden) => dot(readout, 0, hidden) + this.weights["readout.bias"][0],
+    );
     return { layers, logOdds, p: logOdds.map(sigmoid) };
   }
 
@@ -87,7 +116,7 @@ export class Network {
       memory = nextMemory;
       result.hidden.push(hidden);
       result.memory.push(memory);
-      gates.forEach((value, gate) => result.gates[gate].push(value));
+      for (const [gate, values] of gates.entries()) result.gates[gate].push(values);
     }
     return result;
   }

@@ -20,7 +20,9 @@ export function mainParts({ input, state, bias }, unitName, inputName) {
   const rest = order.slice(UNITS).reduce((sum, unit) => sum + state[unit], 0);
   return [
     { name: inputName, value: input },
-    ...order.slice(0, UNITS).map((unit) => ({ name: `memory of ${unitName(unit)}`, value: state[unit] })),
+    ...order
+      .slice(0, UNITS)
+      .map((unit) => ({ name: `memory of ${unitName(unit)}`, value: state[unit] })),
     ...(order.length > UNITS ? [{ name: "memory of the other units", value: rest }] : []),
     { name: "bias (always the same)", value: bias },
   ];
@@ -28,35 +30,39 @@ export function mainParts({ input, state, bias }, unitName, inputName) {
 
 /** How far a gate is open, in a word. */
 export function openness(gate) {
-  const words = [[0.1, "shut"], [0.35, "nearly shut"], [0.65, "half open"], [0.9, "mostly open"]];
+  const words = [
+    [0.1, "shut"],
+    [0.35, "nearly shut"],
+    [0.65, "half open"],
+    [0.9, "mostly open"],
+  ];
   return words.find(([limit]) => gate < limit)?.[1] ?? "open";
 }
 
 /**
- * One sentence: which part decides that the gate is open or shut.
+ * One sentence: what opens the gate, and what shuts it.
  * @param {Parts} parts
  * @param {"write" | "keep"} reading
- * @param {string} word
- * @param {boolean} isFirst
+ * @param {string} input What the layer reads, in words.
  * @returns {string}
  */
-export function reason({ input, state, bias, sum, gate }, reading, word, isFirst) {
+export function reason({ input: read, state, bias, sum, gate }, reading, input) {
   const memory = state.reduce((total, value) => total + value, 0);
   const causes = [
-    [input, `the word “${word}” itself`],
-    [memory, "what the network remembers of the words before"],
-    [bias, "its bias"],
-  ].filter(([value]) => Math.sign(value) === Math.sign(sum)).sort(([a], [b]) => Math.abs(b) - Math.abs(a));
-  const against = [
-    [input, "the word itself"],
-    [isFirst ? 0 : memory, "the memory"],
-    [bias, "the bias"],
-  ].filter(([value]) => Math.sign(value) === -Math.sign(sum)).sort(([a], [b]) => Math.abs(b) - Math.abs(a));
-  const [value, cause] = causes[0];
-  const but = against.length ? ` Against it speaks ${against[0][1]} (${number(against[0][0], true)}).` : "";
-  const state_ = openness(gate);
-  const name = reading === "write" ? "The write gate" : "The keep gate";
-  return `${name} is ${state_}, above all because of ${cause} (${number(value, true)}).${but}`;
+    { value: read, name: input },
+    { value: memory, name: "what the network remembers of the words before" },
+    { value: bias, name: "its bias" },
+  ].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const [cause] = causes.filter(({ value }) => Math.sign(value) === Math.sign(sum));
+  const against = causes.find(({ value }) => Math.sign(value) === -Math.sign(sum));
+  const how = openness(gate);
+  const start = `The ${reading} gate is ${how}`;
+  const named = ({ name, value }) => `${name} (${number(value, true)})`;
+  if (!cause) return `${start}: nothing moves it.`;
+  if (!against) return `${start}, above all because of ${named(cause)}.`;
+  if (how === "half open") return `${start}, between ${named(cause)} and ${named(against)}.`;
+  const contrary = sum < 0 ? "would open it" : "would shut it";
+  return `${start}, because of ${named(cause)}. Alone, ${named(against)} ${contrary}.`;
 }
 
 /**
@@ -69,7 +75,13 @@ export function drawOpened(root, { title, sentence, note, parts, sum, gate, clos
   const row = (name, value, className) => {
     const bar = element("i", value < 0 ? "negative" : "positive");
     bar.style.setProperty("--size", String(Math.abs(value) / largest));
-    return element("tr", className, element("th", "", name), element("td", "part", bar), element("td", "value", number(value, true)));
+    return element(
+      "tr",
+      className,
+      element("th", "", name),
+      element("td", "part", bar),
+      element("td", "value", number(value, true)),
+    );
   };
   const button = element("button", "close", "close");
   button.addEventListener("click", close);
@@ -79,7 +91,18 @@ export function drawOpened(root, { title, sentence, note, parts, sum, gate, clos
     ...parts.map(({ name, value }) => row(name, value, "")),
     row("sum, before the sigmoid", sum, "sum"),
   );
-  const result = element("p", "result", `gate = σ(${number(sum)}) = `, element("strong", "", gate.toFixed(gate < 0.01 ? 4 : 2)));
+  const result = element(
+    "p",
+    "result",
+    `gate = σ(${number(sum)}) = `,
+    element("strong", "", gate.toFixed(gate < 0.01 ? 4 : 2)),
+  );
   const head = element("header", "", element("h2", "", title), button);
-  root.replaceChildren(head, element("p", "sentence", sentence), table, result, element("p", "note", note));
+  root.replaceChildren(
+    head,
+    element("p", "sentence", sentence),
+    table,
+    result,
+    element("p", "note", note),
+  );
 }

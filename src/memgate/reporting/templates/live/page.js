@@ -2,8 +2,8 @@
 import { Network } from "./network.js";
 import { drawOpened, mainParts, openness, reason } from "./opened.js";
 import { fromAddress, toAddress } from "./share.js";
-import { READINGS, Stage, element, number } from "./stage.js";
-import { Vocabulary, tokenizer } from "./tokens.js";
+import { element, number, READINGS, Stage } from "./stage.js";
+import { tokenizer, Vocabulary } from "./tokens.js";
 
 /** @typedef {import("./share.js").State} State */
 
@@ -15,36 +15,57 @@ const networks = content.networks.map((network) => new Network(network));
 const vocabularies = content.vocabularies.map((vocabulary) => new Vocabulary(vocabulary));
 const tokens = tokenizer(content.pattern);
 const names = networks.map((network) => network.name);
+/** @type {(id: string) => any} */
 const $ = (id) => document.getElementById(id);
+/** @type {(name: string) => NodeListOf<HTMLInputElement>} */
+const radios = (name) => document.querySelectorAll(`input[name=${name}]`);
 
 /** @type {State} */
-const state = { network: 0, text: content.sentences[0], other: null, unit: "", grip: "shown", held: new Map() };
+const state = {
+  network: 0,
+  text: content.sentences[0],
+  other: null,
+  unit: "",
+  grip: "shown",
+  held: new Map(),
+};
 /** What a link doesn't hold: the word that the play is at, words chosen by hand, the word under the pointer, the opened gate. */
 const view = { at: Infinity, chosen: null, anchor: null, hover: null, opened: null };
 
-const stages = [0, 1].map((sentence) => new Stage($(`stage${sentence}`), {
-  hold: (at, reading, value) => {
-    const [from, to] = view.chosen && view.chosen[0] <= at && at <= view.chosen[1] ? view.chosen : [at, at];
-    hold(from, to, { [reading]: value });
-  },
-  release: (at) => release(at, at),
-  open: (at, reading) => {
-    const same = view.opened && view.opened.sentence === sentence && view.opened.at === at && view.opened.reading === reading;
-    view.opened = same ? null : { sentence, at, reading };
-    draw();
-    if (!same) $("opened").scrollIntoView({ block: "nearest", behavior: "smooth" });
-  },
-  swap: (at) => swap(sentence, at),
-  select: (at, extend) => {
-    view.anchor = extend ? (view.anchor ?? at) : at;
-    view.chosen = [Math.min(view.anchor, at), Math.max(view.anchor, at)];
-    draw();
-  },
-  hover: (at) => {
-    view.hover = at === null ? null : { sentence, at };
-    drawStatus();
-  },
-}));
+const stages = [0, 1].map(
+  (sentence) =>
+    new Stage($(`stage${sentence}`), {
+      hold: (at, reading, value) => {
+        const [from, to] =
+          view.chosen && view.chosen[0] <= at && at <= view.chosen[1] ? view.chosen : [at, at];
+        hold(from, to, { [reading]: value });
+      },
+      release: (at) => release(at, at),
+      open: (at, reading) => {
+        const same =
+          view.opened &&
+          view.opened.sentence === sentence &&
+          view.opened.at === at &&
+          view.opened.reading === reading;
+        view.opened = same ? null : { sentence, at, reading };
+        draw();
+        if (!same) $("opened").scrollIntoView({ block: "nearest", behavior: "smooth" });
+      },
+      swap: (at) => swap(sentence, at),
+      select: (at, extend) => {
+        view.anchor = extend ? (view.anchor ?? at) : at;
+        view.chosen = [Math.min(view.anchor, at), Math.max(view.anchor, at)];
+        draw();
+      },
+      hover: (at) => {
+        view.hover = at === null ? null : { sentence, at };
+        drawStatus();
+      },
+    }),
+);
+
+/** @type {{play?: number, address?: number}} */
+const timers = {};
 
 /** What is computed of the state: the words and the run of each sentence, drawn and read below. */
 let readings = [];
@@ -66,7 +87,9 @@ function readSentence(text) {
 
 /** The first noun: where the default range of words begins. */
 function subjectOf(words) {
-  return words.findIndex((word) => vocabulary().swapped(word) !== undefined || /^NNS?$/.test(word.read));
+  return words.findIndex(
+    (word) => vocabulary().swapped(word) !== undefined || /^NNS?$/.test(word.read),
+  );
 }
 
 /** The units that "shown", "all" or a unit's own name stand for. */
@@ -74,7 +97,10 @@ function unitsOf(whose) {
   if (whose === "shown") return network().units;
   if (whose !== "all") return [whose.split(":").map(Number)];
   const { layers, size } = network();
-  return Array.from({ length: layers * size }, (_, index) => [Math.floor(index / size), index % size]);
+  return Array.from({ length: layers * size }, (_, index) => [
+    Math.floor(index / size),
+    index % size,
+  ]);
 }
 
 /** All gates that are held, those of fewer units last, for they count. */
@@ -85,13 +111,18 @@ function heldGates(length) {
     .filter(([, , at]) => Number(at) < length)
     .sort(([, a], [, b]) => (order[a] ?? 2) - (order[b] ?? 2))
     .flatMap(([reading, whose, at, value]) =>
-      unitsOf(whose).map(([layer, unit]) => ({ reading, layer, unit, time: Number(at), value })));
+      unitsOf(whose).map(([layer, unit]) => ({ reading, layer, unit, time: Number(at), value })),
+    );
 }
 
 /** Hold gates of the words from one to another, of the units that the hand has hold of. */
 function hold(from, to, values) {
   const whose = state.grip === "unit" ? state.unit : state.grip;
-  const covered = new Set([whose, ...unitsOf(whose).map((unit) => unit.join(":")), ...(whose === "all" ? ["shown"] : [])]);
+  const covered = new Set([
+    whose,
+    ...unitsOf(whose).map((unit) => unit.join(":")),
+    ...(whose === "all" ? ["shown"] : []),
+  ]);
   const { write, keep } = network().equations.readings;
   const isOneGate = write.gate === keep.gate;
   for (let at = from; at <= to; at++) {
@@ -100,7 +131,8 @@ function hold(from, to, values) {
       const replaced = covered.has(name) && (isOneGate || reading in values);
       if (Number(position) === at && replaced) state.held.delete(key);
     }
-    for (const [reading, value] of Object.entries(values)) state.held.set(`${reading}/${whose}/${at}`, value);
+    for (const [reading, value] of Object.entries(values))
+      state.held.set(`${reading}/${whose}/${at}`, value);
   }
   changed();
 }
@@ -113,7 +145,10 @@ function release(from, to) {
   changed();
 }
 
-/** The words that the buttons act on: those chosen by hand, else all after the first noun. */
+/**
+ * The words that the buttons act on: those chosen by hand, else all after the first noun.
+ * @returns {[number, number]}
+ */
 function range() {
   const { words, subject } = readings[0];
   const [from, to] = view.chosen ?? [subject + 1, words.length - 1];
@@ -145,8 +180,8 @@ function changed() {
   const texts = state.other === null ? [state.text] : [state.text, state.other];
   readings = texts.map(readSentence);
   draw();
-  clearTimeout(changed.timer);
-  changed.timer = setTimeout(remember, 250);
+  clearTimeout(timers.address);
+  timers.address = setTimeout(remember, 250);
 }
 
 /** An address that can't be changed, as in MLflow's frame, stays. */
@@ -167,29 +202,43 @@ function draw() {
   const hasGates = Boolean(network().equations.readings.write);
   const last = readings[0].words.length - 1;
   view.at = Math.min(view.at, last);
-  const memories = readings.flatMap(({ run }) => run.layers[layer].memory.map((memory) => Math.abs(memory[unit])));
+  const memories = readings.flatMap(({ run }) =>
+    run.layers[layer].memory.map((memory) => Math.abs(memory[unit])),
+  );
   const scale = Math.max(1, ...memories);
-  const marks = new Map(heldGates(Infinity).filter((h) => h.layer === layer && h.unit === unit).map((h) => [`${h.reading}/${h.time}`, true]));
+  const marks = new Map(
+    heldGates(Infinity)
+      .filter((h) => h.layer === layer && h.unit === unit)
+      .map((h) => [`${h.reading}/${h.time}`, true]),
+  );
   const selection = readings[0].words.length ? range() : [0, -1];
   document.body.classList.toggle("gateless", !hasGates);
   document.body.classList.toggle("two-gates", network().cell === "lstm");
   $("second").hidden = readings.length < 2;
   readings.forEach(({ words, run }, sentence) => {
-    stages[sentence].draw(words.map((word, at) => ({
-      word,
-      swapped: vocabulary().swapped(word),
-      gates: shownReadings().reduce((all, reading) => ({ ...all, [reading]: network().reading(run, reading, layer, unit, at) }), {}),
-      held: { write: marks.has(`write/${at}`), keep: marks.has(`keep/${at}`) },
-      memory: run.layers[layer].memory[at][unit],
-      scale,
-      leaning: leaning(run, layer, unit, at),
-      p: run.p[at],
-      answers: network().answers,
-      selected: hasGates && selection[0] <= at && at <= selection[1],
-      ahead: at > view.at && view.at < last,
-      current: view.at < last && at === view.at,
-      opened: view.opened?.sentence === sentence && view.opened.at === at ? view.opened.reading : undefined,
-    })));
+    stages[sentence].draw(
+      words.map((word, at) => ({
+        word,
+        letters: Math.max(...readings.map(({ words: others }) => others[at]?.text.length ?? 0)),
+        swapped: vocabulary().swapped(word),
+        gates: Object.fromEntries(
+          shownReadings().map((name) => [name, network().reading(run, name, layer, unit, at)]),
+        ),
+        held: { write: marks.has(`write/${at}`), keep: marks.has(`keep/${at}`) },
+        memory: run.layers[layer].memory[at][unit],
+        scale,
+        leaning: leaning(run, layer, unit, at),
+        p: run.p[at],
+        answers: network().answers,
+        selected: hasGates && selection[0] <= at && at <= selection[1],
+        ahead: at > view.at && view.at < last,
+        current: view.at < last && at === view.at,
+        opened:
+          view.opened?.sentence === sentence && view.opened.at === at
+            ? view.opened.reading
+            : undefined,
+      })),
+    );
   });
   drawControls(selection);
   drawStatus();
@@ -210,20 +259,35 @@ function leaning(run, layer, unit, at) {
 }
 
 function drawAnswers() {
-  readings.forEach(({ words, run }, sentence) => {
+  for (const [sentence, { words, run }] of readings.entries()) {
     const at = Math.min(view.at, words.length - 1);
     const box = $(`answer${sentence}`);
-    if (at < 0) return box.replaceChildren();
+    box.replaceChildren();
+    if (at < 0) continue;
     const p = run.p[at];
     const [one, many] = network().answers;
     const choice = (text, probability, kind) => {
       const line = element("span", `choice ${kind}${probability > 0.5 ? " wins" : ""}`);
       const ending = text.startsWith(many) && text !== many ? text.slice(many.length) : "";
-      line.append(text.slice(0, text.length - ending.length), element("u", "", ending), " ", element("b", "", `${(100 * probability).toFixed(1)}%`));
+      line.append(
+        text.slice(0, text.length - ending.length),
+        element("u", "", ending),
+        " ",
+        element("b", "", `${(100 * probability).toFixed(1)}%`),
+      );
       return line;
     };
-    box.replaceChildren(element("span", "dots", "… "), choice(one, 1 - p, "one"), choice(many, p, "many"));
-  });
+    box.replaceChildren(
+      element("span", "dots", "… "),
+      choice(one, 1 - p, "one"),
+      choice(many, p, "many"),
+    );
+    if (state.held.size === 0 || shownReadings().length === 0) continue;
+    const trained = network().run(words.slice(0, at + 1).map((word) => word.id)).p[at];
+    const answer = trained > 0.5 ? many : one;
+    const percent = (100 * Math.max(trained, 1 - trained)).toFixed(1);
+    box.append(element("span", "by-itself", `as trained: ${answer} ${percent}%`));
+  }
 }
 
 /** One sentence about the word under the pointer, else the word that the play is at. */
@@ -240,12 +304,17 @@ function drawStatus() {
   const change = memory[at][unit] - (at ? memory[at - 1][unit] : 0);
   const name = unitName(layer, unit);
   const answer = network().answers[run.p[at] > 0.5 ? 1 : 0];
-  const ends = `If the sentence ended here: ${answer}, ${Math.round(100 * Math.max(run.p[at], 1 - run.p[at]))}%.`;
-  const moved = Math.abs(change) < 0.05 ? `stays at ${number(memory[at][unit], true)}` : `goes to ${number(memory[at][unit], true)}`;
-  const gate = shownReadings().length
-    ? `At “${words[at].text}” the gate of ${name} is ${openness(network().reading(run, "write", layer, unit, at))} (${number(network().reading(run, "write", layer, unit, at))}), and its memory ${moved}.`
-    : `At “${words[at].text}” the memory of ${name} ${moved}. An RNN has no gate: every word writes the whole memory anew.`;
-  $("status").textContent = `${gate} ${ends}`;
+  const percent = Math.round(100 * Math.max(run.p[at], 1 - run.p[at]));
+  const ends = `If the sentence ended here: ${answer}, ${percent}%.`;
+  const verb = Math.abs(change) < 0.05 ? "stays at" : "goes to";
+  const moved = `${verb} ${number(memory[at][unit], true)}`;
+  let gate = `the memory of ${name} ${moved}. An RNN has no gate: every word writes all of it anew.`;
+  if (shownReadings().length) {
+    const write = network().reading(run, "write", layer, unit, at);
+    const which = network().cell === "lstm" ? "write gate" : "gate";
+    gate = `the ${which} of ${name} is ${openness(write)} (${number(write)}), and its memory ${moved}.`;
+  }
+  $("status").textContent = `At “${words[at].text}” ${gate} ${ends}`;
 }
 
 function drawOpenedGate() {
@@ -258,14 +327,19 @@ function drawOpenedGate() {
   const { words, run } = shown;
   const parts = network().partsOf(run, reading, layer, unit, at);
   const word = words[at].text;
-  const isHeld = stages[sentence].columns[at].gates[reading].root.classList.contains("held");
   const now = network().reading(run, reading, layer, unit, at);
-  const input = layer ? "layer below" : `the word “${word}”`;
-  const held = isHeld ? ` You hold it at ${number(now)}; by itself it would be at ${number(parts.gate)}.` : "";
-  const sign = network().cell === "gru" ? " torch's z keeps, so its numbers are these with the other sign; Ng's Γu has these." : "";
+  const input = layer ? "the layer below" : `the word “${word}”`;
+  const isHeld = Math.abs(now - parts.gate) > 1e-6;
+  const held = isHeld
+    ? ` You hold it at ${number(now)}; by itself it would be at ${number(parts.gate)}.`
+    : "";
+  const sign =
+    network().cell === "gru"
+      ? " torch's z keeps, so its numbers are these with the other sign; Ng's Γu has these."
+      : "";
   drawOpened(root, {
     title: `Inside the ${reading} gate of ${unitName(layer, unit)} at “${word}”`,
-    sentence: reason(parts, reading, word, at === 0) + held,
+    sentence: reason(parts, reading, input) + held,
     note: `Each bar is a weight times a number: what it adds to the sum. Above 0 opens the gate, below 0 shuts it.${sign}`,
     parts: mainParts(parts, (other) => unitName(layer, other), input),
     sum: parts.sum,
@@ -286,10 +360,10 @@ function drawControls([from, to]) {
     else text = from === to ? `at ${quote(from)}` : `from ${quote(from)} to ${quote(to)}`;
   }
   $("range").textContent = text;
-  for (const input of document.querySelectorAll("input[name=grip]")) input.checked = input.value === state.grip;
-  for (const input of document.querySelectorAll("input[name=network]")) input.checked = Number(input.value) === state.network;
+  for (const input of radios("grip")) input.checked = input.value === state.grip;
+  for (const input of radios("network")) input.checked = Number(input.value) === state.network;
   $("whole").hidden = view.chosen === null;
-  $("play").textContent = play.timer ? "❚❚ pause" : "▶ play";
+  $("play").textContent = timers.play ? "❚❚ pause" : "▶ play";
 }
 
 /** Move the play to a word. */
@@ -301,9 +375,9 @@ function goTo(at) {
 /** Play the sentence word by word from where it stands, or from its beginning; or pause. */
 function play() {
   const last = readings[0].words.length - 1;
-  if (play.timer) return pause();
+  if (timers.play) return pause();
   if (view.at >= last) view.at = -1;
-  play.timer = setInterval(() => {
+  timers.play = setInterval(() => {
     goTo(view.at + 1);
     if (view.at >= last) pause();
   }, PACE);
@@ -311,8 +385,8 @@ function play() {
 }
 
 function pause() {
-  clearInterval(play.timer);
-  play.timer = undefined;
+  clearInterval(timers.play);
+  timers.play = undefined;
   draw();
 }
 
@@ -341,17 +415,20 @@ function useUnit(name) {
 /** List the units of the network, those shown first. */
 function fillUnits() {
   const shown = network().units.map((unit) => unit.join(":"));
-  const rest = unitsOf("all").map((unit) => unit.join(":")).filter((name) => !shown.includes(name));
+  const rest = unitsOf("all")
+    .map((unit) => unit.join(":"))
+    .filter((name) => !shown.includes(name));
   const options = [...shown, ...rest].map((name, index) => {
-    const option = element("option", "", unitName(...name.split(":").map(Number)) + (index === 0 ? ", which leads" : ""));
-    option.value = name;
-    return option;
+    const [layer, unit] = name.split(":").map(Number);
+    const text = unitName(layer, unit);
+    return new Option(index === 0 ? `${text}, which leads` : text, name);
   });
   $("unit").replaceChildren(...options);
   $("unit").value = state.unit;
   const many = shown.length === 1 ? "unit" : `${shown.length} units`;
   const carry = shown.length === 1 ? "carries" : "carry";
-  $("shown-count").textContent = `the ${many} ${network().areNumberUnits ? `that ${carry} the number` : "that change most"}`;
+  $("shown-count").textContent =
+    `the ${many} ${network().areNumberUnits ? `that ${carry} the number` : "that change most"}`;
   $("all-count").textContent = `all ${network().layers * network().size} units`;
 }
 
@@ -368,7 +445,7 @@ function load() {
 }
 
 function type(text) {
-  if (play.timer) pause();
+  if (timers.play) pause();
   Object.assign(state, { text, other: null });
   Object.assign(view, { at: Infinity, chosen: null, hover: null });
   changed();
@@ -394,15 +471,19 @@ $("unit").addEventListener("change", (event) => {
   useUnit(event.target.value);
   changed();
 });
-for (const input of document.querySelectorAll("input[name=grip]")) {
+for (const input of radios("grip")) {
   input.addEventListener("change", () => {
-    state.grip = input.value;
-    changed();
+    Object.assign(state, { grip: input.value });
+    draw();
   });
 }
 // Only an LSTM has two gates: held shut it writes nothing and keeps all, held open the reverse.
-$("shut").addEventListener("click", () => hold(...range(), network().cell === "lstm" ? { write: 0, keep: 1 } : { write: 0 }));
-$("wide").addEventListener("click", () => hold(...range(), network().cell === "lstm" ? { write: 1, keep: 0 } : { write: 1 }));
+$("shut").addEventListener("click", () =>
+  hold(...range(), network().cell === "lstm" ? { write: 0, keep: 1 } : { write: 0 }),
+);
+$("wide").addEventListener("click", () =>
+  hold(...range(), network().cell === "lstm" ? { write: 1, keep: 0 } : { write: 1 }),
+);
 $("trained").addEventListener("click", () => {
   state.held.clear();
   changed();

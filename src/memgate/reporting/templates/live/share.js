@@ -10,13 +10,20 @@
  * @property {Map<string, number>} held Numbers by "reading/whose/position"; whose is a unit, shown or all.
  */
 
+/** @type {State["grip"][]} */
+const GRIPS = ["unit", "shown", "all"];
+
 /**
  * @param {State} state
  * @param {string[]} names The networks' names.
  * @returns {string} What stands after the #.
  */
 export function toAddress(state, names) {
-  const query = new URLSearchParams({ text: state.text, network: names[state.network], unit: state.unit });
+  const query = new URLSearchParams({
+    text: state.text,
+    network: names[state.network],
+    unit: state.unit,
+  });
   if (state.other !== null) query.set("other", state.other);
   query.set("grip", state.grip);
   for (const { key, from, to, value } of ranges(state.held)) {
@@ -37,8 +44,9 @@ export function fromAddress(address, names) {
   if (query.has("text")) state.text = query.get("text");
   if (query.has("other")) state.other = query.get("other");
   if (names.includes(query.get("network"))) state.network = names.indexOf(query.get("network"));
-  if (query.has("unit")) state.unit = query.get("unit");
-  if (["unit", "shown", "all"].includes(query.get("grip"))) state.grip = query.get("grip");
+  if (/^\d+:\d+$/.test(query.get("unit"))) state.unit = query.get("unit");
+  const grip = GRIPS.find((name) => name === query.get("grip"));
+  if (grip) state.grip = grip;
   const held = new Map();
   for (const text of query.getAll("hold")) {
     const match = /^(write|keep)\/(shown|all|\d+:\d+)\/(\d{1,3})-(\d{1,3})\/([\d.]+)$/.exec(text);

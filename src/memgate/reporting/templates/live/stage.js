@@ -5,6 +5,7 @@
  * @typedef {import("./cells.js").Reading} Reading
  * @typedef {Object} Column What a column shows.
  * @property {Word} word
+ * @property {number} letters Letters that it has room for.
  * @property {string | undefined} swapped The noun in its other number.
  * @property {Partial<Record<Reading, number>>} gates
  * @property {Partial<Record<Reading, boolean>>} held Which are held by hand.
@@ -42,7 +43,7 @@ const DRAG = 4;
 export function element(tag, className, ...children) {
   const made = document.createElement(tag);
   made.className = className;
-  if (tag === "button") made.type = "button";
+  if (tag === "button") made.setAttribute("type", "button");
   made.append(...children);
   return made;
 }
@@ -69,18 +70,21 @@ export class Stage {
   draw(columns) {
     while (this.columns.length > columns.length) this.columns.pop().root.remove();
     while (this.columns.length < columns.length) this.#add(this.columns.length);
-    columns.forEach((column, at) => this.#update(this.columns[at], column));
+    for (const [at, column] of columns.entries()) this.#update(this.columns[at], column);
   }
 
   #add(at) {
     const { hands } = this;
     const name = element("button", "name");
     name.addEventListener("pointerdown", (event) => {
-      event.target.releasePointerCapture?.(event.pointerId);
+      name.releasePointerCapture(event.pointerId);
       hands.select(at, event.shiftKey);
     });
     name.addEventListener("pointerenter", (event) => event.buttons & 1 && hands.select(at, true));
-    name.addEventListener("click", (event) => event.detail === 0 && hands.select(at, event.shiftKey));
+    name.addEventListener(
+      "click",
+      (event) => event.detail === 0 && hands.select(at, event.shiftKey),
+    );
     const read = element("span", "read");
     const swap = element("button", "swap");
     swap.addEventListener("click", () => hands.swap(at));
@@ -88,7 +92,15 @@ export class Stage {
     const memory = meter("memory");
     const answer = meter("answer");
     const head = element("div", "head", name, read, swap);
-    const root = element("div", "word", head, gates.write.root, gates.keep.root, memory.root, answer.root);
+    const root = element(
+      "div",
+      "word",
+      head,
+      gates.write.root,
+      gates.keep.root,
+      memory.root,
+      answer.root,
+    );
     root.addEventListener("pointerenter", () => hands.hover(at));
     root.addEventListener("focusin", () => hands.hover(at));
     this.columns.push({ root, name, read, swap, gates, memory, answer });
@@ -126,8 +138,16 @@ export class Stage {
     bar.addEventListener("pointercancel", () => (start = null));
     bar.addEventListener("keydown", (event) => {
       const now = Number(bar.getAttribute("aria-valuenow"));
-      const to = { ArrowUp: now + 0.05, ArrowRight: now + 0.05, ArrowDown: now - 0.05, ArrowLeft: now - 0.05, Home: 0, End: 1 }[event.key];
-      if (to !== undefined) hands.hold(at, reading, Math.round(100 * Math.min(1, Math.max(0, to))) / 100);
+      const to = {
+        ArrowUp: now + 0.05,
+        ArrowRight: now + 0.05,
+        ArrowDown: now - 0.05,
+        ArrowLeft: now - 0.05,
+        Home: 0,
+        End: 1,
+      }[event.key];
+      if (to !== undefined)
+        hands.hold(at, reading, Math.round(100 * Math.min(1, Math.max(0, to))) / 100);
       else if (event.key === "Enter" || event.key === " ") hands.open(at, reading);
       else if (event.key === "Delete" || event.key === "Backspace") hands.release(at, reading);
       else return;
@@ -138,13 +158,19 @@ export class Stage {
 
   #update(parts, column) {
     const { word } = column;
+    parts.root.style.setProperty("--letters", String(column.letters));
     parts.root.classList.toggle("selected", column.selected);
     parts.root.classList.toggle("ahead", column.ahead);
     parts.root.classList.toggle("current", column.current);
     parts.name.textContent = word.text;
     parts.name.setAttribute("aria-pressed", String(column.selected));
-    parts.read.textContent = { known: "", tag: `read as ${word.read}`, unknown: "unknown" }[word.how];
-    parts.read.title = word.how === "tag" ? `The network doesn't know this word. It reads its kind: ${kind(word.read)}.` : "";
+    parts.read.textContent = { known: "", tag: `read as ${word.read}`, unknown: "unknown" }[
+      word.how
+    ];
+    parts.read.title =
+      word.how === "tag"
+        ? `The network doesn't know this word. It reads its kind: ${kind(word.read)}.`
+        : "";
     parts.swap.hidden = column.swapped === undefined;
     parts.swap.textContent = `⇄ ${column.swapped ?? ""}`;
     parts.swap.setAttribute("aria-label", `compare with ${column.swapped ?? ""}`);
@@ -156,7 +182,10 @@ export class Stage {
       gate.root.classList.toggle("held", Boolean(column.held[reading]));
       gate.root.classList.toggle("opened", column.opened === reading);
       gate.root.setAttribute("aria-valuenow", value.toFixed(2));
-      gate.root.setAttribute("aria-label", `${reading} at ${word.text}${column.held[reading] ? ", held by hand" : ""}; Enter opens it`);
+      gate.root.setAttribute(
+        "aria-label",
+        `${reading} at ${word.text}${column.held[reading] ? ", held by hand" : ""}; Enter opens it`,
+      );
       fill(gate, 0, column.ahead ? 0 : value, number(value));
     }
     const half = Math.max(-1, Math.min(1, column.memory / column.scale)) / 2;
@@ -164,13 +193,27 @@ export class Stage {
     parts.memory.root.dataset.leaning = column.leaning;
     const many = column.p > 0.5;
     const percent = `${Math.round(100 * Math.max(column.p, 1 - column.p))}%`;
-    fill(parts.answer, 0.5, column.ahead ? 0 : column.p - 0.5, percent, column.answers[many ? 1 : 0]);
+    fill(parts.answer, 0, 1 - column.p, percent, column.answers[many ? 1 : 0]);
     parts.answer.root.dataset.leaning = many ? "many" : "one";
   }
 }
 
 /** What the tags of the Penn Treebank that stand for most rare words mean. */
-const KINDS = { NN: "a singular noun", NNS: "a plural noun", NNP: "a name", NNPS: "a plural name", JJ: "an adjective", RB: "an adverb", CD: "a number", VB: "a verb", VBD: "a verb in the past", VBG: "a verb in -ing", VBN: "a participle", VBP: "a plural verb", VBZ: "a singular verb" };
+const KINDS = {
+  NN: "a singular noun",
+  NNS: "a plural noun",
+  NNP: "a name",
+  NNPS: "a plural name",
+  JJ: "an adjective",
+  RB: "an adverb",
+  CD: "a number",
+  VB: "a verb",
+  VBD: "a verb in the past",
+  VBG: "a verb in -ing",
+  VBN: "a participle",
+  VBP: "a plural verb",
+  VBZ: "a singular verb",
+};
 
 function kind(tag) {
   return KINDS[tag] ?? `the tag ${tag}`;

@@ -26,7 +26,12 @@ export class Vocabulary {
     this.ids = new Map(this.entries.map((entry, id) => [entry, id]));
     this.lower = lowercase ? lower : (word) => word;
     /** The id of the other number of a noun. */
-    this.otherNumber = new Map(pairs.flatMap(([one, many]) => [[one, many], [many, one]]));
+    this.otherNumber = new Map(
+      pairs.flatMap(([one, many]) => [
+        [one, many],
+        [many, one],
+      ]),
+    );
     /** @type {Map<string, string> | null} The tags of rare words. */
     this.tags = null;
     if (lexicon) {
@@ -44,7 +49,8 @@ export class Vocabulary {
   read(tokens) {
     return tokens.map((text, index) => {
       const own = this.ids.get(this.lower(text)) ?? this.ids.get(text);
-      if (own !== undefined) return { text, read: this.entries[own], id: own, how: own ? "known" : "unknown" };
+      if (own !== undefined)
+        return { text, read: this.entries[own], id: own, how: own ? "known" : "unknown" };
       const id = this.ids.get(this.#tag(text, index === 0)) ?? 0;
       return { text, read: this.entries[id], id, how: id ? "tag" : "unknown" };
     });
@@ -58,7 +64,9 @@ export class Vocabulary {
     const id = word.how === "known" ? this.otherNumber.get(word.id) : undefined;
     if (id === undefined) return undefined;
     const other = this.entries[id];
-    return word.text[0] === word.text[0].toLowerCase() ? other : other[0].toUpperCase() + other.slice(1);
+    return word.text[0] === word.text[0].toLowerCase()
+      ? other
+      : other[0].toUpperCase() + other.slice(1);
   }
 
   #tag(word, isFirst) {
@@ -67,7 +75,11 @@ export class Vocabulary {
     if (!/[\p{L}\p{N}]/u.test(word)) return undefined;
     if (/^\p{Uppercase}/u.test(word) && !isFirst) return "NNP";
     const letters = Array.from(word.toLowerCase());
-    for (let start = Math.max(0, letters.length - LONGEST_ENDING); start <= letters.length; start++) {
+    for (
+      let start = Math.max(0, letters.length - LONGEST_ENDING);
+      start <= letters.length;
+      start++
+    ) {
       const tag = this.endings.get(letters.slice(start).join(""));
       if (tag !== undefined) return tag;
     }
