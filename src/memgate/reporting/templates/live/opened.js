@@ -22,8 +22,8 @@ export function mainParts({ input, state, bias }, unitName, inputName) {
     { name: inputName, value: input },
     ...order
       .slice(0, UNITS)
-      .map((unit) => ({ name: `memory of ${unitName(unit)}`, value: state[unit] })),
-    ...(order.length > UNITS ? [{ name: "memory of the other units", value: rest }] : []),
+      .map((unit) => ({ name: `state of ${unitName(unit)}`, value: state[unit] })),
+    ...(order.length > UNITS ? [{ name: "state of the other units", value: rest }] : []),
     { name: "bias (always the same)", value: bias },
   ];
 }
@@ -65,6 +65,12 @@ export function reason({ input: read, state, bias, sum, gate }, reading, input) 
   return `${start}, because of ${named(cause)}. Alone, ${named(against)} ${contrary}.`;
 }
 
+/** A gate with two decimals, or with two digits where it is nearly 0. */
+function small(gate) {
+  if (gate < 1e-6) return "less than 0.000001";
+  return gate < 0.01 ? gate.toFixed(Math.ceil(-Math.log10(gate)) + 1) : gate.toFixed(2);
+}
+
 /**
  * Draw the opened gate.
  * @param {HTMLElement} root
@@ -95,7 +101,7 @@ export function drawOpened(root, { title, sentence, note, parts, sum, gate, clos
     "p",
     "result",
     `gate = σ(${number(sum)}) = `,
-    element("strong", "", gate.toFixed(gate < 0.01 ? 4 : 2)),
+    element("strong", "", small(gate)),
   );
   const head = element("header", "", element("h2", "", title), button);
   root.replaceChildren(

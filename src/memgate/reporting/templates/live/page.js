@@ -211,7 +211,7 @@ function draw() {
       .filter((h) => h.layer === layer && h.unit === unit)
       .map((h) => [`${h.reading}/${h.time}`, true]),
   );
-  const selection = readings[0].words.length ? range() : [0, -1];
+  const selection = range();
   document.body.classList.toggle("gateless", !hasGates);
   document.body.classList.toggle("two-gates", network().cell === "lstm");
   $("second").hidden = readings.length < 2;
@@ -219,7 +219,7 @@ function draw() {
     stages[sentence].draw(
       words.map((word, at) => ({
         word,
-        letters: Math.max(...readings.map(({ words: others }) => others[at]?.text.length ?? 0)),
+        letters: Math.max(...readings.map(({ words: others }) => lettersOf(others[at]))),
         swapped: vocabulary().swapped(word),
         gates: Object.fromEntries(
           shownReadings().map((name) => [name, network().reading(run, name, layer, unit, at)]),
@@ -244,6 +244,12 @@ function draw() {
   drawStatus();
   drawAnswers();
   drawOpenedGate();
+}
+
+/** Letters of a column: those of its word, or of the smaller ones on the button below it. */
+function lettersOf(word) {
+  if (!word) return 0;
+  return Math.max(word.text.length, 0.8 * (vocabulary().swapped(word)?.length ?? 0) + 2);
 }
 
 /** A GRU has one gate, whose keep is 1 less its write: one bar shows both. */
@@ -351,6 +357,7 @@ function drawOpenedGate() {
   });
 }
 
+/** @param {[number, number]} range The words that the buttons act on. */
 function drawControls([from, to]) {
   const { words, subject } = readings[0];
   const quote = (at) => `“${words[at].text}”`;

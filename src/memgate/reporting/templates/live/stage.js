@@ -101,6 +101,7 @@ export class Stage {
       memory.root,
       answer.root,
     );
+    root.setAttribute("role", "group");
     root.addEventListener("pointerenter", () => hands.hover(at));
     root.addEventListener("focusin", () => hands.hover(at));
     this.columns.push({ root, name, read, swap, gates, memory, answer });
@@ -164,13 +165,14 @@ export class Stage {
     parts.root.classList.toggle("current", column.current);
     parts.name.textContent = word.text;
     parts.name.setAttribute("aria-pressed", String(column.selected));
-    parts.read.textContent = { known: "", tag: `read as ${word.read}`, unknown: "unknown" }[
-      word.how
-    ];
+    parts.root.setAttribute("aria-label", word.text);
+    parts.read.textContent = {
+      known: "",
+      tag: `read as ${kind(word.read)}`,
+      unknown: "unknown",
+    }[word.how];
     parts.read.title =
-      word.how === "tag"
-        ? `The network doesn't know this word. It reads its kind: ${kind(word.read)}.`
-        : "";
+      word.how === "tag" ? `The network has no such word. It reads ${word.read}.` : "";
     parts.swap.hidden = column.swapped === undefined;
     parts.swap.textContent = `⇄ ${column.swapped ?? ""}`;
     parts.swap.setAttribute("aria-label", `compare with ${column.swapped ?? ""}`);
