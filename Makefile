@@ -24,7 +24,7 @@ STUDY ?= configs/study/cells.yaml
 PORT ?= 5000
 PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 8
 
-.PHONY: help setup train ui evaluate study linzen answer test check bench bench-growth soak clean
+.PHONY: help setup train play ui evaluate study linzen answer test check check-page bench bench-growth soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ $(READY): pyproject.toml constraints.txt
 
 train: $(READY) ## train RNN, GRU and LSTM, track, register and score them
 	@$(BIN)/memgate train $(if $(CELL),--cell $(CELL)) $(if $(DATA),--data $(DATA)) --size $(SIZE) --seed $(SEED)
+
+play: $(READY) ## open the live page of the trained networks
+	@$(BIN)/memgate play
 
 ui: $(READY) ## open the MLflow UI on the runs and models
 	@$(BIN)/memgate ui --port $(PORT)
@@ -81,8 +84,15 @@ check: $(READY) ## run what CI runs: format, lint, types, import contracts, all 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-page
 	@$(MAKE) --no-print-directory $(TESTED)
 	$(PYTEST) --dist loadfile -m processes
+
+check-page: ## format, lint and types of the live page's scripts, where there is node
+	@if command -v npx >/dev/null; \
+	then npx --yes @biomejs/biome@2.6.8 check && npx --yes --package typescript@7.0.2 tsc --project tsconfig.json; \
+	else echo "no node here: the live page's scripts are not checked"; \
+	fi
 
 # check runs the tests of `make test` unless they passed since the last change of any file.
 $(TESTED): $(READY) $(shell find src tests experiments benchmarks configs docs *.md Makefile pyproject.toml -type f -not -path '*/__pycache__/*')

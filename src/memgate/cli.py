@@ -61,6 +61,7 @@ COMMANDS = {
     "oracle": Command("memgate.commands.oracle:oracle", "set the weights of a network by hand"),
     "evaluate": Command("memgate.commands.evaluate:evaluate", "score models on files and suites"),
     "explain": Command("memgate.commands.explain:explain", "show the gates at each word"),
+    "play": Command("memgate.commands.explain:play", "open the live page of trained networks"),
     "gates": Command("memgate.commands.gates:gates", "summarise the gates of a model over items"),
     "compare-gates": Command(
         "memgate.commands.compare_gates:compare_gates", "compare the gate profiles of two models"

@@ -328,6 +328,29 @@ def test_a_page_that_is_too_large_is_said(
     assert re.search(r"large.html, 0\.\d MB; fewer or smaller models", capsys.readouterr().err)
 
 
+def test_play_writes_a_page_and_opens_it_where_there_is_a_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["play", "gru", "lstm"]) == 0
+    assert capsys.readouterr().out == "wrote out/play.html\n"
+    text = Path("out/play.html").read_text(encoding="utf-8")
+    assert re.findall(r'"label":"([^"]+)"', text) == ["GRU, trained", "LSTM, trained"]
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main(["play", "rnn", "--out", "rnn.html"]) == 0
+    assert opened == [Path("rnn.html").resolve().as_uri()]
+
+
+def test_play_without_a_model_takes_champions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play"]) == 2
+    assert "expected an MLflow store" in error(capsys)
+
+
 def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
     for folder in (".", "gru"):
         assert explain("gru", "--sentence", SENTENCE, "--out", folder) == 2

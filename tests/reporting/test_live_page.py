@@ -327,7 +327,11 @@ def test_an_empty_sentence_and_unknown_words_are_shown(shown: Page) -> None:
     shown.fill("#text", "")
     assert "Type a sentence" in shown.locator("#status").inner_text()
     shown.fill("#text", "the wugs ?")
-    assert shown.locator("#stage0 .read").all_inner_texts() == ["", "read as a plural noun", "unknown"]
+    assert shown.locator("#stage0 .read").all_inner_texts() == [
+        "",
+        "read as a plural noun",
+        "unknown",
+    ]
 
 
 def test_without_scripts_the_tables_are_there(browser: Browser, address: str) -> None:

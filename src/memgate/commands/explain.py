@@ -1,4 +1,4 @@
-"""`memgate explain`: write, keep and the prediction at each word of sentences.
+"""`memgate explain` and `memgate play`: what gates do at each word, printed or on a live page.
 
 It should take hardly longer than the import of torch, so slow modules are imported where they are
 needed: MLflow for a registered model (1.3 s), jinja2 for a page.
@@ -6,11 +6,15 @@ needed: MLflow for a registered model (1.3 s), jinja2 for a page.
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from memgate.data.items.tasks import NUMBER
 from memgate.errors import InputError
 from memgate.gates.explain.explained_model import ExplainedModel
 from memgate.gates.explain.explanation import LECTURE, REQUESTED, Explanation
@@ -18,6 +22,8 @@ from memgate.gates.units.unit import Unit
 from memgate.reporting.console import echo
 from memgate.reporting.explanation import print_explanations, print_json
 from memgate.reporting.files import write_file
+
+PLAYGROUND = Path("out/play.html")
 
 PAGE_SIZE = 6_000_000
 """Bytes of a page that a browser opens at once; an LSTM of 100 units and 10,000 words has half."""
@@ -45,8 +51,8 @@ def explain(
             sentences, or one for each with commas between; or auto for the first common noun. It
             shows the roles of the words.
         detail: Show all units and readings; without it, what fits a dozen lines a model.
-        out: Write a page, such as explain.html, and print nothing else. A file that is there
-            already is replaced, and the output says so.
+        out: Write a page that computes the models in the browser, such as explain.html, and print
+            nothing else. A file that is there already is replaced, and the output says so.
         json_: Print the numbers as JSON.
 
     Raises:
@@ -73,6 +79,49 @@ def explain(
         print_explanations(explanations, detail)
     if written is not None:
         echo(written, err=json_)
+
+
+def play(models: Sequence[str] = (), /, out: Path = PLAYGROUND) -> None:
+    """Open a page on which networks run: type a sentence, watch the gates, take hold of them.
+
+    It opens in the browser where there is a screen; its path is printed.
+
+    Args:
+        models: models:/NAME@ALIAS, runs:/…/model or a folder; the champions that predict the number
+            of the verb if none is named.
+        out: The page to write.
+
+    Raises:
+        InputError: A model doesn't exist, there is no champion, or the page can't be written.
+    """
+    from memgate.fitting.example_sentences import SENTENCES  # noqa: PLC0415  datasets
+
+    torch.set_num_threads(1)
+    loaded = [_load(uri, []) for uri in dict.fromkeys(models)] or _champions()
+    texts = [text.rpartition(" ")[0] for text, _ in SENTENCES]
+    explanations = [model.explain(text) for text in texts for model in loaded]
+    echo(_write(out, explanations, loaded))
+    if _has_screen():
+        webbrowser.open(out.resolve().as_uri())
+
+
+def _has_screen() -> bool:
+    """Return whether a browser can show a page; a text browser would take the terminal."""
+    displays = os.environ.get("DISPLAY"), os.environ.get("WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or any(displays)
+
+
+def _champions() -> list[ExplainedModel]:
+    """Load the champions that predict the number of the verb, in the order of their names."""
+    from memgate.tracking.registry.versions import champions  # noqa: PLC0415  MLflow
+
+    models = [_load(uri, []) for uri in champions()]
+    models = [model for model in models if model.predictor.task == NUMBER]
+    if not models:
+        raise InputError(
+            "expected a MODEL, or champions in the registry; `memgate train` makes them"
+        )
+    return models
 
 
 def _subjects(subject: str | None, sentences: int) -> list[int | None]:
@@ -112,6 +161,7 @@ def _write(out: Path, explanations: Sequence[Explanation], models: Sequence[Expl
         )
         for model in models
     ]
+    networks.sort(key=lambda network: network.is_set_by_hand)
     text = page(explanations, networks).encode()
     if out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
         raise InputError(f"{out}: expected a page's name that ends in .html")

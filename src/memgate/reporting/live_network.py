@@ -60,6 +60,11 @@ class LiveNetwork(NamedTuple):
         rest = [unit for unit in number_units if unit not in shown]
         return cls(explanation.model, predictor, [*shown, *rest], bool(number_units))
 
+    @property
+    def is_set_by_hand(self) -> bool:
+        """Whether `memgate oracle` made it, which registers its networks as ``…-oracle``."""
+        return self.name.partition("@")[0].endswith("-oracle")
+
 
 def contents(networks: Sequence[LiveNetwork]) -> dict[str, Any]:
     """Return what the page carries of its networks, for JSON.
@@ -78,15 +83,12 @@ def contents(networks: Sequence[LiveNetwork]) -> dict[str, Any]:
 
 
 def labels(networks: Sequence[LiveNetwork]) -> list[str]:
-    """Return what a reader calls each network: its cell, and its name where cells repeat.
-
-    Networks of `memgate oracle` are registered as ``…-oracle``; their weights are set by hand.
-    """
-    short = []
-    for network in networks:
-        model, _, _ = network.name.partition("@")
-        origin = "set by hand" if model.endswith("-oracle") else "trained"
-        short.append(f"{network.predictor.classifier.cell.upper()}, {origin}")
+    """Return what a reader calls each network: its cell, and its name where cells repeat."""
+    short = [
+        f"{network.predictor.classifier.cell.upper()}, "
+        + ("set by hand" if network.is_set_by_hand else "trained")
+        for network in networks
+    ]
     return [
         label if short.count(label) == 1 else f"{label} ({network.name})"
         for network, label in zip(networks, short, strict=True)
