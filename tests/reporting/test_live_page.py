@@ -366,11 +366,13 @@ def test_a_keystroke_answers_at_once(
         print(f"\na keystroke, LSTM of 100 units, 30 words: {np.median(times):.1f} ms")
 
 
-def test_half_precision_is_used_where_it_moves_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_a_large_embedding_has_16_bits_and_moves_probabilities_by_less_than_a_thousandth(
+    browser: Browser, tmp_path: Path
+) -> None:
     torch.manual_seed(1)
     words = Vocabulary.from_words([*WORDS, *(f"w{index}" for index in range(10_000))])
     model = Predictor(Classifier(len(words), "gru", 50, 20).eval(), words)
-    path = write_page(tmp_path / "half.html", [model])
+    path = write_page(tmp_path / "large.html", [model])
     assert path.stat().st_size < 1_600_000  # 2.7 MB in single precision
     texts = [f"the w{index} , which w{index * 7} ate w{index * 3}" for index in range(200)]
     for opened in _opened(browser, path.as_uri()):

@@ -39,7 +39,10 @@ export class Network {
     this.equations = CELLS[content.cell];
     /** @type {Record<string, Float32Array>} */
     this.weights = Object.fromEntries(
-      Object.entries(content.weights).map(([name, { kind, data }]) => [name, decode(kind, data)]),
+      Object.entries(content.weights).map(([name, { data, scales }]) => [
+        name,
+        decode(data, scales),
+      ]),
     );
   }
 
@@ -167,21 +170,19 @@ function dot(matrix, row, vector) {
 }
 
 /**
- * @param {"f2" | "f4"} kind Half or single precision, little-endian.
- * @param {string} data In base64.
+ * @param {string} data Numbers in base64, little-endian: in single precision, or whole ones of 16 bits.
+ * @param {string} [scales] What each row of whole numbers is multiplied by, in single precision.
  * @returns {Float32Array}
  */
-function decode(kind, data) {
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  if (kind === "f4") return new Float32Array(bytes.buffer);
-  return Float32Array.from(new Uint16Array(bytes.buffer), half);
+function decode(data, scales) {
+  if (!scales) return new Float32Array(bytes(data));
+  const scale = new Float32Array(bytes(scales));
+  const whole = new Int16Array(bytes(data));
+  const width = whole.length / scale.length;
+  return Float32Array.from(whole, (value, index) => value * scale[Math.floor(index / width)]);
 }
 
-/** The number that 16 bits stand for (IEEE 754, binary16). */
-function half(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+/** @param {string} data */
+function bytes(data) {
+  return Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer;
 }
