@@ -17,7 +17,7 @@ import torch
 from memgate.data.items.tasks import NUMBER
 from memgate.errors import InputError
 from memgate.gates.explain.explained_model import ExplainedModel
-from memgate.gates.explain.explanation import LECTURE, REQUESTED, Explanation
+from memgate.gates.explain.explanation import LECTURE, Explanation
 from memgate.gates.units.unit import Unit
 from memgate.reporting.console import echo
 from memgate.reporting.explanation import print_explanations, print_json
@@ -150,19 +150,9 @@ def _load(uri: str, units: Sequence[Unit]) -> ExplainedModel:
 
 def _write(out: Path, explanations: Sequence[Explanation], models: Sequence[ExplainedModel]) -> str:
     """Write the page; return the line to print about it."""
-    from memgate.reporting.live_network import LiveNetwork  # noqa: PLC0415  lemminflect
-    from memgate.reporting.live_page import page  # noqa: PLC0415  jinja2
+    from memgate.reporting.live_page import page_of_models  # noqa: PLC0415  jinja2, lemminflect
 
-    networks = [
-        LiveNetwork.of(
-            model.predictor,
-            next(one for one in explanations if one.model == model.name),
-            [] if model.chosen == REQUESTED else model.number_units,
-        )
-        for model in models
-    ]
-    networks.sort(key=lambda network: network.is_set_by_hand)
-    text = page(explanations, networks).encode()
+    text = page_of_models(explanations, models).encode()
     if out.suffix.lower() not in (".html", ".htm") and not out.is_dir():
         raise InputError(f"{out}: expected a page's name that ends in .html")
     written = write_file(out, lambda path: path.write_bytes(text))

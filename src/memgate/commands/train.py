@@ -21,14 +21,14 @@ from memgate.fitting.progress import FitProgress
 from memgate.fitting.real_text import build_corpora, data_at_hand
 from memgate.fitting.run import run_fit
 from memgate.gates.explain.explained_model import ExplainedModel
-from memgate.gates.explain.explanation import LECTURE, Explanation, in_words
+from memgate.gates.explain.explanation import LECTURE, in_words
 from memgate.models.classifier import CellName
 from memgate.predictor import BASELINES_FOLDER, Predictor
 from memgate.reporting.accuracy import write_accuracy
 from memgate.reporting.console import console, echo, paragraph
-from memgate.reporting.explain_page import page
 from memgate.reporting.files import write_file
 from memgate.reporting.fits_summary import print_fits
+from memgate.reporting.live_page import page_of_models
 from memgate.reporting.suites import write_suites
 from memgate.studies.jobs import print_failures, process_pool, run_jobs
 from memgate.tracking.registry.versions import model_folder
@@ -135,14 +135,16 @@ def _show(results: Mapping[PlannedFit, FitResult], out: Path) -> None:
     print_fits(table, of_model, suites)
     show_notes([*results.values()])
     paragraph(f"wrote {', '.join(f'{out}/{name}' for name in written)}")
-    explanations = _explanations(results)
-    if explanations:
+    models = _explained_models(results)
+    if models:
+        explanations = [model.explain(LECTURE, with_roles=True) for model in models]
+        text = page_of_models(explanations, models)
         path = out / "explain.html"
-        write_file(path, lambda file: file.write_text(page(explanations), encoding="utf-8"))
+        write_file(path, lambda file: file.write_text(text, encoding="utf-8"))
         gated = [e for e in explanations if e.cell != "rnn"]
         if gated:
             paragraph(in_words(gated[0]))
-        paragraph(f"the gates in {LECTURE!r}: {path}")
+        paragraph(f"watch the gates, type a sentence, take hold of them: {path}")
 
 
 def _suites(results: Sequence[FitResult], out: Path) -> pd.DataFrame | None:
@@ -168,13 +170,12 @@ def _suites(results: Sequence[FitResult], out: Path) -> pd.DataFrame | None:
     return table
 
 
-def _explanations(results: Mapping[PlannedFit, FitResult]) -> Sequence[Explanation]:
-    """Explain the lecture's sentence by the models of the first data, the GRU's first."""
+def _explained_models(results: Mapping[PlannedFit, FitResult]) -> list[ExplainedModel]:
+    """Load the models of the first data, the GRU's first."""
     first = next(iter(results)).data
     uris = {plan.cell: r.uri for plan, r in results.items() if plan.data == first and r.uri}
     order = sorted(uris, key=CELLS_EXPLAINED.index)
-    models = [
+    return [
         ExplainedModel.load(uris[cell].removeprefix("models:/"), model_folder(uris[cell]))
         for cell in order
     ]
-    return [model.explain(LECTURE, with_roles=True) for model in models]

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memgate.data.items.tasks import NUMBER
+from memgate.data.tag_lexicon import LONGEST_ENDING
 from memgate.data.tokenization import PATTERN
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.explain.explanation import Explanation
@@ -136,7 +137,8 @@ def _vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
         for word, tag in zip(lexicon.words.to_pylist(), lexicon.tags.to_pylist(), strict=True):
             by_tag.setdefault(tag, []).append(word)
         words = {tag: " ".join(words) for tag, words in by_tag.items()}
-        content["lexicon"] = {"words": words, "endings": lexicon.endings}
+        endings = {"endings": lexicon.endings, "longestEnding": LONGEST_ENDING}
+        content["lexicon"] = {"words": words, **endings}
     return content
 
 

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+from memgate.gates.explain.explained_model import ExplainedModel
 from memgate.gates.explain.explanation import (
     CONVENTIONS,
     GLOSSARY,
+    REQUESTED,
     ROW_NAMES,
     Explanation,
     Trace,
@@ -69,6 +71,24 @@ def page(explanations: Sequence[Explanation], networks: Sequence[LiveNetwork]) -
         unit_name=unit_name,
         unknown_words=unknown_words,
     )
+
+
+def page_of_models(explanations: Sequence[Explanation], models: Sequence[ExplainedModel]) -> str:
+    """Write the page of models, those set by hand last.
+
+    Args:
+        explanations: Of any sentences, by these models.
+        models: Of different names.
+    """
+    networks = [
+        LiveNetwork.of(
+            model.predictor,
+            next(one for one in explanations if one.model == model.name),
+            () if model.chosen == REQUESTED else model.number_units,
+        )
+        for model in models
+    ]
+    return page(explanations, sorted(networks, key=lambda network: network.is_set_by_hand))
 
 
 def as_typed(sentence: str) -> str:

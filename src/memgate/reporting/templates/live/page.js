@@ -472,6 +472,7 @@ content.sentences.slice(1).forEach((sentence) => {
   });
   $("examples").append(button);
 });
+$("more").hidden = content.sentences.length < 2;
 $("text").addEventListener("input", (event) => type(event.target.value));
 $("text").addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
 $("unit").addEventListener("change", (event) => {

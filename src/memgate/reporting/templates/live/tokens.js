@@ -5,8 +5,6 @@
  * What is typed, the vocabulary's entry that is read for it, and whether it is its own, its tag's or none's.
  */
 
-const LONGEST_ENDING = 5;
-
 /**
  * A splitter of text, for the pattern of tokenization.py. There \d and \S know all of Unicode.
  * @param {string} pattern
@@ -35,6 +33,7 @@ export class Vocabulary {
     /** @type {Map<string, string> | null} The tags of rare words. */
     this.tags = null;
     if (lexicon) {
+      this.longestEnding = lexicon.longestEnding;
       this.endings = new Map(Object.entries(lexicon.endings));
       const tagged = Object.entries(lexicon.words);
       this.tags = new Map(tagged.flatMap(([tag, words]) => words.split(" ").map((w) => [w, tag])));
@@ -76,7 +75,7 @@ export class Vocabulary {
     if (/^\p{Uppercase}/u.test(word) && !isFirst) return "NNP";
     const letters = Array.from(word.toLowerCase());
     for (
-      let start = Math.max(0, letters.length - LONGEST_ENDING);
+      let start = Math.max(0, letters.length - this.longestEnding);
       start <= letters.length;
       start++
     ) {
