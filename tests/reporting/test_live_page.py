@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from memgate.data.tag_lexicon import TagLexicon
 from memgate.data.vocabulary import Vocabulary
@@ -298,6 +298,62 @@ def test_a_noun_is_compared_with_its_other_number(shown: Page, predictors: list[
     other = SENTENCE.replace("cat", "cats")
     assert plural(shown, 1) == pytest.approx(predictors[0].predict([other])[0], abs=0.0006)
     assert plural(shown, 0) == pytest.approx(predictors[0].predict([SENTENCE])[0], abs=0.0006)
+
+
+def test_words_are_chosen_by_dragging_over_them_and_with_shift(shown: Page) -> None:
+    shown.locator("input[name=network]").nth(2).evaluate("radio => radio.click()")
+    assert shown.locator("#range").inner_text() == "the words after “cat”"
+    words = shown.locator("#stage0 .name")
+    for index in (2, 3, 4, 5):
+        box = words.nth(index).bounding_box()
+        assert box is not None
+        shown.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        if index == 2:
+            shown.mouse.down()
+    shown.mouse.up()
+    assert shown.locator("#range").inner_text() == "from “,” to “ate”"
+    shown.click("#shut")
+    assert shown.locator("#stage0 .gate.held").count() == 4
+    words.nth(7).focus()
+    shown.keyboard.press("Shift+Enter")
+    assert shown.locator("#range").inner_text() == "from “,” to “bunch”"
+    shown.locator("#stage0 .gate.write").nth(6).press("End")  # moves all that are chosen
+    assert shown.locator("#stage0 .gate.held b").all_inner_texts() == ["1.00"] * 6
+    shown.click("#whole")
+    assert shown.locator("#range").inner_text() == "the words after “cat”"
+
+
+def test_one_unit_is_held_by_itself_and_all_units_override_it(
+    shown: Page, predictors: list[Predictor]
+) -> None:
+    shown.locator("input[name=network]").nth(4).evaluate("radio => radio.click()")
+    model = predictors[4]
+    ids = model.encode([SENTENCE]).ids.tolist()
+    shown.locator("input[name=grip][value=unit]").evaluate("radio => radio.click()")
+    shown.click("#wide")
+    words = range(2, len(ids))
+    one = [Held(0, 2, time, "write", 1.0) for time in words]
+    one += [Held(0, 2, time, "keep", 0.0) for time in words]
+    assert plural(shown) == pytest.approx(reference(model, ids, one)["p"][-1], abs=0.0006)
+    shown.locator("input[name=grip][value=all]").evaluate("radio => radio.click()")
+    shown.click("#shut")
+    every = [Held(0, unit, time, "write", 0.0) for unit in range(6) for time in words]
+    every += [Held(0, unit, time, "keep", 1.0) for unit in range(6) for time in words]
+    assert plural(shown) == pytest.approx(reference(model, ids, every)["p"][-1], abs=0.0006)
+
+
+def test_a_sentence_plays_word_by_word(shown: Page, predictors: list[Predictor]) -> None:
+    p = predictors[0].predict([SENTENCE.rsplit(" ", 2)[0], SENTENCE])
+    shown.click("#back")
+    shown.click("#back")
+    assert plural(shown) == pytest.approx(p[0], abs=0.0006)
+    assert shown.locator("#stage0 .word.current .name").inner_text() == "of"
+    assert shown.locator("#stage0 .word.ahead").count() == 2
+    shown.click("#play")
+    assert "pause" in shown.locator("#play").inner_text()
+    expect(shown.locator(".ahead")).to_have_count(0)
+    assert plural(shown) == pytest.approx(p[1], abs=0.0006)
+    expect(shown.locator("#play")).to_contain_text("play")
 
 
 def test_a_link_shows_the_same(shown: Page, browser: Browser) -> None:

@@ -518,6 +518,9 @@ $("share").addEventListener("click", async () => {
 });
 $("share").hidden = window.top !== window;
 window.addEventListener("hashchange", load);
+window.addEventListener("beforeprint", () => {
+  $("tables").open = true;
+});
 
 /** For the console and for tests: the page's own functions. */
 globalThis.memgate = { networks, vocabularies, tokens, state, type };
