@@ -12,7 +12,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-PARTS = ("fit", "gates", "trace", "memory", "evaluate", "reading", "starting")
+PARTS = ("fit", "gates", "trace", "memory", "evaluate", "reading", "starting", "page")
 """What can be measured alone, in the order of the table."""
 
 

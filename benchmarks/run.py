@@ -12,7 +12,7 @@ import datasets
 import torch
 from rich.console import Console
 
-from benchmarks import fitting, gates, memory, reading, scoring, starting, traces
+from benchmarks import fitting, gates, memory, page, reading, scoring, starting, traces
 from benchmarks.machine import measured
 from benchmarks.setting import FULL, QUICK, Setting
 from benchmarks.table import Row, as_json, as_markdown, show, write_docs
@@ -64,6 +64,7 @@ def _rows(setting: Setting, only: str, console: Console) -> Iterable[Row]:
         "evaluate": lambda: scoring.rows(setting, data),
         "reading": lambda: reading.rows(setting),
         "starting": lambda: starting.rows(setting),
+        "page": lambda: page.rows(setting),
     }
     for name, rows in parts.items():
         if only in ("", name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,7 @@ def test_the_whole_table_in_little(tmp_path: Path) -> None:
         *(f"{read}/{other}" for read in reads for other in ("fused", "loop", "loop-counted")),
         *(f"{read}/{other}" for read in traces for other in ("fused", "loop")),
         *("memory", "evaluate", "grammar", "jsonl", "help", "explain"),
+        *(("keystroke",) if shutil.which("chromium") else ()),
     ]
     for row in rows.values():
         assert row["ours"] > 0

@@ -14,6 +14,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from benchmarks.page import keystrokes, large_page
 from memgate.data.tag_lexicon import TagLexicon
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.explain.explanation import explain
@@ -406,18 +407,9 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
 def test_a_keystroke_answers_at_once(
     browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = write_page(tmp_path / "large.html", [predictor("lstm", 1, units=100)]).as_uri()
-    text = " ".join((SENTENCE.split() * 3)[:30])
-    for opened in _opened(browser, address):
-        times = opened.evaluate(
-            """text => Array.from({length: 20}, (_, index) => {
-              const start = performance.now();
-              memgate.type(text + "s".repeat(index));
-              document.body.getBoundingClientRect();
-              return performance.now() - start;
-            })""",
-            text,
-        )
+    path = tmp_path / "large.html"
+    path.write_text(large_page(), encoding="utf-8")
+    times = keystrokes(browser, path.as_uri())
     with capsys.disabled():
         print(f"\na keystroke, LSTM of 100 units, 30 words: {np.median(times):.1f} ms")
 

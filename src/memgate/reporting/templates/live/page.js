@@ -167,12 +167,11 @@ function swap(sentence, at) {
 
 /** A text with one of its tokens replaced. */
 function withWord(text, at, word) {
+  const all = tokens(text);
   let start = 0;
-  tokens(text).forEach((token, index) => {
-    if (index > at) return;
-    start = text.indexOf(token, start) + (index < at ? token.length : 0);
-  });
-  return text.slice(0, start) + word + text.slice(start + tokens(text)[at].length);
+  for (const token of all.slice(0, at)) start = text.indexOf(token, start) + token.length;
+  start = text.indexOf(all[at], start);
+  return text.slice(0, start) + word + text.slice(start + all[at].length);
 }
 
 /** Compute and draw what follows from the state, and put it into the address. */
