@@ -18,7 +18,7 @@ from benchmarks.page import keystrokes, large_page
 from memgate.data.tag_lexicon import TagLexicon
 from memgate.data.vocabulary import Vocabulary
 from memgate.gates.explain.explanation import explain
-from memgate.gates.interventions.edits import quantity_of
+from memgate.gates.interventions.targets import quantity_of
 from memgate.gates.units.unit import Unit
 from memgate.models.cells import Quantity, Reading
 from memgate.models.classifier import CellName, Classifier
