@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from memgate.metrics.strata import ATTRACTORS
-from memgate.metrics.systems import NETWORK, best_baseline
+from memgate.metrics.systems import NETWORK, SYSTEM_NAMES, best_baseline
 from memgate.reporting.accuracy import percent
 from memgate.reporting.console import DASH, note, print_table
 
@@ -63,7 +63,7 @@ def _strata(
         if best is not None:
             of_best = best.rows[(best.rows["by"] == by) & (best.rows["stratum"] == stratum)]
             figure = percent(of_best.iloc[0].to_dict()) if len(of_best) else DASH
-            baseline = f"{figure} {best.name}" if by == "overall" else figure
+            baseline = f"{figure} {SYSTEM_NAMES[best.system]}" if by == "overall" else figure
         figures = [by_cell.get(column, DASH) for column in columns]
         head = data if not lines else ""
         lines.append([head, name, f"{networks['n'].max():,}", *figures, baseline])
@@ -83,7 +83,9 @@ def _suites(
             for model, n, correct in pooled.itertuples()
         }
         best = best_baseline(rows)
-        baseline = DASH if best is None else f"{100 * best.accuracy:.1f} {best.name}"
+        baseline = (
+            DASH if best is None else f"{100 * best.accuracy:.1f} {SYSTEM_NAMES[best.system]}"
+        )
         figures = [by_cell.get(column, DASH) for column in columns]
         n = f"{int(pooled['n'].max()):,}"
         lines.append(["suites" if not lines else "", str(suite), n, *figures, baseline])
