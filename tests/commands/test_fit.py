@@ -275,6 +275,8 @@ def test_the_default_optimiser_shows_its_rate(
         (["--trainer.precision=transformer-engine"], "transformer_engine"),
         (["--trainer.precision=8-true"], "bf16-mixed"),
         (["--trainer.limit_train_batches=0"], "limit_train_batches: expected at least a batch"),
+        (["--trainer.strategy=ddp_fork", "--trainer.devices=2"], "--trainer.strategy"),
+        (["--trainer.strategy=ddp_spawn", "--trainer.devices=2"], "--trainer.strategy"),
         (["--trainer.limit_train_batches=0.01"], "expected at least a batch, to train on; got"),
         (["--trainer.limit_val_batches=0"], "because validation accuracy chooses the best epoch"),
         (["--trainer.limit_test_batches=0"], "limit_test_batches: expected at least a batch"),

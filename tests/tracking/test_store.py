@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from memgate.errors import InputError
 from memgate.predictor import Predictor
+from memgate.tracking import sqlite_file
 from memgate.tracking.registry.versions import load_predictor, register
 from memgate.tracking.store import (
     CLIENT_ENVIRONMENT,
@@ -372,3 +373,19 @@ def test_a_server_that_is_not_there_is_told_in_few_words(
         connect()
     expected = "http://127.0.0.1:9: expected a readable MLflow store, got: Connection refused"
     assert str(caught.value) == expected
+
+
+def test_a_store_that_another_process_locks_is_reported_in_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect()
+    monkeypatch.setattr(sqlite_file, "SQLITE_LOCK_SECONDS", 0.1)
+    other = sqlite3.connect("mlruns/mlflow.db", isolation_level=None)
+    try:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match=r"mlflow.db: .*locked") as caught:
+            connect()
+        assert "\n" not in str(caught.value)
+    finally:
+        other.close()
