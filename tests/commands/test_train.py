@@ -20,7 +20,6 @@ from memgate.gates.units.number_units import NumberUnits
 from memgate.gates.units.unit import saved_units
 from memgate.tracking.registry.versions import model_folder
 from memgate.tracking.store import connect
-from tests.projects import configure
 
 CELLS = ["rnn", "gru", "lstm"]
 
@@ -184,7 +183,6 @@ def test_one_cell_of_one_kind_of_data_with_a_seed(
 def test_fits_in_parallel_end_on_one_screen(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configure(empty, analyse_gates=True)
     assert main(["train", "--data", "synthetic", "--jobs", "2"]) == 0
     assert [run.data.tags["cell"] for run in runs()] == CELLS
     assert {run.info.status for run in runs()} == {"FINISHED"}
