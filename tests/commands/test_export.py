@@ -226,3 +226,21 @@ def test_an_exported_model_answers_as_any_other(trained: Path) -> None:
     table = pd.read_csv("mine/accuracy.csv")
     assert {"network", "last_noun", "last_words"} <= set(table["system"])
     assert isinstance(memgate.load("export"), Predictor)
+
+
+def test_a_space_is_a_page_that_runs_the_model(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", GRU, "out/space", "--space"]) == 0
+    assert "index.html, README.md" in capsys.readouterr().out
+    assert set(contents(trained / "out/space")) == {"index.html", "README.md"}
+    card = huggingface_hub.RepoCard.load(trained / "out/space/README.md")
+    assert card.data.sdk == "static"
+    assert card.data.app_file == "index.html"
+    assert card.data.title == "memgate-gru-synthetic"
+    html = (trained / "out/space/index.html").read_text(encoding="utf-8")
+    assert '"cell":"gru"' in html
+    assert not re.search(r"<script[^>]* src=|<link|url\(", html)  # nothing from elsewhere
+    error = refused(capsys, GRU, "out/other", "--space", "--onnx")
+    assert "--space: expected no --onnx, --push or --license" in error
+    assert not (trained / "out/other").exists()

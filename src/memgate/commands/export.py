@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from memgate.errors import InputError
 from memgate.export.card import UNKNOWN
 from memgate.export.folder import FILES, is_export, read_facts, write_export
 from memgate.export.hub import check_push, push_folder
 from memgate.export.onnx import require_onnx
+from memgate.export.space import write_space
+from memgate.gates.explain.explained_model import ExplainedModel
 from memgate.predictor import BASELINES_FOLDER
 from memgate.reporting.console import echo
 from memgate.tracking.registry.hub import HUB
@@ -18,6 +21,7 @@ def export(
     model: str,
     out: Path,
     onnx: bool = False,
+    space: bool = False,
     push: str | None = None,
     license: str | None = None,  # noqa: A002  # the name of the option
 ) -> None:
@@ -28,6 +32,8 @@ def export(
             folder.
         out: Folder to write: missing, empty, or an earlier export, which is replaced.
         onnx: Write model.onnx too.
+        space: Write a static Space of the Hub instead, whose page runs the model: index.html and
+            README.md.
         push: Repository OWNER/NAME on the Hugging Face Hub to push the folder to; a new one is
             public.
         license: Licence of the weights, by the Hub's identifier (default: apache-2.0 for a model of
@@ -35,8 +41,16 @@ def export(
 
     Raises:
         InputError: The model can't be read, the folder can't be written or holds something else, a
-            package is missing, or the Hub can't be reached.
+            package is missing, the Hub can't be reached, or a Space is to have what only a model
+            has.
     """
+    if space:
+        if onnx or push is not None or license is not None:
+            raise InputError("--space: expected no --onnx, --push or --license beside it")
+        name = model.removeprefix("models:/").partition("@")[0]
+        names = write_space(out, ExplainedModel.load(name, model_folder(model)))
+        echo(f"wrote {', '.join(names)} to {out}")
+        return
     if onnx:
         require_onnx()
     replaces = is_export(out)
