@@ -180,37 +180,29 @@ def test_one_cell_of_one_kind_of_data_with_a_seed(
 
 
 @pytest.mark.processes
-def test_fits_in_parallel_end_on_one_screen(
+def test_fits_in_parallel_end_on_one_screen_though_one_fails(
     empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "--data", "synthetic", "--jobs", "2"]) == 0
-    assert [run.data.tags["cell"] for run in runs()] == CELLS
+    (empty / "configs/cell/rnn.yaml").write_text("model: {cell: rnn, num_layers: -1}")
+    assert main(["train", "--data", "synthetic", "--jobs", "2"]) == 2
+    assert [run.data.tags["cell"] for run in runs()] == ["gru", "lstm"]
     assert {run.info.status for run in runs()} == {"FINISHED"}
-    printed = capsys.readouterr().out.splitlines()
+    out, err = capsys.readouterr()
+    printed, errors = out.splitlines(), err.splitlines()
+    assert any(line.startswith("rnn-synthetic: ") for line in errors)
+    assert errors[-1] == "memgate: error: 1 of 3 fits failed, see above"
     done = [line for line in printed if line.startswith("[")]
     assert len(done) == 3
     screen = printed[printed.index(done[-1]) + 1 :]
     assert len(screen) <= 30
     assert all(len(line) <= 80 for line in screen)
     (head,) = (line for line in screen if "best baseline" in line)
-    assert head.split()[:4] == ["n", "RNN", "GRU", "LSTM"]
+    assert head.split()[:3] == ["n", "GRU", "LSTM"]
     assert any(line.split()[:3] == ["synthetic", "(test)", "all"] for line in screen)
     text = " ".join(" ".join(screen).split())
     assert "the write gate of unit" in text
     assert "out/train/explain.html" in text
     assert Path("out/train/explain.html").stat().st_size > 10_000
-
-
-@pytest.mark.processes
-def test_a_fit_that_fails_leaves_the_others_and_is_listed(
-    empty: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (empty / "configs/cell/gru.yaml").write_text("model: {cell: gru, num_layers: -1}")
-    assert main(["train", "--data", "synthetic", "--jobs", "2"]) == 2
-    assert [run.data.tags["cell"] for run in runs()] == ["rnn", "lstm"]
-    errors = capsys.readouterr().err.splitlines()
-    assert any(line.startswith("gru-synthetic: ") for line in errors)
-    assert errors[-1] == "memgate: error: 1 of 3 fits failed, see above"
 
 
 ARTICLES = """
