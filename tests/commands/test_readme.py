@@ -13,6 +13,7 @@ import pytest
 
 from memgate.cli import main, parse
 from memgate.commands.corpus import corpus
+from memgate.data.datamodule import RareWords
 from memgate.fitting.config_files import with_config_paths
 from memgate.fitting.configuration import configure
 from memgate.studies.plan import read_study
@@ -143,3 +144,10 @@ def test_the_configurations_that_ship_are_valid(folder: str) -> None:
         files = [ROOT / "configs" / kind / f"{name}.yaml" for kind, name in parts.items()]
         fit = configure([part for file in files for part in ("-c", str(file))])
         assert fit.trainer.max_epochs
+
+
+@pytest.mark.parametrize("data", ["linzen", "linzen2016", "corpus", "wikipedia"])
+def test_the_recipe_of_linzen_is_kept_where_figures_are_of_it(data: str) -> None:
+    files = (f"configs/{name}.yaml" for name in ("trainer/default", "cell/lstm", f"data/{data}"))
+    fit = configure([part for file in files for part in ("-c", str(ROOT / file))])
+    assert fit.data.rare_words == RareWords(tag=1, usual_tag=0, unknown=0)
