@@ -166,7 +166,7 @@ def test_drift_is_reported_where_it_cannot_be_tested(
     printed = capsys.readouterr().out
     assert f"{untested}expected 3 versions of the champion's setting" in printed
     assert "(version 1, 3)" in printed
-    farthest = r"farthest apart: .* \(layer 0\), 0\.(900 against 0\.390|100 against 0\.610)"
+    farthest = r"farthest apart: .* \(layer 1\), 0\.(900 against 0\.390|100 against 0\.610)"
     assert re.search(farthest, printed), "write, or its complement"
     assert main(["rollback", NAME]) == 0
     (model_folder(f"models:/{NAME}/4") / "profile.parquet").unlink()

@@ -15,6 +15,7 @@ from memgate.data.items.roles import ROLES
 from memgate.gates.explain.explanation import CONVENTIONS, GLOSSARY, ROW_NAMES
 from memgate.gates.profile import pooled
 from memgate.gates.units.number_units import NumberUnits
+from memgate.gates.units.unit import unit_name
 from memgate.metrics.accuracy import wilson
 from memgate.metrics.strata import ATTRACTORS, INTERVENING
 from memgate.metrics.systems import NETWORK, baseline_results
@@ -113,6 +114,7 @@ def card(facts: Facts, files: Collection[str]) -> str:
         glossary=GLOSSARY,
         row_names=ROW_NAMES,
         number_units=[] if facts.units is None else facts.units.units,
+        unit_name=unit_name,
         role_table=None if profile is None or profile.empty else role_table(profile),
         origin=origin,
         split_table=split_table(origin) if origin is not None and origin.splits else None,

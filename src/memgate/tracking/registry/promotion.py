@@ -125,7 +125,9 @@ def drift_in_words(drift: pd.DataFrame, seeds: Sequence[str]) -> tuple[str, list
     distance = (drift["mean"] - drift["mean_seeds"]).abs()
     order = drift.assign(distance=distance).sort_values(["p", "distance"], ascending=[True, False])
     cells = order.to_dict("records")
-    names = [f"{c['reading']} at words of role {c['stratum']} (layer {c['layer']})" for c in cells]
+    names = [
+        f"{c['reading']} at words of role {c['stratum']} (layer {c['layer'] + 1})" for c in cells
+    ]
     farthest = (
         f"; farthest apart: {names[0]}, {cells[0]['mean']:.3f} against {cells[0]['mean_seeds']:.3f}"
     )
