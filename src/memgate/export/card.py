@@ -115,6 +115,7 @@ def card(facts: Facts, files: Collection[str]) -> str:
         row_names=ROW_NAMES,
         number_units=[] if facts.units is None else facts.units.units,
         unit_name=unit_name,
+        has_lexicon=facts.predictor.vocabulary.lexicon is not None,
         role_table=None if profile is None or profile.empty else role_table(profile),
         origin=origin,
         split_table=split_table(origin) if origin is not None and origin.splits else None,
